@@ -1,0 +1,281 @@
+//! `lockgate exec CONNECTOR …`: any connector as an Airbyte connector executable. Messages only on
+//! stdout; failures as TRACE ERROR and exit code 1; a configuration that does not do is a FAILED
+//! status and exit code 0.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::arguments::{Exec, ExecOperation};
+use super::discover;
+use super::output::{CliError, Output};
+use crate::config::{ConfigError, read_json_object};
+use crate::connector::{Connector, ConnectorError, Host, Silent, validate_config};
+use crate::executor::stdio::{Encoder, message};
+use crate::executor::{Cancel, Context, StdinSource};
+use crate::fault::Fault;
+use crate::protocol::{
+    Catalog, Failure, FailureKind, Json, LogLevel, Observer, Rows, SourceOutput, StateMessage,
+    StreamStatus,
+};
+use crate::sync::{Confirmed, Counters, Ledger, StateSink, SyncError, run_pipeline};
+
+/// Writes whole lines to stdout.
+fn print(lines: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(lines)
+        .and_then(|()| stdout.flush())
+        .map_err(|e| Failure::system(format!("stdout: {e}")))
+}
+
+/// Logs and configuration changes as messages.
+struct Messages;
+
+#[async_trait]
+impl Observer for Messages {
+    fn log(&self, level: LogLevel, message: &str) {
+        // Whoever runs us is gone when this fails; the next row finds out.
+        let _ = print(&Encoder::log(level, message));
+    }
+
+    async fn update_config(&self, config: Json) -> Result<(), Failure> {
+        let config = config.to_value().map_err(|e| Failure::system(e.to_string()))?;
+        let body = json!({
+            "type": "CONNECTOR_CONFIG",
+            "emitted_at": crate::sync::now_ms(),
+            "connectorConfig": { "config": config },
+        });
+        print(&message("CONTROL", "control", &body))
+    }
+}
+
+pub(super) async fn run(call: &Exec, _: &Output) -> Result<(), CliError> {
+    let config = match (&call.config, call.operation) {
+        (Some(file), _) => read_json_object(file)?,
+        (None, ExecOperation::Spec) => Json::empty_object(),
+        (None, _) => return Err(missing("--config")),
+    };
+    let catalog = match call.operation {
+        ExecOperation::Read | ExecOperation::Write => {
+            let file = call.catalog.as_deref().ok_or_else(|| missing("--catalog"))?;
+            Catalog::from_airbyte(&text(file)?).map_err(|e| ConfigError::Malformed {
+                place: file.display().to_string(),
+                reason: e.to_string(),
+            })?
+        }
+        _ => Catalog::default(),
+    };
+    let connector = Host::new().get_connector(&call.connector, &call.grants.options(), config)?;
+    let connector = connector.with_observer(Arc::new(Messages));
+    let result = match call.operation {
+        ExecOperation::Spec => spec(&connector).await,
+        ExecOperation::Check => check(&connector).await,
+        ExecOperation::Discover => discover(&connector).await,
+        ExecOperation::Read => {
+            let states = match &call.state {
+                Some(file) => states(file)?,
+                None => Vec::new(),
+            };
+            read(&connector, &catalog, &states).await
+        }
+        ExecOperation::Write => write(&connector, catalog).await,
+    };
+    result.map_err(|failure| {
+        let _ = print(&Encoder::failure(&failure));
+        CliError::Said(1)
+    })
+}
+
+fn missing(option: &str) -> CliError {
+    ConfigError::Usage(format!("this operation needs {option} FILE")).into()
+}
+
+fn text(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|e| ConfigError::Unreadable {
+        path: file.to_owned(),
+        reason: e.to_string(),
+    })
+}
+
+fn states(file: &Path) -> Result<Vec<StateMessage>, CliError> {
+    StateMessage::list_from_file(&text(file)?).map_err(|e| {
+        let place = file.display().to_string();
+        ConfigError::Malformed { place, reason: e.to_string() }.into()
+    })
+}
+
+/// An error as a failure, for TRACE.
+fn failed(error: ConnectorError) -> Failure {
+    match error {
+        ConnectorError::Run { error, .. } => error.into_failure(),
+        other => Failure::config(other.to_string()),
+    }
+}
+
+async fn spec(connector: &Connector) -> Result<(), Failure> {
+    let spec = connector.spec().await.map_err(failed)?;
+    print(&message("SPEC", "spec", &spec.to_airbyte()))
+}
+
+async fn check(connector: &Connector) -> Result<(), Failure> {
+    let body = match connector.check().await.map_err(failed) {
+        Ok(()) => json!({ "status": "SUCCEEDED" }),
+        Err(failure) if failure.kind == FailureKind::Config => {
+            json!({ "status": "FAILED", "message": failure.message })
+        }
+        Err(failure) => return Err(failure),
+    };
+    print(&message("CONNECTION_STATUS", "connectionStatus", &body))
+}
+
+async fn discover(connector: &Connector) -> Result<(), Failure> {
+    validated(connector).await?;
+    let streams = connector.discover().await.map_err(failed)?;
+    print(&message("CATALOG", "catalog", &discover::catalog(&streams)))
+}
+
+async fn validated(connector: &Connector) -> Result<(), Failure> {
+    let spec = connector.spec().await.map_err(failed)?;
+    validate_config(connector.name(), &spec, connector.config()).map_err(failed)
+}
+
+async fn read(
+    connector: &Connector,
+    catalog: &Catalog,
+    states: &[StateMessage],
+) -> Result<(), Failure> {
+    validated(connector).await?;
+    let output = Arc::new(StdoutSource::new(catalog));
+    let context = Context::new(Arc::new(Messages));
+    let executor = connector.executor();
+    executor
+        .read(&context, connector.config(), catalog, states, output)
+        .await
+        .map_err(crate::executor::ExecutorError::into_failure)
+}
+
+/// A source's output as messages on stdout.
+struct StdoutSource {
+    encoder: Encoder,
+    streams: u32,
+    checkpoints: AtomicU64,
+    /// Kept between batches, so that its memory is.
+    lines: Mutex<Vec<u8>>,
+}
+
+impl StdoutSource {
+    fn new(catalog: &Catalog) -> Self {
+        Self {
+            encoder: Encoder::new(catalog),
+            streams: u32::try_from(catalog.streams.len()).unwrap_or(u32::MAX),
+            checkpoints: AtomicU64::new(0),
+            lines: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn known(&self, stream: u32) -> Result<(), Failure> {
+        if stream < self.streams {
+            return Ok(());
+        }
+        Err(Failure::system(format!("the source named stream {stream}, which is not in the catalog")))
+    }
+}
+
+#[async_trait]
+impl SourceOutput for StdoutSource {
+    async fn emit(&self, mut rows: Rows) -> Result<(), Failure> {
+        self.known(rows.stream)?;
+        rows.verify().map_err(|e| Failure::system(format!("the source broke the contract: {e}")))?;
+        if rows.emitted_at == crate::protocol::EmittedAt::Unknown {
+            rows.emitted_at = crate::protocol::EmittedAt::All(crate::sync::now_ms());
+        }
+        let mut lines = self.lines.lock().await;
+        lines.clear();
+        self.encoder.rows(&rows, &mut lines)?;
+        print(&lines)
+    }
+
+    async fn checkpoint(&self, state: StateMessage) -> Result<u64, Failure> {
+        print(&message_of(&state, None))?;
+        Ok(self.checkpoints.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    async fn status(&self, stream: u32, status: StreamStatus) -> Result<(), Failure> {
+        self.known(stream)?;
+        let mut line = Vec::new();
+        self.encoder.status(stream, status, &mut line);
+        print(&line)
+    }
+
+    fn estimate(&self, stream: u32, rows: Option<u64>, bytes: Option<u64>) {
+        if self.known(stream).is_ok() {
+            let _ = print(&self.encoder.estimate(stream, rows, bytes));
+        }
+    }
+}
+
+/// A state as it came, with the destination's count where there is one.
+fn message_of(state: &StateMessage, rows: Option<u64>) -> Vec<u8> {
+    let body = state.body().get();
+    let mut line = br#"{"type":"STATE","state":"#.to_vec();
+    match (rows, body.trim_end().strip_suffix('}')) {
+        (Some(rows), Some(open)) if state.destination_stats().is_none() => {
+            line.extend_from_slice(open.as_bytes());
+            line.extend(format!(r#","destinationStats":{{"recordCount":{rows}.0}}}}"#).bytes());
+        }
+        _ => line.extend_from_slice(body.as_bytes()),
+    }
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+/// Confirmed states, echoed.
+struct Echo;
+
+#[async_trait]
+impl StateSink for Echo {
+    async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure> {
+        for confirmed in &states {
+            print(&message_of(&confirmed.state, Some(confirmed.rows)))?;
+        }
+        Ok(())
+    }
+
+    fn wants_all(&self) -> bool {
+        true
+    }
+}
+
+async fn write(connector: &Connector, catalog: Catalog) -> Result<(), Failure> {
+    validated(connector).await?;
+    let catalog = Arc::new(catalog);
+    let counters = Arc::new(Counters::new(&catalog));
+    let ledger = Ledger::new(&catalog, Arc::new(Echo), counters.clone()).without_source_stats();
+    let source = Connector::new(
+        "stdin",
+        Arc::new(StdinSource::default()),
+        Json::empty_object(),
+        // What the source logs is not ours to repeat.
+        Arc::new(Silent),
+    );
+    let cancel = Cancel::new().1;
+    let states = Vec::new();
+    run_pipeline(&source, connector, &catalog, states, &Arc::new(ledger), &counters, &cancel)
+        .await
+        .map_err(|error| {
+            let text = error.to_string();
+            match error {
+                SyncError::Source { error, .. } | SyncError::Destination { error, .. } => {
+                    let failure = error.into_failure();
+                    Failure { message: text, ..failure }
+                }
+                other => Failure::system(other.to_string()).with_detail(other.code()),
+            }
+        })
+}

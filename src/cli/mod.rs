@@ -1,0 +1,62 @@
+//! Floor 6: the command line. One file a command; this one knows them all.
+
+mod arguments;
+mod check;
+mod discover;
+mod exec;
+mod inspect;
+mod logger;
+mod output;
+mod progress;
+mod spec;
+mod state;
+mod sync;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::arguments::{Arguments, Command};
+use self::output::{CliError, Output};
+
+/// Runs the command line and gives the process's exit code.
+///
+/// # Errors
+/// When the runtime cannot be started.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; both go where clap sends them.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            error.print()?;
+            return Ok(ExitCode::from(code));
+        }
+    };
+    let output = arguments.output();
+    // A thread for each side of a sync, and two for what they wait for, however few cores there are.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
+    let result = runtime.block_on(dispatch(arguments.command, &output));
+    // A thread that waits for our own stdin cannot be told to stop.
+    runtime.shutdown_background();
+    Ok(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    })
+}
+
+async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
+    match command {
+        Command::Spec(call) => spec::run(&call, output).await,
+        Command::Check(call) => check::run(&call, output).await,
+        Command::Discover(call) => discover::run(&call, output).await,
+        Command::Sync(call) => sync::run(*call, output).await,
+        Command::Exec(call) => exec::run(&call, output).await,
+        Command::Inspect(call) => inspect::run(&call, output).await,
+        Command::State(call) => state::run(call, output).await,
+    }
+}

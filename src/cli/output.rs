@@ -1,0 +1,196 @@
+//! What is printed: results on stdout, everything else on stderr, for people or for machines.
+
+use std::io::Write as _;
+
+use crate::config::ConfigError;
+use crate::connector::ConnectorError;
+use crate::executor::ExecutorError;
+use crate::component::ComponentError;
+use crate::fault::Fault;
+use crate::sandbox::printable;
+use crate::state::StateStoreError;
+use crate::sync::{ErrorReport, SyncError, SyncFailure};
+
+/// For whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Human,
+    Json,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    pub(super) format: Format,
+    pub(super) quiet: bool,
+    pub(super) verbose: bool,
+}
+
+/// Any error a command can end in.
+#[derive(Debug)]
+pub(super) enum CliError {
+    /// To be printed.
+    Fault(Box<dyn Fault + Send + Sync>),
+    /// Printed already; only the exit code is left.
+    Said(u8),
+}
+
+macro_rules! from_faults {
+    ($($error:ty),*) => {$(
+        impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                Self::Fault(Box::new(error))
+            }
+        }
+    )*};
+}
+from_faults!(ConfigError, ConnectorError, ExecutorError, ComponentError, StateStoreError, SyncError);
+
+impl From<Box<SyncFailure>> for CliError {
+    fn from(failure: Box<SyncFailure>) -> Self {
+        Self::from(failure.error)
+    }
+}
+
+impl CliError {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Fault(fault) => fault.exit().code(),
+            Self::Said(code) => *code,
+        }
+    }
+}
+
+impl Output {
+    pub(super) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Prints a result on stdout.
+    pub(super) fn result(self, text: &str) {
+        write_stdout(text.as_bytes());
+    }
+
+    /// Prints a result as one JSON object on stdout.
+    pub(super) fn json(self, value: &impl serde::Serialize) {
+        // Our own types always serialise.
+        let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+        text.push('\n');
+        write_stdout(text.as_bytes());
+    }
+
+    /// Says something on stderr, unless it should be quiet.
+    pub(super) fn note(self, text: &str) {
+        if !self.quiet {
+            write_stderr(&format!("{}\n", printable(text)));
+        }
+    }
+
+    /// Prints an error on stderr.
+    pub(super) fn error(self, error: &CliError) {
+        let CliError::Fault(fault) = error else { return };
+        let report = ErrorReport::new(fault.as_ref());
+        if self.is_json() {
+            let mut text = serde_json::to_string(&report).unwrap_or_default();
+            text.push('\n');
+            write_stderr(&text);
+            return;
+        }
+        let mut text = format!("error[{}]: {}\n", report.code, report.message);
+        for (name, value) in &report.context {
+            let value = value.as_str().unwrap_or_default();
+            text.push_str(&format!("  {name}: {}\n", indented(value)));
+        }
+        if let Some(hint) = &report.hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        write_stderr(&printable(&text));
+    }
+}
+
+/// Lines after the first stand below it.
+fn indented(text: &str) -> String {
+    /// A stack trace of a connector can be endless; the log has the rest.
+    const LINES: usize = 30;
+    let lines: Vec<&str> = text.trim_end().lines().take(LINES).collect();
+    lines.join("\n    ")
+}
+
+/// Whoever stops reading our output has seen enough of it.
+fn write_stdout(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
+pub(super) fn write_stderr(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `12,345`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1.5 MB`, in powers of 1000.
+pub(super) fn sized(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
+    let mut size = bytes as f64;
+    let mut unit = "B";
+    for next in ["kB", "MB", "GB", "TB"] {
+        if size < 1000.0 {
+            break;
+        }
+        size /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
+}
+
+/// Columns under each other; numbers to the right.
+pub(super) fn table(rows: &[Vec<String>], right: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::from("  ");
+        for (column, cell) in row.iter().enumerate() {
+            let pad = " ".repeat(widths[column] - cell.chars().count());
+            if right.contains(&column) {
+                line.push_str(&pad);
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                line.push_str(&pad);
+            }
+            line.push_str("  ");
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1234), "1,234");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(sized(999), "999 B");
+        assert_eq!(sized(1_500_000), "1.5 MB");
+    }
+}

@@ -1,0 +1,18 @@
+//! `lockgate spec CONNECTOR`.
+
+use std::sync::Arc;
+
+use super::arguments::Spec;
+use super::logger::Logger;
+use super::output::{CliError, Output};
+use crate::connector::Host;
+use crate::protocol::Json;
+
+pub(super) async fn run(call: &Spec, output: &Output) -> Result<(), CliError> {
+    let host = Host::new();
+    let connector =
+        host.get_connector(&call.connector, &call.grants.options(), Json::empty_object())?;
+    let connector = connector.with_observer(Arc::new(Logger::new("connector", output)));
+    output.json(&connector.spec().await?.to_airbyte());
+    Ok(())
+}

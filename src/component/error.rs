@@ -1,0 +1,246 @@
+//! What can be wrong with a component, before and while it runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fault::{ExitClass, Fault};
+use crate::protocol::{Failure, FailureKind};
+
+/// Why a component cannot be used, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentError {
+    /// The file is not there or cannot be read.
+    #[error("{path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// Something else altogether: text, an archive, nothing.
+    #[error("{path} is not WebAssembly: it is {found}")]
+    NotWasm {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        found: &'static str,
+    },
+    /// A core module.
+    #[error("{path} is a core WebAssembly module, not a component")]
+    CoreModule {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It ends too early.
+    #[error("{path} is cut off: it ends at byte {offset}, where more was promised")]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: usize,
+    },
+    /// It does not validate, or uses what this host does not run.
+    #[error("{path} is not a valid component: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The validator's reason.
+        reason: String,
+    },
+    /// A `.cwasm` file: native code of unknown origin.
+    #[error("{path} is compiled code, and only code that this host compiled itself is run")]
+    Precompiled {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It exports neither a source nor a destination.
+    #[error("{path} is a component, but no connector: it exports {exports}")]
+    NoConnector {
+        /// The file.
+        path: PathBuf,
+        /// What it exports.
+        exports: String,
+    },
+    /// It was built for a contract this host does not speak.
+    #[error("{path} was built for lockgate:connector@{built}; this host speaks {host}: {missing}")]
+    Contract {
+        /// The file.
+        path: PathBuf,
+        /// The component's version.
+        built: String,
+        /// The host's version.
+        host: &'static str,
+        /// What the host lacks.
+        missing: String,
+    },
+    /// It imports what its policy does not grant, or what nobody could.
+    #[error("{path} imports {import}, which {why}")]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// The import's name.
+        import: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Asked for the wrong half of a sync.
+    #[error("{path} is a {is}, not a {wanted}")]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        is: &'static str,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// A granted directory cannot be opened.
+    #[error("the granted directory {path} cannot be opened: {reason}")]
+    Directory {
+        /// The host directory.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The engine cannot be set up, or the compile cache cannot be used.
+    #[error("the component engine cannot be used: {0}")]
+    Engine(String),
+    /// It trapped.
+    #[error("the component trapped in {operation}: {reason}")]
+    Trap {
+        /// Which operation.
+        operation: &'static str,
+        /// The trap.
+        reason: String,
+        /// The guest's stack.
+        detail: String,
+    },
+    /// It used up its memory.
+    #[error("the component asked for more memory than its {limit_mib} MiB in {operation}")]
+    Memory {
+        /// Which operation.
+        operation: &'static str,
+        /// The limit.
+        limit_mib: usize,
+        /// What it ended in.
+        detail: String,
+    },
+    /// It took too long.
+    #[error("{operation} was stopped after {}", seconds(*.limit))]
+    Timeout {
+        /// Which operation.
+        operation: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// It said so itself.
+    #[error("{0}")]
+    Failure(Failure),
+}
+
+fn seconds(limit: Duration) -> String {
+    format!("{} s", limit.as_secs_f64())
+}
+
+impl ComponentError {
+    /// The failure in the contract's terms: a trap becomes `system`.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Failure(failure) => failure,
+            Self::Trap { ref detail, .. } | Self::Memory { ref detail, .. } => {
+                let detail = detail.clone();
+                Failure::system(self.to_string()).with_detail(detail)
+            }
+            Self::Timeout { .. } | Self::Engine(_) => Failure::system(self.to_string()),
+            other => Failure::config(other.to_string()),
+        }
+    }
+}
+
+impl Fault for ComponentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "COMPONENT_UNREADABLE",
+            Self::NotWasm { .. } => "COMPONENT_NOT_WASM",
+            Self::CoreModule { .. } => "COMPONENT_CORE_MODULE",
+            Self::Truncated { .. } => "COMPONENT_TRUNCATED",
+            Self::Invalid { .. } => "COMPONENT_INVALID",
+            Self::Precompiled { .. } => "COMPONENT_PRECOMPILED",
+            Self::NoConnector { .. } => "COMPONENT_NO_CONNECTOR",
+            Self::Contract { .. } => "COMPONENT_CONTRACT",
+            Self::Import { .. } => "COMPONENT_IMPORT",
+            Self::Kind { .. } => "CONNECTOR_KIND",
+            Self::Directory { .. } => "GRANT_DIRECTORY",
+            Self::Engine(_) => "COMPONENT_ENGINE",
+            Self::Trap { .. } => "CONNECTOR_TRAP",
+            Self::Memory { .. } => "LIMIT_MEMORY",
+            Self::Timeout { .. } => "LIMIT_TIME",
+            Self::Failure(failure) => match failure.kind {
+                FailureKind::Config => "CONNECTOR_CONFIG",
+                FailureKind::Transient => "CONNECTOR_TRANSIENT",
+                FailureKind::System => "CONNECTOR_FAILED",
+                FailureKind::Cancelled => "CANCELLED",
+            },
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Unreadable { .. } => "check the path and its permissions",
+            Self::NotWasm { .. } => {
+                "a connector is a .wasm component; a program that speaks Airbyte's protocol is named exec:PATH"
+            }
+            Self::CoreModule { .. } => {
+                "build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`"
+            }
+            Self::Truncated { .. } => "copy or build the file again",
+            Self::Precompiled { .. } => "give the .wasm file it was made from",
+            Self::NoConnector { .. } => {
+                "a connector exports lockgate:connector/source or lockgate:connector/destination"
+            }
+            Self::Contract { .. } => {
+                "use a newer lockgate, or build the connector with the SDK of this version"
+            }
+            Self::Import { .. } => {
+                "build the connector without it; `lockgate inspect` lists all imports"
+            }
+            Self::Directory { .. } => "create the directory, or grant another one",
+            Self::Memory { .. } => "grant more with --max-memory, for example --max-memory 512MiB",
+            Self::Timeout { .. } => "allow more with --timeout, for example --timeout 5m",
+            Self::Invalid { .. }
+            | Self::Kind { .. }
+            | Self::Engine(_)
+            | Self::Trap { .. }
+            | Self::Failure(_) => return None,
+        };
+        Some(text.to_owned())
+    }
+
+    fn exit(&self) -> ExitClass {
+        match self {
+            Self::Unreadable { .. }
+            | Self::NotWasm { .. }
+            | Self::CoreModule { .. }
+            | Self::Truncated { .. }
+            | Self::Invalid { .. }
+            | Self::NoConnector { .. }
+            | Self::Contract { .. }
+            | Self::Directory { .. }
+            | Self::Kind { .. } => ExitClass::Usage,
+            Self::Import { .. } | Self::Precompiled { .. } => ExitClass::Refused,
+            _ => ExitClass::Failed,
+        }
+    }
+
+    fn context(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Trap { detail, .. } | Self::Memory { detail, .. } if !detail.is_empty() => {
+                vec![("detail", detail.clone())]
+            }
+            Self::Failure(failure) => {
+                failure.detail.clone().map(|d| ("detail", d)).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Floor 2: components. From a file to a checked and compiled component, from there to an instance
+//! with exactly what its policy grants, and the contract's imports on the host's side.
+//!
+//! The attack: a component is native code to be, chosen by a stranger. It is compiled by us or not
+//! at all, linked against what its policy grants and nothing else, and each operation runs in a
+//! store of its own, under limits, so that a trap, a flood or an endless loop ends that operation
+//! and touches no other.
+
+mod bindings;
+mod cache;
+mod contract;
+mod convert;
+mod engine;
+mod error;
+mod imports;
+mod loaded;
+mod output_log;
+mod store;
+
+pub use cache::CompileCache;
+pub use contract::{CONTRACT_VERSION, Kind};
+pub use error::ComponentError;
+pub use loaded::{Component, ComponentRuntime, Import};
+pub use store::Operation;

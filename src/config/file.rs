@@ -1,0 +1,347 @@
+//! `lockgate.toml`: sources, destinations, and the connections between them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{ConfigError, ConnectorOptions, read_json_object};
+use crate::protocol::Json;
+
+/// The project file's name.
+const FILE: &str = "lockgate.toml";
+
+/// Which streams to move.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StreamSelection {
+    /// All that the source offers.
+    #[default]
+    All,
+    /// Those named: `name` or `namespace.name`.
+    Named(Vec<String>),
+}
+
+impl StreamSelection {
+    /// `*`, or names with commas between them.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.trim() {
+            "*" => Self::All,
+            names => Self::Named(names.split(',').map(|n| n.trim().to_owned()).collect()),
+        }
+    }
+}
+
+/// How a destination should treat what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// What suits each stream and both connectors.
+    #[default]
+    Auto,
+    /// Add.
+    Append,
+    /// Replace all.
+    Replace,
+    /// Replace by primary key.
+    Merge,
+}
+
+/// One connector of a connection.
+#[derive(Debug, Clone)]
+pub struct ConnectorSettings {
+    /// How it is named.
+    pub connector: String,
+    /// Its configuration.
+    pub config: Json,
+    /// Grants and limits.
+    pub options: ConnectorOptions,
+}
+
+/// One connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionSettings {
+    /// Its name: the key of its states.
+    pub name: String,
+    /// Where rows come from.
+    pub source: ConnectorSettings,
+    /// Where they go.
+    pub destination: ConnectorSettings,
+    /// Which streams.
+    pub streams: StreamSelection,
+    /// How to write.
+    pub strategy: Strategy,
+    /// Read everything again.
+    pub full_refresh: bool,
+}
+
+/// A project file.
+#[derive(Debug, Clone)]
+pub struct Project {
+    path: PathBuf,
+    raw: RawProject,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProject {
+    #[serde(default)]
+    sources: BTreeMap<String, RawConnector>,
+    #[serde(default)]
+    destinations: BTreeMap<String, RawConnector>,
+    #[serde(default)]
+    connections: BTreeMap<String, RawConnection>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawConnector {
+    connector: String,
+    config: Option<toml::Table>,
+    config_file: Option<PathBuf>,
+    #[serde(default)]
+    allow_dir: Vec<String>,
+    #[serde(default)]
+    env: Vec<String>,
+    max_memory: Option<String>,
+    timeout: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawConnection {
+    source: String,
+    destination: String,
+    streams: Option<RawStreams>,
+    #[serde(default)]
+    strategy: Strategy,
+    #[serde(default)]
+    full_refresh: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum RawStreams {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Project {
+    /// The project file of a folder, or of the nearest folder above.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoProject`] when there is none, others when it cannot be read.
+    pub fn find(from: &Path) -> Result<Self, ConfigError> {
+        let file = from.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file());
+        Self::read(&file.ok_or(ConfigError::NoProject)?)
+    }
+
+    /// A project file by its path.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        })?;
+        let raw = toml::from_str(&text).map_err(|e| ConfigError::Malformed {
+            place: place(path, &text, e.span()),
+            // `message` leaves out the excerpt, which may hold a secret.
+            reason: e.message().to_owned(),
+        })?;
+        Ok(Self { path: path.to_owned(), raw })
+    }
+
+    /// The folder of the file: relative paths in it begin there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    /// The names of the connections.
+    #[must_use]
+    pub fn connections(&self) -> Vec<&str> {
+        self.raw.connections.keys().map(String::as_str).collect()
+    }
+
+    /// A connection by its name; without a name, the only one.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn connection(&self, name: Option<&str>) -> Result<ConnectionSettings, ConfigError> {
+        let known = || self.connections().join(", ");
+        let (name, raw) = match name {
+            Some(name) => self.raw.connections.get_key_value(name).ok_or_else(|| {
+                self.unknown("connection", name, self.raw.connections.keys())
+            })?,
+            None => {
+                let mut all = self.raw.connections.iter();
+                match (all.next(), all.next()) {
+                    (Some(only), None) => only,
+                    (None, _) => {
+                        let what = format!("{} has no connection", self.path.display());
+                        return Err(ConfigError::Usage(what));
+                    }
+                    _ => {
+                        let file = self.path.display();
+                        let what = format!("{file} has several connections; name one: {}", known());
+                        return Err(ConfigError::Usage(what));
+                    }
+                }
+            }
+        };
+        let side = |what, all: &BTreeMap<String, RawConnector>, key: &str| {
+            let raw = all.get(key).ok_or_else(|| self.unknown(what, key, all.keys()))?;
+            self.connector(what, key, raw)
+        };
+        Ok(ConnectionSettings {
+            name: name.clone(),
+            source: side("source", &self.raw.sources, &raw.source)?,
+            destination: side("destination", &self.raw.destinations, &raw.destination)?,
+            streams: match &raw.streams {
+                None => StreamSelection::All,
+                Some(RawStreams::One(text)) => StreamSelection::parse(text),
+                Some(RawStreams::Many(names)) => StreamSelection::Named(names.clone()),
+            },
+            strategy: raw.strategy,
+            full_refresh: raw.full_refresh,
+        })
+    }
+
+    fn connector(
+        &self,
+        what: &str,
+        key: &str,
+        raw: &RawConnector,
+    ) -> Result<ConnectorSettings, ConfigError> {
+        let place = || format!("{}: {what}s.{key}", self.path.display());
+        let config = match (&raw.config, &raw.config_file) {
+            (Some(_), Some(_)) => {
+                let reason = "config and config-file are both there; keep one".to_owned();
+                return Err(ConfigError::Malformed { place: place(), reason });
+            }
+            (Some(table), None) => {
+                let value = json_of(&toml::Value::Table(table.clone())).map_err(|reason| {
+                    ConfigError::Malformed { place: format!("{}.config", place()), reason }
+                })?;
+                Json::from_value(&value)
+            }
+            (None, Some(file)) => read_json_object(&self.folder().join(file))?,
+            (None, None) => Json::empty_object(),
+        };
+        Ok(ConnectorSettings {
+            connector: raw.connector.clone(),
+            config,
+            options: ConnectorOptions {
+                allow_dir: raw.allow_dir.clone(),
+                env: raw.env.clone(),
+                max_memory: raw.max_memory.clone(),
+                timeout: raw.timeout.clone(),
+            },
+        })
+    }
+
+    fn unknown<'a>(
+        &self,
+        what: &'static str,
+        name: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> ConfigError {
+        let names: Vec<&str> = known.map(String::as_str).collect();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        ConfigError::Unknown { path: self.path.clone(), what, name: name.to_owned(), known }
+    }
+}
+
+/// The file and line of a fault.
+fn place(path: &Path, text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    match span {
+        Some(span) => {
+            let before = text.get(..span.start).unwrap_or_default();
+            format!("{} line {}", path.display(), before.matches('\n').count() + 1)
+        }
+        None => path.display().to_string(),
+    }
+}
+
+/// TOML as JSON: dates become strings; numbers JSON has no form for are refused.
+fn json_of(value: &toml::Value) -> Result<serde_json::Value, String> {
+    use serde_json::Value as J;
+    Ok(match value {
+        toml::Value::String(text) => J::String(text.clone()),
+        toml::Value::Integer(number) => J::from(*number),
+        toml::Value::Float(number) => serde_json::Number::from_f64(*number)
+            .map(J::Number)
+            .ok_or("it holds a number that JSON cannot say")?,
+        toml::Value::Boolean(flag) => J::Bool(*flag),
+        toml::Value::Datetime(at) => J::String(at.to_string()),
+        toml::Value::Array(items) => {
+            J::Array(items.iter().map(json_of).collect::<Result<_, _>>()?)
+        }
+        toml::Value::Table(members) => {
+            let members = members.iter().map(|(k, v)| Ok((k.clone(), json_of(v)?)));
+            J::Object(members.collect::<Result<_, String>>()?)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(text: &str) -> Result<Project, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        std::fs::write(&file, text).unwrap();
+        Project::find(&folder.path().join("below"))
+            .or_else(|_| Project::read(&file))
+    }
+
+    const WHOLE: &str = r#"
+[sources.faker]
+connector = "source-faker.wasm"
+config = { count = 5, at = 2020-01-01T00:00:00Z }
+
+[destinations.files]
+connector = "destination-jsonl.wasm"
+config = { path = "/out" }
+allow-dir = ["out::/out"]
+max-memory = "64MiB"
+
+[connections.nightly]
+source = "faker"
+destination = "files"
+streams = ["users"]
+strategy = "append"
+"#;
+
+    #[test]
+    fn a_whole_file() {
+        let connection = project(WHOLE).unwrap().connection(None).unwrap();
+        assert_eq!(connection.name, "nightly");
+        assert_eq!(connection.strategy, Strategy::Append);
+        assert_eq!(connection.streams, StreamSelection::Named(vec!["users".into()]));
+        let config = connection.source.config.to_value().unwrap();
+        assert_eq!(config["at"], "2020-01-01T00:00:00Z");
+        assert_eq!(connection.destination.options.allow_dir, ["out::/out"]);
+    }
+
+    #[test]
+    fn faults_name_place_and_field() {
+        let error = project(&WHOLE.replace("strategy", "stratagem")).unwrap_err().to_string();
+        assert!(error.contains("line 16") && error.contains("stratagem"), "{error}");
+        let error = project(&WHOLE.replace("\"faker\"\n", "\"fakir\"\n")).unwrap();
+        let error = error.connection(None).unwrap_err().to_string();
+        assert!(error.contains("no source named \"fakir\"; it has faker"), "{error}");
+    }
+
+    #[test]
+    fn a_syntax_fault_does_not_quote_the_line() {
+        let error = project("[sources.x]\nconfig = { password = hunter2 }\n").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Floor 2: what the operator wrote. `lockgate.toml`, options of a connector, configurations in
+//! files or inline, sizes and durations. Into plain data: nothing here starts anything.
+
+mod document;
+mod error;
+mod file;
+mod options;
+mod units;
+
+pub use document::{config_digest, merge_members, read_config, read_json_object};
+pub use error::ConfigError;
+pub use file::{ConnectionSettings, ConnectorSettings, Project, Strategy, StreamSelection};
+pub use options::{ConnectorOptions, ConnectorReference};
+pub use units::{parse_duration, parse_size};

@@ -1,0 +1,143 @@
+//! Where connectors come from: a name, options, a configuration.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Connector, ConnectorError, Destination, Source};
+use crate::component::{CompileCache, ComponentRuntime};
+use crate::config::{ConnectorOptions, ConnectorReference};
+use crate::executor::{
+    ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
+};
+use crate::protocol::{Failure, Json, LogLevel, Observer};
+
+/// Hears nothing and remembers nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+#[async_trait]
+impl Observer for Silent {
+    fn log(&self, _: LogLevel, _: &str) {}
+
+    async fn update_config(&self, _: Json) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Makes connectors. Holds the folder that relative paths begin in and the cache of compiled
+/// components.
+#[derive(Debug, Clone)]
+pub struct Host {
+    base: PathBuf,
+    runtime: ComponentRuntime,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host {
+    /// With the user's cache of compiled components and the current folder.
+    #[must_use]
+    pub fn new() -> Self {
+        let base = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        Self { base, runtime: ComponentRuntime::new(CompileCache::of_user()) }
+    }
+
+    /// The same with another cache, or none.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<CompileCache>) -> Self {
+        self.runtime = ComponentRuntime::new(cache);
+        self
+    }
+
+    /// The same with another folder for relative paths.
+    #[must_use]
+    pub fn in_folder(mut self, base: impl Into<PathBuf>) -> Self {
+        self.base = base.into();
+        self
+    }
+
+    /// Where relative paths begin.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.base
+    }
+
+    /// What loads components.
+    #[must_use]
+    pub fn runtime(&self) -> &ComponentRuntime {
+        &self.runtime
+    }
+
+    /// A connector by its name: `path/to/x.wasm`, `exec:PATH` or `destination-dev-null`.
+    ///
+    /// # Errors
+    /// [`ConnectorError`], when there is no such connector or an option is malformed.
+    pub fn get_connector(
+        &self,
+        name: &str,
+        options: &ConnectorOptions,
+        config: Json,
+    ) -> Result<Connector, ConnectorError> {
+        let failed = |error: ExecutorError| ConnectorError::Run {
+            name: name.to_owned(),
+            error: Box::new(error),
+        };
+        let policy = options.policy(&self.base)?;
+        let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
+            ConnectorReference::Component(path) => {
+                let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;
+                component.kind().map_err(|e| failed(e.into()))?;
+                Arc::new(ComponentExecutor::new(component, policy))
+            }
+            ConnectorReference::Process(path) => {
+                if !policy.directories.is_empty() {
+                    let what = "allow-dir is for components; a process sees what its user sees";
+                    return Err(crate::config::ConfigError::Usage(what.to_owned()).into());
+                }
+                Arc::new(ProcessExecutor::new(path, policy).map_err(failed)?)
+            }
+            ConnectorReference::Noop => Arc::new(NoopDestination),
+        };
+        Ok(Connector::new(name, executor, config, Arc::new(Silent)))
+    }
+
+    /// A source by its name.
+    ///
+    /// # Errors
+    /// [`ConnectorError`].
+    pub fn get_source(
+        &self,
+        name: &str,
+        options: &ConnectorOptions,
+        config: Json,
+    ) -> Result<Source, ConnectorError> {
+        self.get_connector(name, options, config).map(Source)
+    }
+
+    /// A destination by its name.
+    ///
+    /// # Errors
+    /// [`ConnectorError`].
+    pub fn get_destination(
+        &self,
+        name: &str,
+        options: &ConnectorOptions,
+        config: Json,
+    ) -> Result<Destination, ConnectorError> {
+        self.get_connector(name, options, config).map(Destination)
+    }
+
+    /// The destination that keeps nothing. Needs no file, no network and no engine.
+    #[must_use]
+    pub fn get_noop_destination() -> Destination {
+        let executor = Arc::new(NoopDestination);
+        let config = Json::empty_object();
+        Destination(Connector::new("destination-dev-null", executor, config, Arc::new(Silent)))
+    }
+}

@@ -1,0 +1,176 @@
+//! Why an operation of a connector did not succeed, however it was run.
+
+use std::time::Duration;
+
+use crate::component::ComponentError;
+use crate::fault::{ExitClass, Fault};
+use crate::protocol::{Failure, FailureKind};
+
+/// Why a connector's operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// A component could not be used, or stopped.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// It said so itself, in a TRACE ERROR, a FAILED status or the contract's failure.
+    #[error("{0}")]
+    Failure(Failure),
+    /// The program could not be started.
+    #[error("{program} cannot be started: {reason}")]
+    Start {
+        /// The program.
+        program: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// It ended, and not well.
+    #[error("{program} {how}{}", if *.early { " before it had read all its input" } else { "" })]
+    Ended {
+        /// The program.
+        program: String,
+        /// `exited with code 1`, `was killed by signal 9`.
+        how: String,
+        /// It left input unread.
+        early: bool,
+        /// The last lines of its stderr.
+        stderr: String,
+    },
+    /// It ended well and did not answer.
+    #[error("{program} ended without an answer to {operation}")]
+    NoAnswer {
+        /// The program.
+        program: String,
+        /// The operation.
+        operation: &'static str,
+        /// The last lines of its stderr.
+        stderr: String,
+    },
+    /// A record that cannot be read: going on would lose it.
+    #[error("line {line} is a RECORD that cannot be read: {reason}")]
+    Garbled {
+        /// The line's number in the output, from 1.
+        line: u64,
+        /// Where and why.
+        reason: String,
+    },
+    /// A line without measure.
+    #[error("line {line} is longer than {limit} bytes")]
+    LineTooLong {
+        /// The line's number in the output, from 1.
+        line: u64,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// It broke the protocol.
+    #[error("{0}")]
+    Protocol(String),
+    /// It took too long.
+    #[error("{operation} was stopped after {} s", .limit.as_secs_f64())]
+    Timeout {
+        /// The operation.
+        operation: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Its pipes or files could not be used.
+    #[error("{what}: {reason}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The system's reason.
+        reason: String,
+    },
+    /// Asked for something it cannot be.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl From<Failure> for ExecutorError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl ExecutorError {
+    /// Whether this is only the echo of a stop that began elsewhere.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Failure(failure) | Self::Component(ComponentError::Failure(failure)) => {
+                failure.is_cancelled()
+            }
+            _ => false,
+        }
+    }
+
+    /// The failure in the contract's terms.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Failure(failure) => failure,
+            Self::Component(error) => error.into_failure(),
+            Self::Start { .. } | Self::Unsupported(_) => Failure::config(self.to_string()),
+            Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
+                let detail = stderr.clone();
+                Failure::system(self.to_string()).with_detail(detail)
+            }
+            other => Failure::system(other.to_string()),
+        }
+    }
+}
+
+impl Fault for ExecutorError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Component(error) => error.code(),
+            Self::Failure(failure) => match failure.kind {
+                FailureKind::Config => "CONNECTOR_CONFIG",
+                FailureKind::Transient => "CONNECTOR_TRANSIENT",
+                FailureKind::System => "CONNECTOR_FAILED",
+                FailureKind::Cancelled => "CANCELLED",
+            },
+            Self::Start { .. } => "CONNECTOR_START",
+            Self::Ended { early: true, .. } => "CONNECTOR_ENDED_EARLY",
+            Self::Ended { .. } => "CONNECTOR_EXIT",
+            Self::NoAnswer { .. } => "CONNECTOR_NO_ANSWER",
+            Self::Garbled { .. } => "RECORD_GARBLED",
+            Self::LineTooLong { .. } => "LIMIT_LINE",
+            Self::Protocol(_) => "CONNECTOR_PROTOCOL",
+            Self::Timeout { .. } => "LIMIT_TIME",
+            Self::Io { .. } => "CONNECTOR_IO",
+            Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Component(error) => error.hint(),
+            Self::Start { .. } => {
+                Some("check the path, and that the file is executable (chmod +x)".into())
+            }
+            Self::Timeout { .. } => Some("allow more with --timeout, for example --timeout 5m".into()),
+            _ => None,
+        }
+    }
+
+    fn exit(&self) -> ExitClass {
+        match self {
+            Self::Component(error) => error.exit(),
+            Self::Start { .. } | Self::Unsupported(_) => ExitClass::Usage,
+            _ => ExitClass::Failed,
+        }
+    }
+
+    fn context(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Component(error) => error.context(),
+            Self::Failure(failure) => {
+                failure.detail.clone().map(|d| ("detail", d)).into_iter().collect()
+            }
+            Self::Ended { stderr, .. } | Self::NoAnswer { stderr, .. } if !stderr.is_empty() => {
+                vec![("stderr", stderr.clone())]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

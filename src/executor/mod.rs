@@ -1,0 +1,140 @@
+//! Floor 3: the ways of running a connector, behind one trait. A component in this process, a
+//! process that speaks Airbyte's protocol on stdio, or no connector at all.
+
+mod component;
+mod error;
+mod noop;
+mod process;
+mod stdin;
+pub mod stdio;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+pub use component::ComponentExecutor;
+pub use error::ExecutorError;
+pub use noop::{NoopDestination, NoopMode};
+pub use process::ProcessExecutor;
+pub use stdin::StdinSource;
+
+use crate::protocol::{
+    Catalog, DestinationInput, DiscoveredStream, Json, Observer, SourceOutput, Specification,
+    StateMessage,
+};
+
+/// What a running operation shares with whoever started it.
+#[derive(Clone)]
+pub struct Context {
+    /// Who listens to logs and configuration changes.
+    pub observer: Arc<dyn Observer>,
+    /// When to stop.
+    pub cancel: Cancel,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// A context that is never cancelled.
+    #[must_use]
+    pub fn new(observer: Arc<dyn Observer>) -> Self {
+        Self { observer, cancel: Cancel::new().1 }
+    }
+}
+
+/// Says stop to everything that holds the other half.
+#[derive(Debug, Clone)]
+pub struct Canceller(watch::Sender<bool>);
+
+impl Canceller {
+    /// Says stop, once and for all.
+    pub fn cancel(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// Hears the stop.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    heard: watch::Receiver<bool>,
+    // Keeps the channel open where nobody will ever say stop.
+    _sender: watch::Sender<bool>,
+}
+
+impl Cancel {
+    /// Both halves.
+    #[must_use]
+    pub fn new() -> (Canceller, Self) {
+        let (sender, heard) = watch::channel(false);
+        (Canceller(sender.clone()), Self { heard, _sender: sender })
+    }
+
+    /// Whether stop was said.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        *self.heard.borrow()
+    }
+
+    /// Waits until stop is said.
+    pub async fn cancelled(&self) {
+        let mut heard = self.heard.clone();
+        // The sender lives as long as we do, so this ends only when stop was said.
+        let _ = heard.wait_for(|stop| *stop).await;
+    }
+}
+
+/// How a connector is run, for reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// `component`, `process` or `noop`.
+    pub executor: &'static str,
+    /// What was named: a path.
+    pub reference: String,
+    /// The component's digest, where there is one.
+    pub digest: Option<String>,
+}
+
+/// A connector that can be run. Each call is an operation of its own: nothing is kept between two.
+#[async_trait]
+pub trait Executor: fmt::Debug + Send + Sync {
+    /// How it is run.
+    fn describe(&self) -> Described;
+
+    /// Asks what it is.
+    async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError>;
+
+    /// Lets it try a configuration. A failure of kind `config` is its answer "no".
+    async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError>;
+
+    /// Lets a source list its streams.
+    async fn discover(
+        &self,
+        context: &Context,
+        config: &Json,
+    ) -> Result<Vec<DiscoveredStream>, ExecutorError>;
+
+    /// Lets a source read. Returns when it ended well: the caller knows which streams completed.
+    async fn read(
+        &self,
+        context: &Context,
+        config: &Json,
+        catalog: &Catalog,
+        states: &[StateMessage],
+        output: Arc<dyn SourceOutput>,
+    ) -> Result<(), ExecutorError>;
+
+    /// Lets a destination write until its input ends.
+    async fn write(
+        &self,
+        context: &Context,
+        config: &Json,
+        catalog: &Catalog,
+        input: Arc<dyn DestinationInput>,
+    ) -> Result<(), ExecutorError>;
+}

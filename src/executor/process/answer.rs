@@ -1,0 +1,131 @@
+//! The operations that ask for one answer: `spec`, `check`, `discover`.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::{ProcessExecutor, within};
+use crate::executor::stdio::{LineReader, lines_error, note};
+use crate::executor::{Context, ExecutorError};
+use crate::protocol::{
+    DiscoveredStream, Failure, Json, LogLevel, Message, MessageError, Specification, Trace,
+};
+
+/// How long a connector that has answered may take to end. It has nothing left to say.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Runs an operation until it gives an answer that `pick` takes.
+async fn ask<T>(
+    executor: &ProcessExecutor,
+    context: &Context,
+    operation: &'static str,
+    config: Option<&Json>,
+    mut pick: impl FnMut(Message<'_>) -> Result<Option<T>, ExecutorError>,
+) -> Result<T, ExecutorError> {
+    let folder = ProcessExecutor::folder()?;
+    let mut arguments = vec![OsString::from(operation)];
+    if let Some(config) = config {
+        arguments.push("--config".into());
+        arguments.push(ProcessExecutor::file(&folder, "config.json", config.get())?);
+    }
+    let (mut connector, _, stdout) = executor.start(&arguments, false, folder, context)?;
+    let mut reader = LineReader::new(stdout, executor.policy.limits.line_bytes);
+    let mut answer = None;
+    let mut fault: Option<Failure> = None;
+    let mut noise = 0_u64;
+    loop {
+        let more = if answer.is_some() {
+            // The answer is there; what else it says does not change it.
+            match tokio::time::timeout(GOODBYE, reader.fill()).await {
+                Ok(more) => more,
+                Err(_) => break,
+            }
+        } else {
+            reader.fill().await
+        };
+        if !more.map_err(lines_error)? {
+            break;
+        }
+        while let Some(line) = reader.next_line().map_err(lines_error)? {
+            match Message::decode(line) {
+                Ok(Message::Log(log)) => context.observer.log(log.level(), &log.message),
+                Ok(Message::Trace(Trace::Error { message, detail, kind, stream })) => {
+                    let first = Failure { kind, message, detail, stream, retry_after_ms: None };
+                    fault.get_or_insert(first);
+                }
+                Ok(Message::Control(control)) => {
+                    context.observer.update_config(Json::from(control.config)).await?;
+                }
+                Ok(message) if answer.is_none() => answer = pick(message)?,
+                Ok(_) => {}
+                Err(MessageError::NotAMessage) => {
+                    noise += 1;
+                    note(context, line);
+                }
+                Err(e) => context.observer.log(LogLevel::Warn, &e.to_string()),
+            }
+        }
+    }
+    if noise > 0 {
+        let text = format!("{noise} lines of {operation}'s output were no messages");
+        context.observer.log(LogLevel::Debug, &text);
+    }
+    let status = if answer.is_some() { connector.stop().await? } else { connector.wait().await? };
+    match (answer, fault) {
+        (Some(answer), _) => Ok(answer),
+        (None, Some(failure)) => Err(failure.into()),
+        (None, None) => Err(connector.ended(status, false).unwrap_or_else(|| {
+            ExecutorError::NoAnswer {
+                program: connector.program().to_owned(),
+                operation,
+                stderr: connector.stderr(),
+            }
+        })),
+    }
+}
+
+pub(super) async fn spec(
+    executor: &ProcessExecutor,
+    context: &Context,
+) -> Result<Specification, ExecutorError> {
+    let limits = &executor.policy.limits;
+    let asking = ask(executor, context, "spec", None, |message| match message {
+        Message::Spec(body) => {
+            Specification::from_airbyte(body.get()).map(Some).map_err(ExecutorError::Protocol)
+        }
+        _ => Ok(None),
+    });
+    within(Some(limits.spec_time + limits.process_start), "spec", asking).await
+}
+
+pub(super) async fn check(
+    executor: &ProcessExecutor,
+    context: &Context,
+    config: &Json,
+) -> Result<(), ExecutorError> {
+    let limits = &executor.policy.limits;
+    let asking = ask(executor, context, "check", Some(config), |message| match message {
+        Message::ConnectionStatus(status) if status.status == "SUCCEEDED" => Ok(Some(Ok(()))),
+        Message::ConnectionStatus(status) => {
+            let why = status.message.unwrap_or_else(|| "it gave no reason".into());
+            Ok(Some(Err(Failure::config(why))))
+        }
+        _ => Ok(None),
+    });
+    let answer = within(Some(limits.check_time + limits.process_start), "check", asking).await?;
+    answer.map_err(ExecutorError::Failure)
+}
+
+pub(super) async fn discover(
+    executor: &ProcessExecutor,
+    context: &Context,
+    config: &Json,
+) -> Result<Vec<DiscoveredStream>, ExecutorError> {
+    let limits = &executor.policy.limits;
+    let asking = ask(executor, context, "discover", Some(config), |message| match message {
+        Message::Catalog(body) => DiscoveredStream::list_from_airbyte(body.get())
+            .map(Some)
+            .map_err(|e| ExecutorError::Protocol(e.to_string())),
+        _ => Ok(None),
+    });
+    within(Some(limits.check_time + limits.process_start), "discover", asking).await
+}

@@ -1,0 +1,237 @@
+//! A connector's process: how it starts, what it is given, how it ends.
+//!
+//! The attack: a child that inherits the environment holds every secret of its parent; one that
+//! outlives its parent goes on writing; one that ignores a polite word stays. A child gets a
+//! minimal environment and a process group of its own, dies with this process, and is told to stop
+//! twice, the second time by SIGKILL.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncRead;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::folder::RunFolder;
+use crate::executor::ExecutorError;
+use crate::executor::stdio::LineReader;
+use crate::protocol::{LogLevel, Observer};
+use crate::sandbox::Policy;
+
+/// Bytes of a pipe: the most an ordinary user may ask for. Fewer switches between the processes.
+const PIPE: usize = 1 << 20;
+/// Lines of stderr kept for an error.
+const STDERR_LINES: usize = 20;
+
+/// A running connector.
+#[derive(Debug)]
+pub(super) struct Connector {
+    child: Child,
+    group: Option<Pid>,
+    program: String,
+    stderr: Arc<Mutex<Vec<String>>>,
+    stderr_task: tokio::task::JoinHandle<()>,
+    stop_time: Duration,
+    // The process's files live as long as it does.
+    _folder: Arc<RunFolder>,
+}
+
+impl Connector {
+    /// Starts a program. Its stdin is there only if it is wanted.
+    pub(super) fn start(
+        program: &Path,
+        arguments: &[OsString],
+        with_stdin: bool,
+        policy: &Policy,
+        folder: Arc<RunFolder>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(Self, Option<ChildStdin>, ChildStdout), ExecutorError> {
+        let shown = program.display().to_string();
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear();
+        // Interpreters and shells are found on PATH; nothing else of ours is theirs.
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.env("LANG", "C.UTF-8").env("HOME", folder.scratch()).env("TMPDIR", folder.scratch());
+        command.envs(policy.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(if with_stdin { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        // SAFETY: prctl with these arguments is async-signal-safe and touches no memory of ours.
+        #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
+        unsafe {
+            command.pre_exec(|| {
+                // Without this a child would see the end of its input when we are killed, and take
+                // a torn stream for a whole one.
+                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 {
+                    Ok(())
+                } else {
+                    Err(std::io::Error::last_os_error())
+                }
+            });
+        }
+        let mut child = command
+            .spawn()
+            .map_err(|e| ExecutorError::Start { program: shown.clone(), reason: e.to_string() })?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let (Some(stdout), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(ExecutorError::Io { what: "the pipes", reason: "they are missing".into() });
+        };
+        let stdin = child.stdin.take();
+        // A smaller pipe is slower and nothing else.
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
+        if let Some(stdin) = &stdin {
+            let _ = rustix::pipe::fcntl_setpipe_size(stdin, PIPE);
+        }
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let limits = &policy.limits;
+        let stderr_task = tokio::spawn(listen(
+            errors,
+            stderr.clone(),
+            observer,
+            limits.log_bytes,
+            limits.log_message_bytes,
+        ));
+        let connector = Self {
+            child,
+            group,
+            program: shown,
+            stderr,
+            stderr_task,
+            stop_time: limits.stop_time,
+            _folder: folder,
+        };
+        Ok((connector, stdin, stdout))
+    }
+
+    /// The program's name.
+    pub(super) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// The last lines of stderr.
+    pub(super) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It may be gone already.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Waits for the end, for at most the stop time; then it is made to end.
+    pub(super) async fn wait(&mut self) -> Result<ExitStatus, ExecutorError> {
+        let ended = tokio::time::timeout(self.stop_time, self.child.wait()).await;
+        let status = match ended {
+            Ok(status) => status,
+            Err(_) => return self.stop().await,
+        };
+        self.after().await;
+        status.map_err(|e| ExecutorError::Io { what: "waiting for the process", reason: e.to_string() })
+    }
+
+    /// SIGTERM, and SIGKILL to what is left after the stop time.
+    pub(super) async fn stop(&mut self) -> Result<ExitStatus, ExecutorError> {
+        self.signal(Signal::TERM);
+        let ended = tokio::time::timeout(self.stop_time, self.child.wait()).await;
+        let status = match ended {
+            Ok(status) => status,
+            Err(_) => {
+                self.signal(Signal::KILL);
+                self.child.wait().await
+            }
+        };
+        self.after().await;
+        status.map_err(|e| ExecutorError::Io { what: "waiting for the process", reason: e.to_string() })
+    }
+
+    /// Grandchildren may hold the pipes open; they go too.
+    async fn after(&mut self) {
+        let quiet = Duration::from_millis(200);
+        if tokio::time::timeout(quiet, &mut self.stderr_task).await.is_err() {
+            self.stderr_task.abort();
+        }
+        self.signal(Signal::KILL);
+        self.group = None;
+    }
+
+    /// The error for an end that was not well; none for exit code 0.
+    pub(super) fn ended(&self, status: ExitStatus, early: bool) -> Option<ExecutorError> {
+        if status.success() && !early {
+            return None;
+        }
+        let how = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exited with code {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}{}", name(signal)),
+            (None, None) => "ended in an unknown way".to_owned(),
+        };
+        Some(ExecutorError::Ended {
+            program: self.program.clone(),
+            how,
+            early,
+            stderr: self.stderr(),
+        })
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        self.stderr_task.abort();
+        if self.group.is_some() {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGKILL => " (SIGKILL)",
+        libc::SIGTERM => " (SIGTERM)",
+        libc::SIGSEGV => " (SIGSEGV)",
+        libc::SIGABRT => " (SIGABRT)",
+        libc::SIGPIPE => " (SIGPIPE)",
+        libc::SIGINT => " (SIGINT)",
+        _ => "",
+    }
+}
+
+/// Logs stderr and keeps its last lines. Never stops reading: a full pipe would stop the child.
+async fn listen(
+    errors: impl AsyncRead + Unpin,
+    last: Arc<Mutex<Vec<String>>>,
+    observer: Arc<dyn Observer>,
+    mut budget: usize,
+    line_limit: usize,
+) {
+    // Far above what is kept of a line, so that only a flood without line feeds ends the reading.
+    let mut reader = LineReader::new(errors, line_limit.saturating_mul(64));
+    loop {
+        match reader.fill().await {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return,
+        }
+        while let Ok(Some(line)) = reader.next_line() {
+            let text = String::from_utf8_lossy(&line[..line.len().min(line_limit)]);
+            let text = text.trim_end();
+            if text.is_empty() {
+                continue;
+            }
+            if budget > text.len() {
+                budget -= text.len();
+                observer.log(LogLevel::Info, text);
+            }
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.len() == STDERR_LINES {
+                last.remove(0);
+            }
+            last.push(text.to_owned());
+        }
+    }
+}

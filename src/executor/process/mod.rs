@@ -1,0 +1,145 @@
+//! Runs a program that speaks Airbyte's protocol on stdin and stdout.
+
+mod answer;
+mod child;
+mod folder;
+mod read;
+mod write;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::child::Connector;
+use self::folder::RunFolder;
+use super::{Context, Described, Executor, ExecutorError};
+use crate::protocol::{
+    Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
+};
+use crate::sandbox::Policy;
+
+/// A program on this machine.
+#[derive(Debug, Clone)]
+pub struct ProcessExecutor {
+    program: PathBuf,
+    policy: Policy,
+}
+
+impl ProcessExecutor {
+    /// Runs `program` with the environment and limits of `policy`. Directories cannot be granted
+    /// to a process: it sees what its user sees.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Start`] when there is no such program.
+    pub fn new(program: PathBuf, policy: Policy) -> Result<Self, ExecutorError> {
+        let absent = |reason: String| ExecutorError::Start {
+            program: program.display().to_string(),
+            reason,
+        };
+        let facts = std::fs::metadata(&program).map_err(|e| absent(e.to_string()))?;
+        if !facts.is_file() {
+            return Err(absent("it is not a file".into()));
+        }
+        // The working directory may change between now and the start.
+        let program = std::path::absolute(&program).map_err(|e| absent(e.to_string()))?;
+        Ok(Self { program, policy })
+    }
+
+    fn folder() -> Result<RunFolder, ExecutorError> {
+        RunFolder::create().map_err(|e| ExecutorError::Io {
+            what: "making a private folder for the connector's files",
+            reason: e.to_string(),
+        })
+    }
+
+    fn file(folder: &RunFolder, name: &str, text: &str) -> Result<OsString, ExecutorError> {
+        folder.write(name, text).map(OsString::from).map_err(|e| ExecutorError::Io {
+            what: "writing a file for the connector",
+            reason: e.to_string(),
+        })
+    }
+
+    fn start(
+        &self,
+        arguments: &[OsString],
+        with_stdin: bool,
+        folder: RunFolder,
+        context: &Context,
+    ) -> Result<(Connector, Option<tokio::process::ChildStdin>, tokio::process::ChildStdout), ExecutorError>
+    {
+        Connector::start(
+            &self.program,
+            arguments,
+            with_stdin,
+            &self.policy,
+            Arc::new(folder),
+            context.observer.clone(),
+        )
+    }
+}
+
+#[async_trait]
+impl Executor for ProcessExecutor {
+    fn describe(&self) -> Described {
+        Described {
+            executor: "process",
+            reference: self.program.display().to_string(),
+            digest: None,
+        }
+    }
+
+    async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
+        answer::spec(self, context).await
+    }
+
+    async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
+        answer::check(self, context, config).await
+    }
+
+    async fn discover(
+        &self,
+        context: &Context,
+        config: &Json,
+    ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
+        answer::discover(self, context, config).await
+    }
+
+    async fn read(
+        &self,
+        context: &Context,
+        config: &Json,
+        catalog: &Catalog,
+        states: &[StateMessage],
+        output: Arc<dyn SourceOutput>,
+    ) -> Result<(), ExecutorError> {
+        let reading = read::read(self, context, config, catalog, states, output);
+        within(self.policy.limits.sync_time, "read", reading).await
+    }
+
+    async fn write(
+        &self,
+        context: &Context,
+        config: &Json,
+        catalog: &Catalog,
+        input: Arc<dyn DestinationInput>,
+    ) -> Result<(), ExecutorError> {
+        let writing = write::write(self, context, config, catalog, input);
+        within(self.policy.limits.sync_time, "write", writing).await
+    }
+}
+
+/// Ends an operation at its deadline; dropping it kills the process.
+async fn within<T>(
+    limit: Option<std::time::Duration>,
+    operation: &'static str,
+    running: impl Future<Output = Result<T, ExecutorError>>,
+) -> Result<T, ExecutorError> {
+    match limit {
+        None => running.await,
+        Some(limit) => tokio::time::timeout(limit, running)
+            .await
+            .unwrap_or(Err(ExecutorError::Timeout { operation, limit })),
+    }
+}

@@ -1,0 +1,184 @@
+//! A destination on stdin and stdout: messages go in while acknowledgements come out.
+
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::{ChildStdin, ChildStdout};
+
+use super::ProcessExecutor;
+use crate::executor::stdio::{Acks, Encoder, LineReader, lines_error, note};
+use crate::executor::{Context, ExecutorError};
+use crate::protocol::{
+    Catalog, Commit, DestinationInput, Event, Failure, Json, LogLevel, Message, MessageError,
+    StateMessage, Trace,
+};
+
+/// How the writing of input ended.
+enum Fed {
+    /// All of it was taken, and the end was signalled.
+    All,
+    /// The destination stopped reading.
+    Refused,
+    /// The sync is being stopped. stdin is kept open: its end would look like a whole input.
+    Stopped(Failure, ChildStdin),
+}
+
+pub(super) async fn write(
+    executor: &ProcessExecutor,
+    context: &Context,
+    config: &Json,
+    catalog: &Catalog,
+    input: Arc<dyn DestinationInput>,
+) -> Result<(), ExecutorError> {
+    let folder = ProcessExecutor::folder()?;
+    let arguments = [
+        OsString::from("write"),
+        "--config".into(),
+        ProcessExecutor::file(&folder, "config.json", config.get())?,
+        "--catalog".into(),
+        ProcessExecutor::file(&folder, "catalog.json", &catalog.to_airbyte().to_string())?,
+    ];
+    let (mut connector, stdin, stdout) = executor.start(&arguments, true, folder, context)?;
+    let Some(stdin) = stdin else {
+        return Err(ExecutorError::Io { what: "stdin", reason: "it is missing".into() });
+    };
+    let acks = Arc::new(Mutex::new(Acks::default()));
+    let feeding = feed(stdin, Encoder::new(catalog), input.clone(), acks.clone());
+    let listening =
+        listen(stdout, executor.policy.limits.line_bytes, context, input.clone(), acks);
+    tokio::pin!(feeding, listening);
+
+    // The output may end first: then the destination is gone, whatever it left unread.
+    let mut fed = None;
+    let heard = loop {
+        tokio::select! {
+            biased;
+            heard = &mut listening => break heard,
+            result = &mut feeding, if fed.is_none() => match result {
+                Ok(Fed::Stopped(failure, stdin)) => {
+                    connector.stop().await?;
+                    drop(stdin);
+                    return Err(failure.into());
+                }
+                Ok(end) => fed = Some(end),
+                Err(error) => {
+                    connector.stop().await?;
+                    return Err(error);
+                }
+            },
+        }
+    };
+    let fault = match heard {
+        Ok(fault) => fault,
+        Err(error) => {
+            connector.stop().await?;
+            return Err(error);
+        }
+    };
+    let status = if fault.is_some() && fed.is_none() {
+        connector.stop().await?
+    } else {
+        connector.wait().await?
+    };
+    let early = !matches!(fed, Some(Fed::All));
+    match (fault, connector.ended(status, early)) {
+        (Some(failure), _) => Err(failure.into()),
+        (None, Some(error)) => Err(error),
+        (None, None) => Ok(input.committed(Commit::Finished).await?),
+    }
+}
+
+async fn feed(
+    mut stdin: ChildStdin,
+    encoder: Encoder,
+    input: Arc<dyn DestinationInput>,
+    acks: Arc<Mutex<Acks>>,
+) -> Result<Fed, ExecutorError> {
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        let mut stopped = None;
+        match input.next().await {
+            Ok(Some(Event::Rows(rows))) => encoder.rows(&rows, &mut buffer)?,
+            Ok(Some(Event::Checkpoint { id, state: Some(state) })) => {
+                encoder.state(id, &state, &mut buffer);
+                acks.lock().unwrap_or_else(PoisonError::into_inner).sent(id, state);
+            }
+            // The checkpoint that ends a sync is our own; the end of the input says it.
+            Ok(Some(Event::Checkpoint { state: None, .. } | Event::Flush)) => {}
+            Ok(Some(Event::StreamEnd { stream, outcome })) => {
+                encoder.end(stream, outcome, &mut buffer);
+            }
+            Ok(None) => {
+                drop(stdin);
+                return Ok(Fed::All);
+            }
+            Err(failure) => stopped = Some(failure),
+        }
+        if let Some(failure) = stopped {
+            return Ok(Fed::Stopped(failure, stdin));
+        }
+        if let Err(error) = stdin.write_all(&buffer).await {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                return Ok(Fed::Refused);
+            }
+            let what = "writing the destination's input";
+            return Err(ExecutorError::Io { what, reason: error.to_string() });
+        }
+        // One huge row must not keep its buffer for the rest of the sync.
+        if buffer.capacity() > 4 << 20 {
+            buffer = Vec::new();
+        }
+    }
+}
+
+/// Reads what the destination says until it ends, or fails: then its word is the result.
+async fn listen(
+    stdout: ChildStdout,
+    line_bytes: usize,
+    context: &Context,
+    input: Arc<dyn DestinationInput>,
+    acks: Arc<Mutex<Acks>>,
+) -> Result<Option<Failure>, ExecutorError> {
+    let mut reader = LineReader::new(stdout, line_bytes);
+    while reader.fill().await.map_err(lines_error)? {
+        let mut number = reader.number();
+        while let Some(line) = reader.next_line().map_err(lines_error)? {
+            number += 1;
+            match Message::decode(line) {
+                Ok(Message::State(body)) => {
+                    let protocol = |e: String| {
+                        ExecutorError::Protocol(format!("line {number} of its output: {e}"))
+                    };
+                    let echo = StateMessage::from_airbyte(Json::from(body))
+                        .map_err(|e| protocol(e.to_string()))?;
+                    let acknowledged =
+                        acks.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(&echo);
+                    let checkpoint = acknowledged.map_err(|e| protocol(e.to_string()))?;
+                    let stats = echo.destination_stats();
+                    input.committed(Commit::Echo { checkpoint, stats }).await?;
+                }
+                Ok(Message::Trace(Trace::Error { message, detail, kind, stream })) => {
+                    context.observer.log(LogLevel::Error, &message);
+                    return Ok(Some(Failure { kind, message, detail, stream, retry_after_ms: None }));
+                }
+                Ok(Message::Log(log)) => context.observer.log(log.level(), &log.message),
+                Ok(Message::Control(control)) => {
+                    context.observer.update_config(Json::from(control.config)).await?;
+                }
+                Ok(Message::Record(_)) => {
+                    let what = format!("line {number} of its output is a RECORD");
+                    return Err(ExecutorError::Protocol(what));
+                }
+                Ok(_) => {}
+                Err(MessageError::NotAMessage) => note(context, line),
+                Err(e) => {
+                    let text = format!("line {number} of the destination's output: {e}");
+                    context.observer.log(LogLevel::Warn, &text);
+                }
+            }
+        }
+    }
+    Ok(None)
+}

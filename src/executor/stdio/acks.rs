@@ -1,0 +1,140 @@
+//! Which state a destination's STATE echoes.
+//!
+//! Python destinations drop the platform's number and every member they do not know, and identical
+//! states may be in flight twice, so an echo is matched by number where it has ours, else by
+//! stream, order and content (protocol notes: `docs/architecture.md`, "Acknowledgements").
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::protocol::{StateMessage, StateScope, StreamDescriptor};
+
+/// How many confirmed states are remembered, to tell an echo out of order from one of a state
+/// that was never sent.
+const REMEMBERED: usize = 256;
+
+/// Why an echo cannot be accepted.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AckError {
+    /// Nothing like it was sent.
+    #[error("it acknowledged a state of {0} that was never sent to it")]
+    NeverSent(String),
+    /// It was acknowledged before, or a later one was.
+    #[error("it acknowledged the states of {0} out of order")]
+    OutOfOrder(String),
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pending: VecDeque<(u64, Arc<StateMessage>)>,
+    confirmed: VecDeque<Arc<StateMessage>>,
+}
+
+/// The states that were sent and not echoed yet.
+#[derive(Debug, Default)]
+pub struct Acks {
+    /// States of all streams together are under none.
+    queues: HashMap<Option<StreamDescriptor>, Queue>,
+}
+
+fn key(scope: &StateScope) -> Option<StreamDescriptor> {
+    match scope {
+        StateScope::Stream(descriptor) => Some(descriptor.clone()),
+        StateScope::Global | StateScope::Legacy => None,
+    }
+}
+
+impl Acks {
+    /// Remembers a state that is about to be sent.
+    pub fn sent(&mut self, id: u64, state: Arc<StateMessage>) {
+        self.queues.entry(key(state.scope())).or_default().pending.push_back((id, state));
+    }
+
+    /// The checkpoint that an echo confirms. States before it, of its stream, are confirmed with
+    /// it: destinations may skip some.
+    ///
+    /// # Errors
+    /// [`AckError`].
+    pub fn acknowledge(&mut self, echo: &StateMessage) -> Result<u64, AckError> {
+        let key = key(echo.scope());
+        let name = match &key {
+            Some(descriptor) => format!("stream {descriptor}"),
+            None => "all streams".to_owned(),
+        };
+        let Some(queue) = self.queues.get_mut(&key) else { return Err(AckError::NeverSent(name)) };
+        let numbered = |(id, state): &(u64, Arc<StateMessage>)| {
+            echo.id() == Some(*id) && state.same_state(echo)
+        };
+        let found = queue
+            .pending
+            .iter()
+            .position(numbered)
+            .or_else(|| queue.pending.iter().position(|(_, state)| state.same_state(echo)));
+        let Some(found) = found else {
+            let known = queue.confirmed.iter().any(|state| state.same_state(echo));
+            return Err(if known { AckError::OutOfOrder(name) } else { AckError::NeverSent(name) });
+        };
+        let mut confirmed = 0;
+        for (id, state) in queue.pending.drain(..=found) {
+            confirmed = id;
+            queue.confirmed.push_back(state);
+        }
+        let excess = queue.confirmed.len().saturating_sub(REMEMBERED);
+        queue.confirmed.drain(..excess);
+        Ok(confirmed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Json;
+
+    fn state(stream: &str, at: u64, more: &str) -> StateMessage {
+        let text = format!(
+            r#"{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"{stream}"}},"stream_state":{{"at":{at}}}}}{more}}}"#
+        );
+        StateMessage::from_airbyte(Json::parse(text).unwrap()).unwrap()
+    }
+
+    fn sent(states: &[(u64, &str, u64)]) -> Acks {
+        let mut acks = Acks::default();
+        for (id, stream, at) in states {
+            acks.sent(*id, Arc::new(state(stream, *at, "")));
+        }
+        acks
+    }
+
+    #[test]
+    fn echoes_are_matched_per_stream_and_may_skip() {
+        let mut acks = sent(&[(1, "a", 1), (2, "b", 1), (3, "a", 2), (4, "a", 3)]);
+        assert_eq!(acks.acknowledge(&state("a", 2, "")), Ok(3));
+        assert_eq!(acks.acknowledge(&state("b", 1, "")), Ok(2));
+        assert_eq!(
+            acks.acknowledge(&state("a", 1, "")),
+            Err(AckError::OutOfOrder("stream a".into()))
+        );
+        assert_eq!(
+            acks.acknowledge(&state("a", 9, "")),
+            Err(AckError::NeverSent("stream a".into()))
+        );
+        assert_eq!(
+            acks.acknowledge(&state("c", 1, "")),
+            Err(AckError::NeverSent("stream c".into()))
+        );
+    }
+
+    #[test]
+    fn equal_states_in_flight_are_told_apart_by_number_else_by_order() {
+        let mut acks = sent(&[(1, "a", 1), (2, "a", 1), (3, "a", 1)]);
+        assert_eq!(acks.acknowledge(&state("a", 1, "")), Ok(1));
+        assert_eq!(acks.acknowledge(&state("a", 1, r#","id":3"#)), Ok(3));
+    }
+
+    #[test]
+    fn a_number_does_not_excuse_a_changed_state() {
+        let mut acks = sent(&[(1, "a", 1)]);
+        let echo = state("a", 2, r#","id":1"#);
+        assert!(matches!(acks.acknowledge(&echo), Err(AckError::NeverSent(_))));
+    }
+}

@@ -1,0 +1,166 @@
+//! From records to batches: the rows of a stream, as they came, about 64 KiB together.
+//!
+//! Each stream has an open batch of its own, since concurrent sources interleave streams row by
+//! row. Nothing passes a checkpoint: all open batches are drained before one.
+
+use std::collections::HashMap;
+
+use crate::protocol::{
+    Catalog, EmittedAt, Json, RecordBody, RowMeta, Rows, StreamDescriptor,
+};
+
+/// Bytes at which a batch is full. Larger ones gained nothing in measurements.
+const FULL: usize = 64 << 10;
+/// Bytes of all open batches together, for sources with very many streams.
+const FULL_TOGETHER: usize = 1 << 20;
+
+/// Why a record has no batch.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BatcherError {
+    /// A stream nobody asked for.
+    #[error("a record of the stream {0}, which is not in the catalog")]
+    UnknownStream(StreamDescriptor),
+    /// A row without measure.
+    #[error("a row of stream {stream} has {bytes} bytes; {limit} are allowed")]
+    RowTooLarge {
+        /// The stream.
+        stream: StreamDescriptor,
+        /// The row's size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    count: u32,
+    data: Vec<u8>,
+    times: Vec<i64>,
+    same_time: bool,
+    meta: Vec<RowMeta>,
+}
+
+/// Gathers records into batches.
+#[derive(Debug)]
+pub struct Batcher {
+    index: HashMap<StreamDescriptor, u32>,
+    descriptors: Vec<StreamDescriptor>,
+    /// The stream of the record before: sources send runs of one stream.
+    last: Option<u32>,
+    open: Vec<Open>,
+    open_bytes: usize,
+    row_bytes: usize,
+}
+
+impl Batcher {
+    /// For the streams of a catalog, with rows of up to `row_bytes` bytes.
+    #[must_use]
+    pub fn new(catalog: &Catalog, row_bytes: usize) -> Self {
+        Self {
+            index: catalog.index(),
+            descriptors: catalog.streams.iter().map(|s| s.stream.descriptor.clone()).collect(),
+            last: None,
+            open: catalog.streams.iter().map(|_| Open::default()).collect(),
+            open_bytes: 0,
+            row_bytes,
+        }
+    }
+
+    /// A stream's index.
+    #[must_use]
+    pub fn stream(&self, descriptor: &StreamDescriptor) -> Option<u32> {
+        self.index.get(descriptor).copied()
+    }
+
+    fn stream_of(&mut self, record: &RecordBody<'_>) -> Result<u32, BatcherError> {
+        if let Some(last) = self.last {
+            let descriptor = &self.descriptors[last as usize];
+            if descriptor.name == record.stream
+                && descriptor.namespace.as_deref() == record.namespace.as_deref()
+            {
+                return Ok(last);
+            }
+        }
+        let descriptor = StreamDescriptor {
+            name: record.stream.clone().into_owned(),
+            namespace: record.namespace.clone().map(std::borrow::Cow::into_owned),
+        };
+        match self.index.get(&descriptor) {
+            Some(index) => {
+                self.last = Some(*index);
+                Ok(*index)
+            }
+            None => Err(BatcherError::UnknownStream(descriptor)),
+        }
+    }
+
+    /// Takes a record. Gives a batch when one is full.
+    ///
+    /// # Errors
+    /// [`BatcherError`].
+    pub fn push(&mut self, record: &RecordBody<'_>) -> Result<Option<Rows>, BatcherError> {
+        let stream = self.stream_of(record)?;
+        let text = record.data.get();
+        if text.len() > self.row_bytes {
+            return Err(BatcherError::RowTooLarge {
+                stream: self.descriptors[stream as usize].clone(),
+                bytes: text.len(),
+                limit: self.row_bytes,
+            });
+        }
+        let open = &mut self.open[stream as usize];
+        if open.count == 0 {
+            open.same_time = true;
+            open.data.reserve(FULL + 4096);
+        }
+        let at = record.emitted_at().unwrap_or_else(super::encode::now_ms);
+        open.same_time &= open.times.first().is_none_or(|first| *first == at);
+        open.times.push(at);
+        if let Some(meta) = record.meta {
+            open.meta.push(RowMeta { row: open.count, meta: Json::from(meta) });
+        }
+        open.data.extend_from_slice(text.as_bytes());
+        open.data.push(b'\n');
+        open.count += 1;
+        self.open_bytes += text.len() + 1;
+        Ok((open.data.len() >= FULL).then(|| self.take(stream)).flatten())
+    }
+
+    /// Whether so much is open together that all of it should be drained.
+    #[must_use]
+    pub fn is_heavy(&self) -> bool {
+        self.open_bytes >= FULL_TOGETHER
+    }
+
+    /// Whether anything is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open_bytes == 0
+    }
+
+    /// An open batch, until there is none.
+    pub fn drain(&mut self) -> Option<Rows> {
+        if self.open_bytes == 0 {
+            return None;
+        }
+        let stream = self.open.iter().position(|open| open.count > 0)?;
+        self.take(u32::try_from(stream).ok()?)
+    }
+
+    fn take(&mut self, stream: u32) -> Option<Rows> {
+        let open = std::mem::take(&mut self.open[stream as usize]);
+        self.open_bytes -= open.data.len();
+        let first = *open.times.first()?;
+        let emitted_at =
+            if open.same_time { EmittedAt::All(first) } else { EmittedAt::Each(open.times) };
+        Some(Rows {
+            stream,
+            count: open.count,
+            data: open.data,
+            emitted_at,
+            meta: open.meta,
+            parsed: true,
+        })
+    }
+}

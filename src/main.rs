@@ -1,0 +1,7 @@
+//! Parses arguments and maps the result to an exit code; everything else is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> anyhow::Result<ExitCode> {
+    lockgate::cli::run(std::env::args_os())
+}

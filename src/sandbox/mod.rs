@@ -1,0 +1,13 @@
+//! Floor 1: what a connector may reach and how much it may use. Pure decisions, without an
+//! engine.
+//!
+//! The attack: a connector is a stranger's program that holds a database password. Whatever it is
+//! not given here, it does not have: the default policy opens nothing, and every limit is set.
+
+mod limits;
+mod policy;
+mod text;
+
+pub use limits::Limits;
+pub use policy::{Access, DirectoryGrant, Policy, PolicyError};
+pub use text::printable;

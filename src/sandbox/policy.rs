@@ -1,0 +1,190 @@
+//! What a connector may reach.
+//!
+//! The attack: a connector asks for more than it needs and gets it by default. Here the default
+//! is nothing, a grant names one thing, and what a connector says it needs is only shown to the
+//! operator.
+
+use std::path::PathBuf;
+
+use super::Limits;
+use crate::fault::{ExitClass, Fault};
+
+/// What may be done in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read only.
+    Read,
+    /// Read, create, change and remove.
+    ReadWrite,
+}
+
+/// One directory of the host, under a name in the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryGrant {
+    /// Where it is on the host. Must exist when the connector starts.
+    pub host: PathBuf,
+    /// What the guest calls it: an absolute path.
+    pub guest: String,
+    /// What may be done there.
+    pub access: Access,
+}
+
+/// Why a grant cannot be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PolicyError {
+    /// Not `HOST_DIR::GUEST_DIR[:ro|rw]`.
+    #[error("the directory grant {0:?} is not HOST_DIR::GUEST_DIR, HOST_DIR::GUEST_DIR:ro or HOST_DIR::GUEST_DIR:rw")]
+    Directory(String),
+    /// A guest path that is relative or has dots.
+    #[error("the guest directory {0:?} is not an absolute path without . and ..")]
+    GuestPath(String),
+    /// Two grants under one guest path.
+    #[error("the guest directory {0} is granted twice")]
+    Twice(String),
+    /// Not `NAME=VALUE`; the value is not shown.
+    #[error("the environment grant for {0:?} is not NAME=VALUE")]
+    Environment(String),
+}
+
+impl Fault for PolicyError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Directory(_) | Self::GuestPath(_) | Self::Twice(_) => "GRANT_DIRECTORY",
+            Self::Environment(_) => "GRANT_ENVIRONMENT",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Environment(_) => "write --env NAME=VALUE".into(),
+            _ => "for example --allow-dir ./out::/out, or ./in::/in:ro to read only".into(),
+        })
+    }
+
+    fn exit(&self) -> ExitClass {
+        ExitClass::Usage
+    }
+}
+
+/// Everything one connector is granted, and its limits. The default grants nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Directories.
+    pub directories: Vec<DirectoryGrant>,
+    /// Environment variables, name and value. Nothing of the host's own environment passes.
+    pub environment: Vec<(String, String)>,
+    /// How much it may use.
+    pub limits: Limits,
+}
+
+impl Policy {
+    /// Grants what `HOST_DIR::GUEST_DIR[:ro|rw]` says; without an ending, read and write.
+    ///
+    /// # Errors
+    /// [`PolicyError`], when the text is not of that form.
+    pub fn allow_dir(&mut self, grant: &str) -> Result<(), PolicyError> {
+        let malformed = || PolicyError::Directory(grant.to_owned());
+        // A host path may hold `::`; a guest path may not.
+        let (host, guest) = grant.rsplit_once("::").ok_or_else(malformed)?;
+        let (guest, access) = match guest.rsplit_once(':') {
+            Some((guest, "ro")) => (guest, Access::Read),
+            Some((guest, "rw")) => (guest, Access::ReadWrite),
+            Some(_) => return Err(malformed()),
+            None => (guest, Access::ReadWrite),
+        };
+        if host.is_empty() || guest.is_empty() {
+            return Err(malformed());
+        }
+        self.grant_directory(DirectoryGrant {
+            host: PathBuf::from(host),
+            guest: guest.to_owned(),
+            access,
+        })
+    }
+
+    /// Grants a directory.
+    ///
+    /// # Errors
+    /// [`PolicyError`], when the guest path cannot be one or is taken.
+    pub fn grant_directory(&mut self, mut grant: DirectoryGrant) -> Result<(), PolicyError> {
+        let steps: Vec<&str> = grant.guest.split('/').filter(|s| !s.is_empty()).collect();
+        let plain = |s: &str| !matches!(s, "." | "..") && !s.contains('\0');
+        if !grant.guest.starts_with('/') || !steps.iter().copied().all(plain) {
+            return Err(PolicyError::GuestPath(grant.guest));
+        }
+        grant.guest = format!("/{}", steps.join("/"));
+        if self.directories.iter().any(|d| d.guest == grant.guest) {
+            return Err(PolicyError::Twice(grant.guest));
+        }
+        self.directories.push(grant);
+        Ok(())
+    }
+
+    /// Grants what `NAME=VALUE` says.
+    ///
+    /// # Errors
+    /// [`PolicyError`], when the text is not of that form.
+    pub fn allow_env(&mut self, grant: &str) -> Result<(), PolicyError> {
+        match grant.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !grant.contains('\0') => {
+                self.environment.retain(|(known, _)| known != name);
+                self.environment.push((name.to_owned(), value.to_owned()));
+                Ok(())
+            }
+            _ => {
+                let name = grant.split('=').next().unwrap_or_default();
+                Err(PolicyError::Environment(name.replace('\0', "")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_default_grants_nothing() {
+        let policy = Policy::default();
+        assert!(policy.directories.is_empty());
+        assert!(policy.environment.is_empty());
+    }
+
+    #[test]
+    fn grants_of_directories() {
+        let mut policy = Policy::default();
+        policy.allow_dir("out::/out").unwrap();
+        policy.allow_dir("a::b::/in/:ro").unwrap();
+        assert_eq!(policy.directories[0].access, Access::ReadWrite);
+        assert_eq!(policy.directories[1].host, PathBuf::from("a::b"));
+        assert_eq!(policy.directories[1].guest, "/in");
+        assert_eq!(policy.directories[1].access, Access::Read);
+        assert_eq!(policy.allow_dir("x:://out//"), Err(PolicyError::Twice("/out".into())));
+        for bad in ["out", "out:/out", "::/out", "out::", "out::/out:wo"] {
+            assert!(matches!(policy.allow_dir(bad), Err(PolicyError::Directory(_))), "{bad}");
+        }
+        for bad in ["out::out", "out::/../x", "out::/a/./b"] {
+            assert!(matches!(policy.allow_dir(bad), Err(PolicyError::GuestPath(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_never_in_an_error() {
+        let error = Policy::default().allow_env("=hunter2").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_grant_or_an_error(text in ".{0,60}") {
+            let mut policy = Policy::default();
+            if policy.allow_dir(&text).is_ok() {
+                let guest = &policy.directories[0].guest;
+                prop_assert!(guest.starts_with('/'));
+                prop_assert!(guest.split('/').all(|s| s != ".." && s != "."));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Floor 3: where syncs remember. States, generations, sync ids and changed configuration members,
+//! keyed by connection, in SQLite.
+
+mod sqlite;
+
+use std::path::PathBuf;
+
+pub use sqlite::SqliteStateStore;
+
+use crate::fault::{ExitClass, Fault};
+use crate::protocol::{Json, StateMessage, StreamDescriptor};
+
+/// Why the state store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateStoreError {
+    /// The database said no.
+    #[error("the state store {path}: {reason}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// The database's reason.
+        reason: String,
+    },
+    /// A later version wrote it.
+    #[error("the state store {path} has layout {found}; this version knows {known}")]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// The layout found.
+        found: i64,
+        /// The layout known.
+        known: i64,
+    },
+    /// A row that cannot be what we wrote.
+    #[error("the state store {path} holds a damaged state of {connection}: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The connection.
+        connection: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Fault for StateStoreError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Database { .. } => "STATE_STORE",
+            Self::Layout { .. } => "STATE_STORE_LAYOUT",
+            Self::Damaged { .. } => "STATE_STORE_DAMAGED",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Database { .. } => "check that its folder can be written to and has room".into(),
+            Self::Layout { .. } => "use the newer lockgate that wrote it".into(),
+            Self::Damaged { .. } => {
+                "`lockgate state clear CONNECTION` removes it; the next sync starts again".into()
+            }
+        })
+    }
+
+    fn exit(&self) -> ExitClass {
+        ExitClass::Failed
+    }
+}
+
+/// What a sync is given at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncNumbers {
+    /// Unique to the sync within its connection, from 1.
+    pub sync_id: u64,
+    /// The generation of each stream asked for, from 1.
+    pub generations: Vec<u64>,
+}
+
+/// A connection's memory. The methods block: call them off the async threads.
+pub trait StateStore: std::fmt::Debug + Send + Sync {
+    /// Counts a new sync, and a new generation for each stream whose flag is set.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn begin_sync(
+        &self,
+        connection: &str,
+        streams: &[(StreamDescriptor, bool)],
+    ) -> Result<SyncNumbers, StateStoreError>;
+
+    /// The states stored last: one a stream, or one global or legacy.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn load(&self, connection: &str) -> Result<Vec<StateMessage>, StateStoreError>;
+
+    /// Stores states, all or none. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn store(&self, connection: &str, states: &[StateMessage]) -> Result<(), StateStoreError>;
+
+    /// Forgets the states of some streams, or of all. Returns how many were forgotten.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn clear(
+        &self,
+        connection: &str,
+        streams: Option<&[StreamDescriptor]>,
+    ) -> Result<usize, StateStoreError>;
+
+    /// Every connection that has states, with how many and when the last was stored (ms).
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError>;
+
+    /// Remembers configuration members that a connector changed, over the configuration with this
+    /// digest. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn change_config(
+        &self,
+        connection: &str,
+        side: &str,
+        digest: &str,
+        members: &Json,
+    ) -> Result<(), StateStoreError>;
+
+    /// The changed members, if the configuration is still the one they were changed in.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn changed_config(
+        &self,
+        connection: &str,
+        side: &str,
+        digest: &str,
+    ) -> Result<Option<Json>, StateStoreError>;
+}

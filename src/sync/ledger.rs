@@ -1,0 +1,460 @@
+//! The ledger: which rows were given to the destination, which of them are durable, and which
+//! states may therefore be stored. The only place that knows what is committed.
+//!
+//! The rules (`docs/architecture.md`, "The ledger"): a state is stored after the destination
+//! confirmed everything before it; a confirmation must name a checkpoint that was given, in order,
+//! with counts that add up; states of a stream whose old rows are being replaced are kept back
+//! until the whole sync has ended well, because until then the new rows are not in place.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::Counters;
+use crate::protocol::{
+    Catalog, Commit, Failure, Rows, StateMessage, StateScope, Stats, StreamDescriptor, StreamTotal,
+};
+
+/// Where confirmed states go.
+#[async_trait]
+pub trait StateSink: Send + Sync {
+    /// Stores states, all or none; durable when it returns. Called in the order of confirmation.
+    async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure>;
+
+    /// Whether it wants every state, or the last of each stream only.
+    fn wants_all(&self) -> bool {
+        false
+    }
+}
+
+/// A state whose rows are durable.
+#[derive(Debug, Clone)]
+pub struct Confirmed {
+    /// The state.
+    pub state: StateMessage,
+    /// Rows of its scope since the state before.
+    pub rows: u64,
+}
+
+/// What a checkpoint covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Stream(u32),
+    All,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: u64,
+    /// None for the checkpoint that ends a sync.
+    state: Option<Arc<StateMessage>>,
+    scope: Scope,
+    /// Rows of each stream before this checkpoint, since the sync began.
+    received: Vec<u64>,
+    /// Rows of the scope since its checkpoint before.
+    rows: u64,
+    confirmed: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    received: Vec<u64>,
+    /// Rows of each stream since its last state.
+    since_state: Vec<u64>,
+    next_id: u64,
+    /// All checkpoints up to here are confirmed.
+    through: u64,
+    pending: VecDeque<Pending>,
+    deferred: Vec<Confirmed>,
+    /// The first error; after it nothing is accepted.
+    broken: Option<LedgerFault>,
+}
+
+/// What broke the ledger, and whose fault it was.
+#[derive(Debug, Clone)]
+pub enum LedgerFault {
+    /// The source's counts or states do not add up.
+    Source(Failure),
+    /// The destination's confirmations do not.
+    Destination(Failure),
+    /// A state could not be stored.
+    Store(Failure),
+}
+
+impl LedgerFault {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Source(f) | Self::Destination(f) | Self::Store(f) => f.clone(),
+        }
+    }
+}
+
+/// See the module.
+pub struct Ledger {
+    inner: Mutex<Inner>,
+    /// Held while states are stored, so that they are stored in order.
+    storing: tokio::sync::Mutex<()>,
+    streams: Vec<StreamDescriptor>,
+    replaced: Vec<bool>,
+    /// Whether the source's own counts are checked.
+    trusts_stats: bool,
+    sink: Arc<dyn StateSink>,
+    counters: Arc<Counters>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("streams", &self.streams).finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// For one sync of `catalog`.
+    pub fn new(catalog: &Catalog, sink: Arc<dyn StateSink>, counters: Arc<Counters>) -> Self {
+        let count = catalog.streams.len();
+        Self {
+            inner: Mutex::new(Inner {
+                received: vec![0; count],
+                since_state: vec![0; count],
+                next_id: 1,
+                through: 0,
+                pending: VecDeque::new(),
+                deferred: Vec::new(),
+                broken: None,
+            }),
+            storing: tokio::sync::Mutex::new(()),
+            streams: catalog.streams.iter().map(|s| s.stream.descriptor.clone()).collect(),
+            replaced: catalog.streams.iter().map(crate::protocol::ConfiguredStream::truncates).collect(),
+            trusts_stats: true,
+            sink,
+            counters,
+        }
+    }
+
+    /// The same, without checking the source's own counts: for input that someone else relays, who
+    /// may repeat a state with the counts of another read.
+    #[must_use]
+    pub fn without_source_stats(mut self) -> Self {
+        self.trusts_stats = false;
+        self
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What broke it, if anything did.
+    pub fn broken(&self) -> Option<LedgerFault> {
+        self.lock().broken.clone()
+    }
+
+    fn breaks(inner: &mut Inner, fault: LedgerFault) -> Failure {
+        let failure = fault.failure();
+        inner.broken.get_or_insert(fault);
+        failure
+    }
+
+    fn whole(inner: &Inner) -> Result<(), Failure> {
+        match &inner.broken {
+            Some(fault) => Err(fault.failure()),
+            None => Ok(()),
+        }
+    }
+
+    /// Records that the source broke its contract; returns the failure to give it.
+    pub fn source_broke(&self, failure: Failure) -> Failure {
+        Self::breaks(&mut self.lock(), LedgerFault::Source(failure))
+    }
+
+    /// Counts rows on their way to the destination.
+    ///
+    /// # Errors
+    /// When the ledger is broken.
+    pub fn received(&self, rows: &Rows) -> Result<(), Failure> {
+        let mut inner = self.lock();
+        Self::whole(&inner)?;
+        let (stream, count) = (rows.stream as usize, u64::from(rows.count));
+        inner.received[stream] += count;
+        inner.since_state[stream] += count;
+        self.counters.streams[stream].emitted(count, rows.data.len() as u64);
+        Ok(())
+    }
+
+    /// Numbers a state on its way to the destination, after checking the source's own counts.
+    ///
+    /// # Errors
+    /// A failure of the source.
+    pub fn checkpoint(&self, state: &Arc<StateMessage>) -> Result<u64, Failure> {
+        let mut inner = self.lock();
+        Self::whole(&inner)?;
+        let scope = match state.scope() {
+            StateScope::Global | StateScope::Legacy => Scope::All,
+            StateScope::Stream(descriptor) => {
+                match self.streams.iter().position(|s| s == descriptor) {
+                    Some(stream) => Scope::Stream(u32::try_from(stream).unwrap_or(u32::MAX)),
+                    None => {
+                        let what = "the source gave a state of a stream that is not in the catalog";
+                        let failure = Failure::system(what).in_stream(descriptor.clone());
+                        return Err(Self::breaks(&mut inner, LedgerFault::Source(failure)));
+                    }
+                }
+            }
+        };
+        let rows = match scope {
+            Scope::Stream(stream) => inner.since_state[stream as usize],
+            Scope::All => inner.since_state.iter().sum(),
+        };
+        if self.trusts_stats
+            && let Some(said) = state.source_stats().and_then(|s| s.records)
+            && !same_count(said, rows)
+        {
+            let failure = Failure::system(format!(
+                "the source says it sent {said} records since its last state, and {rows} arrived"
+            ));
+            let failure = match state.scope() {
+                StateScope::Stream(descriptor) => failure.in_stream(descriptor.clone()),
+                _ => failure,
+            };
+            return Err(Self::breaks(&mut inner, LedgerFault::Source(failure)));
+        }
+        match scope {
+            Scope::Stream(stream) => inner.since_state[stream as usize] = 0,
+            Scope::All => inner.since_state.fill(0),
+        }
+        self.counters.checkpoint();
+        Ok(Self::push(&mut inner, Some(state.clone()), scope, rows))
+    }
+
+    /// Numbers the checkpoint that ends a sync.
+    pub fn last_checkpoint(&self) -> u64 {
+        let mut inner = self.lock();
+        let rows = inner.since_state.iter().sum();
+        Self::push(&mut inner, None, Scope::All, rows)
+    }
+
+    fn push(inner: &mut Inner, state: Option<Arc<StateMessage>>, scope: Scope, rows: u64) -> u64 {
+        let id = inner.next_id;
+        inner.next_id += 1;
+        let received = inner.received.clone();
+        inner.pending.push_back(Pending { id, state, scope, received, rows, confirmed: false });
+        id
+    }
+
+    /// Takes a confirmation; returns when the states it frees are stored.
+    ///
+    /// # Errors
+    /// A failure of the destination when the confirmation cannot be true, of the store when the
+    /// states cannot be kept. What was stored before stays stored.
+    pub async fn committed(&self, commit: Commit) -> Result<(), Failure> {
+        let _order = self.storing.lock().await;
+        let (states, settled, confirmed) = {
+            let mut inner = self.lock();
+            Self::whole(&inner)?;
+            let judged = match &commit {
+                Commit::Through { checkpoint, totals } => self.through(&inner, *checkpoint, totals),
+                Commit::Echo { checkpoint, stats } => Self::echo(&inner, *checkpoint, *stats),
+                Commit::Finished => self.finished(&inner),
+            };
+            let settled = match judged {
+                Ok(settled) => settled,
+                Err(failure) => return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure))),
+            };
+            let (states, confirmed) = self.confirm(&mut inner, &commit);
+            (states, settled, confirmed)
+        };
+        if !states.is_empty()
+            && let Err(failure) = self.sink.store(states).await
+        {
+            return Err(Self::breaks(&mut self.lock(), LedgerFault::Store(failure)));
+        }
+        for (stream, committed, rejected) in settled {
+            self.counters.streams[stream].settled(committed, rejected);
+        }
+        self.counters.checkpoints_committed(confirmed);
+        Ok(())
+    }
+
+    /// Judges a confirmation of everything up to a checkpoint. Gives the committed and rejected
+    /// rows of each stream.
+    fn through(
+        &self,
+        inner: &Inner,
+        checkpoint: u64,
+        totals: &[StreamTotal],
+    ) -> Result<Vec<(usize, u64, u64)>, Failure> {
+        if checkpoint == 0 || checkpoint >= inner.next_id {
+            return Err(Failure::system(format!(
+                "the destination committed checkpoint {checkpoint}, which was never given to it"
+            )));
+        }
+        if checkpoint <= inner.through {
+            return Err(Failure::system(format!(
+                "the destination committed checkpoint {checkpoint} after checkpoint {}: out of order",
+                inner.through
+            )));
+        }
+        let Some(pending) = inner.pending.iter().find(|p| p.id == checkpoint) else {
+            let what = format!("the destination committed checkpoint {checkpoint} twice");
+            return Err(Failure::system(what));
+        };
+        let mut settled = vec![None; self.streams.len()];
+        for total in totals {
+            match settled.get_mut(total.stream as usize) {
+                Some(slot @ None) => *slot = Some((total.written, total.rejected)),
+                Some(_) => {
+                    let what = "the destination's totals name a stream twice";
+                    return Err(Failure::system(what));
+                }
+                None => {
+                    let what = format!("the destination's totals name stream {}, which is not there", total.stream);
+                    return Err(Failure::system(what));
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(settled.len());
+        for (stream, slot) in settled.into_iter().enumerate() {
+            let (written, rejected) = slot.unwrap_or((0, 0));
+            let given = pending.received[stream];
+            if written.checked_add(rejected) != Some(given) {
+                let failure = Failure::system(format!(
+                    "the destination was given {given} rows up to checkpoint {checkpoint}, and says it wrote {written} and rejected {rejected}"
+                ));
+                return Err(failure.in_stream(self.streams[stream].clone()));
+            }
+            out.push((stream, written, rejected));
+        }
+        Ok(out)
+    }
+
+    /// Judges an echo of a state.
+    fn echo(
+        inner: &Inner,
+        checkpoint: u64,
+        stats: Option<Stats>,
+    ) -> Result<Vec<(usize, u64, u64)>, Failure> {
+        let Some(pending) = inner.pending.iter().find(|p| p.id == checkpoint && !p.confirmed) else {
+            let what = "the destination acknowledged a state that is not waiting for it";
+            return Err(Failure::system(what));
+        };
+        if let Some(said) = stats.and_then(|s| s.total()) {
+            // States it skipped are confirmed with this one, and some destinations count them too.
+            let skipped: u64 = inner
+                .pending
+                .iter()
+                .filter(|p| p.id <= checkpoint && p.scope == pending.scope && !p.confirmed)
+                .map(|p| p.rows)
+                .sum();
+            if !same_count(said, pending.rows) && !same_count(said, skipped) {
+                return Err(Failure::system(format!(
+                    "the destination acknowledged a state with {said} records, and was given {}",
+                    pending.rows
+                )));
+            }
+        }
+        let all = pending.received.iter().enumerate();
+        Ok(match pending.scope {
+            Scope::Stream(stream) => {
+                vec![(stream as usize, pending.received[stream as usize], 0)]
+            }
+            Scope::All => all.map(|(stream, rows)| (stream, *rows, 0)).collect(),
+        })
+    }
+
+    /// Judges the end of a destination on stdio: the last state of every stream must be back.
+    fn finished(&self, inner: &Inner) -> Result<Vec<(usize, u64, u64)>, Failure> {
+        let open = inner.pending.iter().find(|p| !p.confirmed && p.state.is_some());
+        if let Some(open) = open {
+            let whose = match open.scope {
+                Scope::Stream(stream) => format!("stream {}", self.streams[stream as usize]),
+                Scope::All => "all streams".to_owned(),
+            };
+            return Err(Failure::system(format!(
+                "the destination ended without acknowledging the last state of {whose}"
+            )));
+        }
+        Ok(inner.received.iter().enumerate().map(|(stream, rows)| (stream, *rows, 0)).collect())
+    }
+
+    /// Marks what a judged confirmation confirms. Gives the states to store and how many
+    /// checkpoints were confirmed.
+    fn confirm(&self, inner: &mut Inner, commit: &Commit) -> (Vec<Confirmed>, u64) {
+        let scope = match commit {
+            Commit::Echo { checkpoint, .. } => {
+                inner.pending.iter().find(|p| p.id == *checkpoint).map_or(Scope::All, |p| p.scope)
+            }
+            Commit::Through { .. } | Commit::Finished => Scope::All,
+        };
+        let up_to = match commit {
+            Commit::Through { checkpoint, .. } | Commit::Echo { checkpoint, .. } => *checkpoint,
+            Commit::Finished => u64::MAX,
+        };
+        let mut states: Vec<Confirmed> = Vec::new();
+        let mut confirmed = 0;
+        for pending in inner.pending.iter_mut().take_while(|p| p.id <= up_to) {
+            if pending.confirmed || (scope != Scope::All && pending.scope != scope) {
+                continue;
+            }
+            pending.confirmed = true;
+            if let Some(state) = pending.state.take() {
+                confirmed += 1;
+                let state = Arc::unwrap_or_clone(state);
+                let replaced = match pending.scope {
+                    Scope::Stream(stream) => self.replaced[stream as usize],
+                    Scope::All => self.replaced.contains(&true),
+                };
+                let list = if replaced { &mut inner.deferred } else { &mut states };
+                if !self.sink.wants_all() {
+                    list.retain(|c| c.state.scope() != state.scope());
+                }
+                list.push(Confirmed { state, rows: pending.rows });
+            }
+        }
+        while inner.pending.front().is_some_and(|p| p.confirmed) {
+            if let Some(done) = inner.pending.pop_front() {
+                inner.through = done.id;
+            }
+        }
+        (states, confirmed)
+    }
+
+    /// Ends a sync that went well on both sides: everything must be confirmed. Stores the states
+    /// that were kept back.
+    ///
+    /// # Errors
+    /// A failure of the destination when something is not confirmed, of the store otherwise.
+    pub async fn close(&self) -> Result<(), Failure> {
+        let _order = self.storing.lock().await;
+        let deferred = {
+            let mut inner = self.lock();
+            Self::whole(&inner)?;
+            if let Some(open) = inner.pending.front() {
+                let failure = Failure::system(format!(
+                    "the destination returned without committing checkpoint {}",
+                    open.id
+                ));
+                return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure)));
+            }
+            std::mem::take(&mut inner.deferred)
+        };
+        if deferred.is_empty() {
+            return Ok(());
+        }
+        match self.sink.store(deferred).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(Self::breaks(&mut self.lock(), LedgerFault::Store(failure))),
+        }
+    }
+
+    /// Whether a checkpoint waits for its confirmation.
+    pub fn is_waiting(&self) -> bool {
+        self.lock().pending.iter().any(|p| !p.confirmed)
+    }
+}
+
+/// Airbyte's counts are doubles.
+fn same_count(said: f64, counted: u64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    let counted = counted as f64;
+    (said - counted).abs() < 0.5
+}

@@ -1,0 +1,118 @@
+//! Floor 5: a sync. The plan (which streams, how), the pipeline (source and destination at once),
+//! the ledger (what is committed), the report.
+
+mod counters;
+mod ledger;
+mod lock;
+mod pipeline;
+mod plan;
+mod report;
+mod write;
+
+pub use counters::{Counted, Counters, StreamCounters};
+pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
+pub use pipeline::run as run_pipeline;
+pub use plan::{Plan, PlanError};
+pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
+pub use write::{SyncFailure, Watch, WriteOptions, WriteResult, default_connection};
+
+pub(crate) use crate::executor::stdio::now_ms;
+
+use crate::connector::ConnectorError;
+use crate::executor::ExecutorError;
+use crate::fault::{ExitClass, Fault};
+use crate::state::StateStoreError;
+
+/// Why a sync did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// A connector could not be used at all.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
+    /// The plan cannot be made.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The source failed.
+    #[error("the source {name} failed: {error}")]
+    Source {
+        /// As it was named.
+        name: String,
+        /// Why.
+        error: Box<ExecutorError>,
+    },
+    /// The destination failed.
+    #[error("the destination {name} failed: {error}")]
+    Destination {
+        /// As it was named.
+        name: String,
+        /// Why.
+        error: Box<ExecutorError>,
+    },
+    /// The state store cannot be used.
+    #[error(transparent)]
+    State(#[from] StateStoreError),
+    /// A state could not be stored while the sync ran.
+    #[error("a confirmed state could not be stored: {0}")]
+    Store(String),
+    /// Another sync of the same connection runs.
+    #[error("connection {connection} is being synced by another process")]
+    Busy {
+        /// The connection.
+        connection: String,
+    },
+    /// It was told to stop.
+    #[error("the sync was stopped; what was confirmed is stored")]
+    Cancelled,
+}
+
+impl Fault for SyncError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Connector(error) => error.code(),
+            Self::Plan(error) => error.code(),
+            Self::Source { .. } => "SOURCE_FAILED",
+            Self::Destination { .. } => "DESTINATION_FAILED",
+            Self::State(error) => error.code(),
+            Self::Store(_) => "STATE_STORE",
+            Self::Busy { .. } => "CONNECTION_BUSY",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connector(error) => error.hint(),
+            Self::Plan(error) => error.hint(),
+            Self::Source { error, .. } | Self::Destination { error, .. } => {
+                error.hint().or_else(|| {
+                    Some("run it again: it goes on from the last committed state".into())
+                })
+            }
+            Self::State(error) => error.hint(),
+            Self::Store(_) => Some("check that the state store's folder has room".into()),
+            Self::Busy { .. } => Some("wait for it to end, or stop it".into()),
+            Self::Cancelled => Some("run it again: it goes on from there".into()),
+        }
+    }
+
+    fn exit(&self) -> ExitClass {
+        match self {
+            Self::Connector(error) => error.exit(),
+            Self::Plan(error) => error.exit(),
+            Self::Cancelled => ExitClass::Interrupted,
+            _ => ExitClass::Failed,
+        }
+    }
+
+    fn context(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Connector(error) => error.context(),
+            Self::Source { error, .. } | Self::Destination { error, .. } => {
+                let mut context = vec![("cause", error.code().to_owned())];
+                context.extend(error.context());
+                context
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a sync did, for people and for machines. `lockgate sync --output json` prints it as it is
+//! here: members are only ever added.
+
+use serde::Serialize;
+
+use crate::executor::Described;
+use crate::fault::Fault;
+use crate::protocol::{Catalog, Specification};
+
+use super::{Counters, SyncError};
+
+/// One connector of a sync.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConnectorReport {
+    /// What was named.
+    pub connector: String,
+    /// What it calls itself, where it does.
+    pub name: String,
+    /// Its version, where it says.
+    pub version: String,
+    /// `component`, `process` or `noop`.
+    pub executor: &'static str,
+    /// `sha256:…` of a component.
+    pub digest: Option<String>,
+}
+
+impl ConnectorReport {
+    pub(super) fn new(connector: &str, described: &Described, spec: &Specification) -> Self {
+        Self {
+            connector: connector.to_owned(),
+            name: spec.name.clone(),
+            version: spec.version.clone(),
+            executor: described.executor,
+            digest: described.digest.clone(),
+        }
+    }
+}
+
+/// One stream of a sync.
+#[derive(Debug, Clone, Serialize)]
+pub struct StreamReport {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// `full_refresh` or `incremental`.
+    pub sync_mode: &'static str,
+    /// `append`, `overwrite`, `append_dedup`.
+    pub destination_sync_mode: &'static str,
+    /// The generation written.
+    pub generation_id: u64,
+    /// `waiting`, `running`, `complete` or `incomplete`.
+    pub status: &'static str,
+    /// Rows the source emitted.
+    pub records_emitted: u64,
+    /// Their bytes, as JSON lines.
+    pub bytes_emitted: u64,
+    /// Rows the destination confirmed as durable.
+    pub records_committed: u64,
+    /// Rows the destination refused.
+    pub records_rejected: u64,
+}
+
+/// An error, as `--output json` prints it everywhere.
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorReport {
+    /// Stable.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Facts beside it.
+    pub context: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ErrorReport {
+    /// From any error of this library.
+    #[must_use]
+    pub fn new(error: &dyn Fault) -> Self {
+        let context = error.context().into_iter();
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            hint: error.hint(),
+            context: context.map(|(name, value)| (name.to_owned(), value.into())).collect(),
+        }
+    }
+}
+
+/// A sync.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// `succeeded` or `failed`.
+    pub status: &'static str,
+    /// The key of its states.
+    pub connection: String,
+    /// Unique within the connection; 0 without a state store.
+    pub sync_id: u64,
+    /// ms since the epoch.
+    pub started_at: i64,
+    /// From the start of both connectors to the end of both.
+    pub duration_ms: u64,
+    /// Where rows came from.
+    pub source: ConnectorReport,
+    /// Where they went.
+    pub destination: ConnectorReport,
+    /// In the source's order.
+    pub streams: Vec<StreamReport>,
+    /// All streams together.
+    pub records_emitted: u64,
+    /// All streams together.
+    pub records_committed: u64,
+    /// All streams together.
+    pub bytes_emitted: u64,
+    /// States the source gave.
+    pub checkpoints_emitted: u64,
+    /// States the destination confirmed.
+    pub checkpoints_committed: u64,
+    /// Whether the sync went on from states of an earlier one.
+    pub resumed: bool,
+    /// What the plan had to say.
+    pub notes: Vec<String>,
+    /// Why it failed.
+    pub error: Option<ErrorReport>,
+}
+
+impl Report {
+    pub(super) fn fill(&mut self, catalog: &Catalog, counters: &Counters) {
+        self.streams = catalog
+            .streams
+            .iter()
+            .zip(&counters.streams)
+            .map(|(stream, counters)| {
+                let counted = counters.get();
+                StreamReport {
+                    name: stream.stream.descriptor.name.clone(),
+                    namespace: stream.stream.descriptor.namespace.clone(),
+                    sync_mode: stream.sync_mode.airbyte(),
+                    destination_sync_mode: stream.destination_sync_mode.airbyte(),
+                    generation_id: stream.generation_id,
+                    status: counters.status(),
+                    records_emitted: counted.emitted,
+                    bytes_emitted: counted.bytes,
+                    records_committed: counted.committed,
+                    records_rejected: counted.rejected,
+                }
+            })
+            .collect();
+        let total = counters.total();
+        (self.records_emitted, self.bytes_emitted) = (total.emitted, total.bytes);
+        self.records_committed = total.committed;
+        (self.checkpoints_emitted, self.checkpoints_committed) = counters.checkpoints();
+        self.duration_ms = u64::try_from(counters.elapsed().as_millis()).unwrap_or(u64::MAX);
+    }
+
+    pub(super) fn failed(&mut self, error: &SyncError) {
+        self.status = "failed";
+        self.error = Some(ErrorReport::new(error));
+    }
+}

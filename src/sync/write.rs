@@ -1,0 +1,322 @@
+//! `Destination::write`: a sync from its first question to its last state.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+
+use super::lock::ConnectionLock;
+use super::{Confirmed, ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms, pipeline};
+use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
+use crate::connector::{Connector, Destination, Source, validate_config};
+use crate::executor::Cancel;
+use crate::protocol::{
+    Catalog, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope, SyncMode,
+};
+use crate::state::{StateStore, StateStoreError};
+
+/// What can be said of a sync besides its two connectors.
+#[derive(Clone, Default)]
+pub struct WriteOptions {
+    /// The key of its states; none: [`default_connection`].
+    pub connection: Option<String>,
+    /// Which streams.
+    pub streams: StreamSelection,
+    /// How to write.
+    pub strategy: Strategy,
+    /// Read everything again, whatever the states say.
+    pub full_refresh: bool,
+    /// Where states are kept; none: nowhere, so that every sync starts again.
+    pub state: Option<Arc<dyn StateStore>>,
+    /// The folder of locks, beside the state store; none: no lock.
+    pub lock_folder: Option<PathBuf>,
+    /// When to stop.
+    pub cancel: Option<Cancel>,
+    /// Is given the plan and the counters when rows begin to move.
+    pub watch: Option<Watch>,
+}
+
+/// See [`WriteOptions::watch`].
+pub type Watch = Arc<dyn Fn(&Plan, Arc<Counters>) + Send + Sync>;
+
+impl std::fmt::Debug for WriteOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteOptions")
+            .field("connection", &self.connection)
+            .field("streams", &self.streams)
+            .field("strategy", &self.strategy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A sync that went well.
+#[derive(Debug, Clone)]
+pub struct WriteResult {
+    /// What it did.
+    pub report: Report,
+}
+
+impl WriteResult {
+    /// Rows that are durable in the destination.
+    #[must_use]
+    pub fn records_committed(&self) -> u64 {
+        self.report.records_committed
+    }
+}
+
+/// A sync that did not.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SyncFailure {
+    /// Why.
+    #[source]
+    pub error: SyncError,
+    /// What it did until then; none when no rows could move.
+    pub report: Option<Report>,
+}
+
+impl<E: Into<SyncError>> From<E> for Box<SyncFailure> {
+    fn from(error: E) -> Self {
+        Self::new(SyncFailure { error: error.into(), report: None })
+    }
+}
+
+/// The key of a connection without a name: both connectors and both configurations. Another
+/// account or another database is another connection, with states of its own.
+#[must_use]
+pub fn default_connection(source: &Connector, destination: &Connector) -> String {
+    let mut digest = Sha256::new();
+    for side in [source, destination] {
+        for part in [&side.describe().reference, &config_digest(side.config())] {
+            digest.update(part.as_bytes());
+            digest.update([0]);
+        }
+    }
+    let short = |name: &str| {
+        let stem = name.rsplit(['/', ':']).next().unwrap_or(name);
+        stem.strip_suffix(".wasm").unwrap_or(stem).to_owned()
+    };
+    let digest = hex::encode(&digest.finalize()[..4]);
+    format!("{}-to-{}-{digest}", short(source.name()), short(destination.name()))
+}
+
+impl Destination {
+    /// Moves the source's streams here: plans, reads, writes, and stores each state once the rows
+    /// before it are durable.
+    ///
+    /// # Errors
+    /// [`SyncFailure`]. What was confirmed before it stays stored: the same call goes on there.
+    pub async fn write(
+        &self,
+        source: &Source,
+        options: &WriteOptions,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        let connection = options
+            .connection
+            .clone()
+            .unwrap_or_else(|| default_connection(source.connector(), self.connector()));
+        let _lock = match &options.lock_folder {
+            Some(folder) => Some(ConnectionLock::take(folder, &connection)?),
+            None => None,
+        };
+        let started_at = now_ms();
+        let source = prepared(source.connector(), "source", &connection, options).await?;
+        let destination = prepared(self.connector(), "destination", &connection, options).await?;
+        let (source_spec, destination_spec) = (source.spec().await?, destination.spec().await?);
+        validate_config(source.name(), &source_spec, source.config())?;
+        validate_config(destination.name(), &destination_spec, destination.config())?;
+        source.check_with(&source_spec).await?;
+        destination.check_with(&destination_spec).await?;
+
+        let offered = source.discover().await?;
+        let mut plan = Plan::new(
+            offered,
+            &destination_spec,
+            &options.streams,
+            options.strategy,
+            options.full_refresh,
+        )?;
+        let states = number(&mut plan.catalog, &connection, options).await?;
+        let resumed = !states.is_empty();
+
+        let catalog = Arc::new(plan.catalog.clone());
+        let counters = Arc::new(Counters::new(&catalog));
+        if let Some(watch) = &options.watch {
+            watch(&plan, counters.clone());
+        }
+        let sink: Arc<dyn StateSink> = match &options.state {
+            Some(store) => Arc::new(StoreSink { store: store.clone(), connection: connection.clone() }),
+            None => Arc::new(Forget),
+        };
+        let ledger = Arc::new(Ledger::new(&catalog, sink, counters.clone()));
+        let cancel = options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
+        let result =
+            pipeline::run(&source, &destination, &catalog, states, &ledger, &counters, &cancel).await;
+
+        let side = |c: &Connector, spec: &Specification| ConnectorReport::new(c.name(), &c.describe(), spec);
+        let mut report = Report {
+            status: "succeeded",
+            connection,
+            sync_id: catalog.streams.first().map_or(0, |s| s.sync_id),
+            started_at,
+            duration_ms: 0,
+            source: side(&source, &source_spec),
+            destination: side(&destination, &destination_spec),
+            streams: Vec::new(),
+            records_emitted: 0,
+            records_committed: 0,
+            bytes_emitted: 0,
+            checkpoints_emitted: 0,
+            checkpoints_committed: 0,
+            resumed,
+            notes: plan.notes,
+            error: None,
+        };
+        report.fill(&catalog, &counters);
+        match result {
+            Ok(()) => Ok(WriteResult { report }),
+            Err(error) => {
+                report.failed(&error);
+                Err(Box::new(SyncFailure { error, report: Some(report) }))
+            }
+        }
+    }
+}
+
+/// Runs something that blocks off the async threads.
+async fn blocking<T: Send + 'static>(
+    store: &Arc<dyn StateStore>,
+    body: impl FnOnce(&dyn StateStore) -> Result<T, StateStoreError> + Send + 'static,
+) -> Result<T, StateStoreError> {
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || body(store.as_ref())).await {
+        Ok(result) => result,
+        Err(error) => Err(StateStoreError::Database {
+            path: PathBuf::new(),
+            reason: format!("the operation ended early: {error}"),
+        }),
+    }
+}
+
+/// The connector with what it changed of its configuration in earlier syncs, and an observer that
+/// keeps what it changes in this one.
+async fn prepared(
+    connector: &Connector,
+    side: &'static str,
+    connection: &str,
+    options: &WriteOptions,
+) -> Result<Connector, SyncError> {
+    let Some(store) = &options.state else { return Ok(connector.clone()) };
+    let digest = config_digest(connector.config());
+    let (key, asked) = (connection.to_owned(), digest.clone());
+    let changed = blocking(store, move |s| s.changed_config(&key, side, &asked)).await?;
+    let config = match &changed {
+        Some(members) => merge_members(connector.config(), members),
+        None => connector.config().clone(),
+    };
+    let keeper = ConfigKeeper {
+        inner: connector.observer(),
+        store: store.clone(),
+        connection: connection.to_owned(),
+        side,
+        digest,
+    };
+    Ok(connector.clone().with_config(config).with_observer(Arc::new(keeper)))
+}
+
+/// Gives the streams their numbers, and the states the source goes on from.
+async fn number(
+    catalog: &mut Catalog,
+    connection: &str,
+    options: &WriteOptions,
+) -> Result<Vec<StateMessage>, SyncError> {
+    let Some(store) = &options.state else {
+        for stream in &mut catalog.streams {
+            stream.generation_id = 1;
+            stream.minimum_generation_id = u64::from(stream.truncates());
+            stream.sync_id = 1;
+        }
+        return Ok(Vec::new());
+    };
+    let streams: Vec<_> = catalog
+        .streams
+        .iter()
+        .map(|s| (s.stream.descriptor.clone(), s.sync_mode == SyncMode::FullRefresh))
+        .collect();
+    let key = connection.to_owned();
+    let (numbers, stored) = blocking(store, move |s| {
+        Ok((s.begin_sync(&key, &streams)?, s.load(&key)?))
+    })
+    .await?;
+    for (stream, generation) in catalog.streams.iter_mut().zip(numbers.generations) {
+        stream.generation_id = generation;
+        stream.minimum_generation_id = if stream.truncates() { generation } else { 0 };
+        stream.sync_id = numbers.sync_id;
+    }
+    // A full refresh begins at the beginning, whatever an earlier sync stored.
+    let incremental = |state: &StateMessage| match state.scope() {
+        StateScope::Stream(descriptor) => catalog.streams.iter().any(|s| {
+            s.sync_mode == SyncMode::Incremental && s.stream.descriptor == *descriptor
+        }),
+        StateScope::Global | StateScope::Legacy => {
+            catalog.streams.iter().any(|s| s.sync_mode == SyncMode::Incremental)
+        }
+    };
+    Ok(stored.into_iter().filter(incremental).collect())
+}
+
+/// Keeps states in the store.
+struct StoreSink {
+    store: Arc<dyn StateStore>,
+    connection: String,
+}
+
+#[async_trait]
+impl StateSink for StoreSink {
+    async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure> {
+        let states: Vec<StateMessage> = states.into_iter().map(|c| c.state).collect();
+        let connection = self.connection.clone();
+        blocking(&self.store, move |s| s.store(&connection, &states))
+            .await
+            .map_err(|e| Failure::system(e.to_string()))
+    }
+}
+
+/// Keeps nothing.
+struct Forget;
+
+#[async_trait]
+impl StateSink for Forget {
+    async fn store(&self, _: Vec<Confirmed>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Passes logs on and keeps configuration changes.
+struct ConfigKeeper {
+    inner: Arc<dyn Observer>,
+    store: Arc<dyn StateStore>,
+    connection: String,
+    side: &'static str,
+    digest: String,
+}
+
+#[async_trait]
+impl Observer for ConfigKeeper {
+    fn log(&self, level: LogLevel, message: &str) {
+        self.inner.log(level, message);
+    }
+
+    async fn update_config(&self, config: Json) -> Result<(), Failure> {
+        if !config.is_object() {
+            return Err(Failure::system("the changed configuration is not a JSON object"));
+        }
+        let (connection, side, digest) = (self.connection.clone(), self.side, self.digest.clone());
+        let members = config.clone();
+        blocking(&self.store, move |s| s.change_config(&connection, side, &digest, &members))
+            .await
+            .map_err(|e| Failure::system(e.to_string()))?;
+        self.inner.update_config(config).await
+    }
+}
