@@ -1,0 +1,66 @@
+//! What the behaviour tests share: the real binary, the built guests, a folder of their own.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// The target folder this test was built in.
+pub fn target() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test has a path");
+    // target/debug/deps/NAME
+    exe.ancestors().nth(3).expect("a test is built in a target folder").to_owned()
+}
+
+/// A built guest component.
+pub fn guest(name: &str) -> PathBuf {
+    let path = target().join("guests").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: run scripts/build-guests", path.display());
+    path
+}
+
+/// A file under `tests/`.
+pub fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
+}
+
+/// A project folder that goes with the test.
+pub struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file; parents are made.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap_or_default()
+    }
+
+    /// The rows of a JSONL file, parsed.
+    pub fn rows(&self, name: &str) -> Vec<Value> {
+        self.read(name).lines().map(|l| serde_json::from_str(l).expect("a row is JSON")).collect()
+    }
+
+    /// The real binary, run here. Compiled components are kept in one cache for all tests.
+    pub fn lockgate(&self) -> assert_cmd::Command {
+        let mut command = assert_cmd::Command::cargo_bin("lockgate").expect("the binary is built");
+        command.current_dir(self.path());
+        command.env("LOCKGATE_CACHE_DIR", target().join("test-cache"));
+        command
+    }
+}
