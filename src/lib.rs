@@ -1,12 +1,92 @@
-//! Lockgate.
+//! Lockgate runs data connectors that nobody has to trust.
+//!
+//! A connector is a WebAssembly component behind a small contract (`wit/v0.1`). It reaches what its
+//! policy grants and nothing else; the host owns which connector runs, what it may use, where each
+//! record and each state is, and what has been committed. Programs that speak Airbyte's protocol on
+//! stdio plug in at either end of a sync.
+//!
+//! # A sync
+//!
+//! ```
+//! use lockgate::protocol::Json;
+//! use lockgate::{Host, WriteOptions, WriteStrategy, get_noop_destination};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let program = folder.path().join("source-greetings");
+//! # std::fs::write(&program, include_str!("../examples/source-greetings"))?;
+//! # std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+//! # let name = format!("exec:{}", program.display());
+//! // A component would be "path/to/source.wasm"; here it is a program (examples/source-greetings).
+//! let source = Host::new().get_source(&name, &Default::default(), Json::empty_object())?;
+//! // Counts rows and keeps none. For a real one: `host.get_destination(name, options, config)`.
+//! let destination = get_noop_destination();
+//!
+//! let options = WriteOptions { strategy: WriteStrategy::Append, ..WriteOptions::default() };
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! let result = runtime.block_on(destination.write(&source, &options))?;
+//!
+//! assert_eq!(result.records_committed(), 3);
+//! for stream in &result.report.streams {
+//!     println!("{}: {} rows, {}", stream.name, stream.records_committed, stream.status);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/sync.rs` does it with two components, a granted directory and a state store. What the
+//! command line does is all in here: [`cli`] only parses and prints.
+//!
+//! # The floors
+//!
+//! An upper floor uses any lower one, never the reverse.
+//!
+//! | floor | module | what is there |
+//! |---|---|---|
+//! | 6 | [`cli`] | the commands |
+//! | 5 | [`sync`] | plan, pipeline, ledger, report; [`Destination::write`] |
+//! | 4 | [`connector`] | [`Host`], [`Source`], [`Destination`]: from a name to something that answers |
+//! | 3 | [`executor`] | the ways of running a connector: component, process, no-op |
+//! | 3 | [`state`] | where syncs remember |
+//! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
+//! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
+//! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
+//! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |
+//!
+//! [`fault`] is beside them: what every error can say besides its message.
+//!
+//! # Where a record travels
+//!
+//! The source's executor gives batches of rows, as bytes, to the pipeline ([`run_pipeline`]), which
+//! counts them in the [`Ledger`] and gives them to the destination's executor. Nothing on the way
+//! parses a row. A state travels between the rows it belongs to; it is stored when the destination
+//! has confirmed everything before it, by the ledger and by nobody else.
+//!
+//! [`run_pipeline`]: sync::run_pipeline
+//! [`Ledger`]: sync::Ledger
 
+pub mod cli;
 pub mod component;
+pub mod config;
+pub mod connector;
 pub mod executor;
 pub mod fault;
 pub mod protocol;
 pub mod sandbox;
-pub mod config;
 pub mod state;
-pub mod connector;
 pub mod sync;
-pub mod cli;
+
+pub use config::{ConnectorOptions, Strategy as WriteStrategy, StreamSelection};
+pub use connector::{Connector, Destination, Host, Source};
+pub use state::{SqliteStateStore, StateStore};
+pub use sync::{Report, SyncFailure, WriteOptions, WriteResult};
+
+/// The destination that keeps nothing: to try a source, or to measure one. Needs no file, no
+/// network and no engine.
+///
+/// It drops rows silently. [`Connector::with_config`] gives it one of the other modes of Airbyte's
+/// destination-dev-null; [`Host::get_destination`] knows it as `destination-dev-null`.
+#[must_use]
+pub fn get_noop_destination() -> Destination {
+    Host::get_noop_destination()
+}

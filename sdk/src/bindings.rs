@@ -7,10 +7,7 @@
 
 pub use imports::lockgate::connector::{control, input, logging, output, types};
 
-#[expect(
-    missing_docs,
-    reason = "generated: the contract documents what matters"
-)]
+#[expect(missing_docs, reason = "generated: the contract documents what matters")]
 mod imports {
     wit_bindgen::generate!({
         world: "lockgate:sdk/imports",
@@ -22,10 +19,7 @@ mod imports {
 }
 
 /// The source's side of the contract.
-#[expect(
-    missing_docs,
-    reason = "generated: the contract documents what matters"
-)]
+#[expect(missing_docs, reason = "generated: the contract documents what matters")]
 pub mod source {
     /// Exports a type that implements [`Guest`]: `export!(Name with_types_in lockgate_sdk::bindings::source)`.
     pub use export_source_world as export;
@@ -42,10 +36,7 @@ pub mod source {
 }
 
 /// The destination's side of the contract.
-#[expect(
-    missing_docs,
-    reason = "generated: the contract documents what matters"
-)]
+#[expect(missing_docs, reason = "generated: the contract documents what matters")]
 pub mod destination {
     /// Exports a type that implements [`Guest`]: `export!(Name with_types_in lockgate_sdk::bindings::destination)`.
     pub use export_destination_world as export;

@@ -9,13 +9,7 @@ pub use crate::bindings::types::{Failure, FailureKind};
 impl Failure {
     /// A failure of the given kind. `message` is one sentence for the operator without a secret.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            detail: None,
-            stream: None,
-            retry_after_ms: None,
-        }
+        Self { kind, message: message.into(), detail: None, stream: None, retry_after_ms: None }
     }
 
     /// The operator must change the configuration, the catalog or a grant.

@@ -96,11 +96,7 @@ impl<'p> Input<'p> {
         let count = catalog.streams.len();
         Self {
             port,
-            streams: catalog
-                .streams
-                .iter()
-                .map(|stream| stream.descriptor.clone())
-                .collect(),
+            streams: catalog.streams.iter().map(|stream| stream.descriptor.clone()).collect(),
             received: vec![Received::default(); count],
             refused: Vec::new(),
             rejected: vec![Received::default(); count],
@@ -140,21 +136,16 @@ impl<'p> Input<'p> {
                 Event::Rows(Rows::new(rows, self.epoch))
             }
             input::Event::Checkpoint(id) => {
-                let checkpoint = |received| Checkpoint {
-                    id,
-                    epoch: self.epoch,
-                    received,
-                };
+                let checkpoint = |received| Checkpoint { id, epoch: self.epoch, received };
                 let received: Arc<[Received]> = self.received.as_slice().into();
                 let event = Event::Checkpoint(checkpoint(received.clone()));
                 self.last = Some(checkpoint(received));
                 self.epoch += 1;
                 event
             }
-            input::Event::StreamEnd(end) => Event::StreamEnd(StreamEnd {
-                stream: end.stream as usize,
-                outcome: end.outcome,
-            }),
+            input::Event::StreamEnd(end) => {
+                Event::StreamEnd(StreamEnd { stream: end.stream as usize, outcome: end.outcome })
+            }
             input::Event::Flush => Event::Flush,
         }))
     }
@@ -162,12 +153,7 @@ impl<'p> Input<'p> {
     /// Says that rows of a batch were refused and not written. `bytes` counts their data, line feeds
     /// included. Call it before the first checkpoint after the batch is committed.
     pub fn reject(&mut self, batch: Batch, rows: u64, bytes: u64) {
-        self.refused.push(Refused {
-            epoch: batch.epoch,
-            stream: batch.stream,
-            rows,
-            bytes,
-        });
+        self.refused.push(Refused { epoch: batch.epoch, stream: batch.stream, rows, bytes });
     }
 
     /// Says that everything before the checkpoint is durable, but for the rows refused. Returns once
@@ -184,10 +170,7 @@ impl<'p> Input<'p> {
                 checkpoint.id
             )));
         }
-        for refused in self
-            .refused
-            .extract_if(.., |refused| refused.epoch <= checkpoint.epoch)
-        {
+        for refused in self.refused.extract_if(.., |refused| refused.epoch <= checkpoint.epoch) {
             if let Some(rejected) = self.rejected.get_mut(refused.stream as usize) {
                 rejected.rows += refused.rows;
                 rejected.bytes += refused.bytes;
@@ -210,16 +193,9 @@ impl<'p> Input<'p> {
                 ))
                 .in_stream(descriptor));
             };
-            totals.push(StreamTotal {
-                stream,
-                written,
-                rejected: rejected.rows,
-                bytes,
-            });
+            totals.push(StreamTotal { stream, written, rejected: rejected.rows, bytes });
         }
-        self.port
-            .committed(checkpoint.id, &totals)
-            .map_err(|failure| self.fail(failure))?;
+        self.port.committed(checkpoint.id, &totals).map_err(|failure| self.fail(failure))?;
         self.committed = Some(checkpoint.id);
         Ok(())
     }
@@ -230,9 +206,7 @@ impl<'p> Input<'p> {
         self.alive()?;
         result?;
         if !self.ended {
-            return Err(Failure::system(
-                "the destination returned before the end of its input",
-            ));
+            return Err(Failure::system("the destination returned before the end of its input"));
         }
         match self.last.take() {
             Some(last) if self.committed != Some(last.id) => self.commit(last),

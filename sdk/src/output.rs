@@ -64,11 +64,7 @@ impl<'p> Output<'p> {
                 emitted_at: None,
             })
             .collect();
-        Self {
-            port,
-            streams,
-            failure: None,
-        }
+        Self { port, streams, failure: None }
     }
 
     /// The stream at `index` of the catalog; the first time, the host is told that it started.
@@ -78,17 +74,10 @@ impl<'p> Output<'p> {
     pub fn stream(&mut self, index: usize) -> Result<StreamOutput<'_>, Failure> {
         let count = self.streams.len();
         let slot = self.streams.get_mut(index).ok_or_else(|| {
-            Failure::system(format!(
-                "the source wrote to stream {index} of a catalog with {count}"
-            ))
+            Failure::system(format!("the source wrote to stream {index} of a catalog with {count}"))
         })?;
-        let mut stream = StreamOutput {
-            host: Host {
-                port: &mut *self.port,
-                failure: &mut self.failure,
-            },
-            slot,
-        };
+        let mut stream =
+            StreamOutput { host: Host { port: &mut *self.port, failure: &mut self.failure }, slot };
         if stream.slot.phase == Phase::Waiting {
             stream.report(Phase::Started)?;
         }
@@ -101,10 +90,7 @@ impl<'p> Output<'p> {
     /// The host's: return it.
     pub fn flush(&mut self) -> Result<(), Failure> {
         for slot in &mut self.streams {
-            let mut host = Host {
-                port: &mut *self.port,
-                failure: &mut self.failure,
-            };
+            let mut host = Host { port: &mut *self.port, failure: &mut self.failure };
             slot.flush(&mut host)?;
         }
         Ok(())
@@ -126,17 +112,11 @@ impl<'p> Output<'p> {
         let streams = streams
             .iter()
             .map(|(descriptor, state)| {
-                Ok(StreamState {
-                    descriptor: descriptor.clone(),
-                    state: Some(object(state)?),
-                })
+                Ok(StreamState { descriptor: descriptor.clone(), state: Some(object(state)?) })
             })
             .collect::<Result<_, Failure>>()?;
         let state = State::Global(GlobalState { shared, streams });
-        let mut host = Host {
-            port: &mut *self.port,
-            failure: &mut self.failure,
-        };
+        let mut host = Host { port: &mut *self.port, failure: &mut self.failure };
         host.call(|port| port.checkpoint(&state))
     }
 
@@ -147,23 +127,19 @@ impl<'p> Output<'p> {
             return Err(failure);
         }
         let result =
-            result.and_then(
-                |()| match self.streams.iter().find(|s| s.phase < Phase::Incomplete) {
-                    None => Ok(()),
-                    Some(slot) => Err(Failure::system(format!(
-                        "the source returned without saying how the stream `{}` ended",
-                        slot.descriptor
-                    ))
-                    .in_stream(&slot.descriptor)),
-                },
-            );
+            result.and_then(|()| match self.streams.iter().find(|s| s.phase < Phase::Incomplete) {
+                None => Ok(()),
+                Some(slot) => Err(Failure::system(format!(
+                    "the source returned without saying how the stream `{}` ended",
+                    slot.descriptor
+                ))
+                .in_stream(&slot.descriptor)),
+            });
         if result.is_err() {
             // Only the failure that stopped the source matters now, not one of these calls.
             for slot in &mut self.streams {
                 if matches!(slot.phase, Phase::Started | Phase::Running) {
-                    let _ = self
-                        .port
-                        .status(slot.batch.stream, StreamStatus::Incomplete);
+                    let _ = self.port.status(slot.batch.stream, StreamStatus::Incomplete);
                 }
             }
         }
@@ -301,10 +277,8 @@ impl StreamOutput<'_> {
     pub fn write_batch(&mut self, rows: &Rows) -> Result<(), Failure> {
         self.flush()?;
         if rows.stream != self.slot.batch.stream {
-            return Err(
-                Failure::system("a batch was written to another stream than its own")
-                    .in_stream(&self.slot.descriptor),
-            );
+            return Err(Failure::system("a batch was written to another stream than its own")
+                .in_stream(&self.slot.descriptor));
         }
         self.run()?;
         self.host.call(|port| port.emit(rows))

@@ -104,9 +104,6 @@ impl Rows {
     /// The batch's name, for [`Input::reject`](crate::Input::reject).
     #[must_use]
     pub fn batch(&self) -> Batch {
-        Batch {
-            stream: self.rows.stream,
-            epoch: self.epoch,
-        }
+        Batch { stream: self.rows.stream, epoch: self.epoch }
     }
 }

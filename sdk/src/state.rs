@@ -40,12 +40,7 @@ impl SavedState {
             })
             .find(|stream| stream.descriptor == *descriptor)
             .and_then(|StreamState { state, .. }| state.as_deref())
-            .map(|text| {
-                parse(
-                    text,
-                    &format!("the stored state of the stream `{descriptor}`"),
-                )
-            })
+            .map(|text| parse(text, &format!("the stored state of the stream `{descriptor}`")))
             .transpose()
             .map_err(|failure: Failure| failure.in_stream(descriptor))
     }

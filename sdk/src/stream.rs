@@ -10,18 +10,12 @@ pub use crate::bindings::types::{Catalog, ConfiguredStream, StreamDescriptor, Sy
 impl StreamDescriptor {
     /// A stream without a namespace.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            namespace: None,
-        }
+        Self { name: name.into(), namespace: None }
     }
 
     /// A stream in a namespace.
     pub fn in_namespace(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            namespace: Some(namespace.into()),
-        }
+        Self { name: name.into(), namespace: Some(namespace.into()) }
     }
 }
 
@@ -117,10 +111,8 @@ impl Stream {
         P: IntoIterator<Item = K>,
         K: Into<String>,
     {
-        self.discovered.source_defined_primary_key = key
-            .into_iter()
-            .map(|path| path.into_iter().map(Into::into).collect())
-            .collect();
+        self.discovered.source_defined_primary_key =
+            key.into_iter().map(|path| path.into_iter().map(Into::into).collect()).collect();
         self
     }
 
@@ -132,9 +124,6 @@ impl Stream {
     }
 
     pub(crate) fn into_discovered(self) -> DiscoveredStream {
-        DiscoveredStream {
-            extra: Value::Object(self.extra).to_string(),
-            ..self.discovered
-        }
+        DiscoveredStream { extra: Value::Object(self.extra).to_string(), ..self.discovered }
     }
 }

@@ -7,32 +7,36 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::output::{Format, Output};
 use crate::config::{ConnectorOptions, Strategy};
 
-/// Runs data connectors that nobody has to trust.
+/// The heading of what every command takes.
+const GLOBAL: &str = "Output";
+
+/// Runs data connectors that nobody has to trust: moves rows from sources to destinations
 #[derive(Debug, Parser)]
 #[command(name = "lockgate", version, propagate_version = true)]
 #[command(after_help = "\
-CONNECTOR is path/to/x.wasm, exec:PATH (a program that speaks Airbyte's protocol),
-or destination-dev-null. C is a file name, or inline JSON beginning with {.
+CONNECTOR is path/to/x.wasm (a component, which reaches only what it is granted), exec:PATH (a
+program that speaks Airbyte's protocol, which reaches what you reach), or destination-dev-null.
+CONFIG is a file name, or inline JSON beginning with {.
 
 Exit codes: 0 done, 1 the sync or connector failed, 2 bad usage or configuration,
 3 refused by policy, 130 interrupted.
 
 Examples:
+  lockgate inspect target/guests/destination-jsonl.wasm
   lockgate spec target/guests/source-faker.wasm
   lockgate check exec:.venv/bin/source-faker --config '{\"count\": 100}'
-  lockgate sync nightly
-  lockgate inspect target/guests/destination-jsonl.wasm")]
+  lockgate sync nightly")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
-    /// How results and errors are printed.
-    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Human)]
+    /// For people or for programs: how results and errors are printed
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Human, help_heading = GLOBAL)]
     output: OutputFormat,
-    /// Say nothing but results and errors.
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    /// Print nothing but results and errors: no progress, no notes, no logs
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     quiet: bool,
-    /// Show what connectors log, not only their warnings.
-    #[arg(long, short, global = true)]
+    /// Print all that connectors log, not only warnings and errors
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
     verbose: bool,
 }
 
@@ -54,17 +58,17 @@ impl Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print what a connector is and which configuration it takes
+    /// Print a connector's specification: what it is, needs and takes as configuration
     Spec(Spec),
-    /// Let a connector try its configuration
+    /// Check a configuration: against the specification, then by the connector itself
     Check(WithConfig),
-    /// Print the streams a source offers
+    /// Print the streams a source offers, as an Airbyte catalog
     Discover(WithConfig),
     /// Move rows from a source to a destination
     Sync(Box<Sync>),
-    /// Behave like an Airbyte connector executable: messages on stdin and stdout
+    /// Behave like an Airbyte connector executable, whatever the connector is
     Exec(Exec),
-    /// Print what a component is, imports and needs, without running it on data
+    /// Print what a component is, imports and needs; it is granted nothing meanwhile
     Inspect(Inspect),
     /// Show, set or clear the stored states of a connection
     State(State),
@@ -73,17 +77,18 @@ pub(super) enum Command {
 /// Grants and limits of one connector.
 #[derive(Debug, Args)]
 pub(super) struct Grants {
-    /// Grant a directory: HOST_DIR::GUEST_DIR, with :ro to read only
-    #[arg(long, value_name = "HOST::GUEST[:ro|rw]")]
+    /// Grant a component the directory HOST, which it knows as GUEST; :ro to read only
+    #[arg(long, value_name = "HOST::GUEST[:ro|rw]", help_heading = "Grants and limits")]
     allow_dir: Vec<String>,
-    /// Grant an environment variable
-    #[arg(long, value_name = "NAME=VALUE")]
+    /// Set an environment variable; nothing of your own environment is passed on
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Grants and limits")]
     env: Vec<String>,
-    /// Most memory of the component [default: 256MiB]
-    #[arg(long, value_name = "SIZE")]
+    /// The most memory a component may use [default: 256MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Grants and limits")]
     max_memory: Option<String>,
-    /// Most time of an operation [default: spec 10s, check and discover 60s, others none]
-    #[arg(long, value_name = "DURATION")]
+    /// The most time an operation may take [default: spec 10s, check and discover 60s, read and
+    /// write no limit]
+    #[arg(long, value_name = "DURATION", help_heading = "Grants and limits")]
     timeout: Option<String>,
 }
 
@@ -101,19 +106,21 @@ impl Grants {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  lockgate spec target/guests/source-faker.wasm")]
 pub(super) struct Spec {
-    /// The connector
+    /// path/to/x.wasm, exec:PATH or destination-dev-null
     pub(super) connector: String,
     #[command(flatten)]
     pub(super) grants: Grants,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lockgate check target/guests/destination-jsonl.wasm \\\n    --config '{\"path\": \"/out\"}' --allow-dir ./out::/out")]
+#[command(
+    after_help = "Example:\n  lockgate check target/guests/destination-jsonl.wasm \\\n    --config '{\"path\": \"/out\"}' --allow-dir ./out::/out"
+)]
 pub(super) struct WithConfig {
-    /// The connector
+    /// path/to/x.wasm, exec:PATH or destination-dev-null
     pub(super) connector: String,
     /// Its configuration: a file name, or JSON beginning with {
-    #[arg(long, value_name = "C", default_value = "{}", hide_default_value = true)]
+    #[arg(long, value_name = "CONFIG", default_value = "{}", hide_default_value = true)]
     pub(super) config: String,
     #[command(flatten)]
     pub(super) grants: Grants,
@@ -133,74 +140,79 @@ States are kept in .lockgate/state.db beside lockgate.toml, or in the current fo
 name, a connection is known by its connectors and their configurations: with another configuration
 it starts again. --connection gives it a name that stays.")]
 pub(super) struct Sync {
-    /// A connection of lockgate.toml
+    /// A connection of lockgate.toml; may be left out where there is only one
     #[arg(conflicts_with_all = ["source", "destination"])]
     pub(super) name: Option<String>,
-    /// The source
-    #[arg(long, value_name = "CONNECTOR", requires = "destination")]
+    /// The source: path/to/x.wasm or exec:PATH
+    #[arg(long, value_name = "CONNECTOR", requires = "destination", help_heading = "Source")]
     pub(super) source: Option<String>,
     /// Its configuration: a file name, or JSON beginning with {
-    #[arg(long, value_name = "C", requires = "source")]
+    #[arg(long, value_name = "CONFIG", requires = "source", help_heading = "Source")]
     pub(super) source_config: Option<String>,
-    /// Grant the source a directory
-    #[arg(long, value_name = "HOST::GUEST[:ro|rw]", requires = "source")]
+    /// Grant it the directory HOST, which it knows as GUEST; :ro to read only
+    #[arg(long, value_name = "HOST::GUEST[:ro|rw]", requires = "source", help_heading = "Source")]
     source_allow_dir: Vec<String>,
-    /// Grant the source an environment variable
-    #[arg(long, value_name = "NAME=VALUE", requires = "source")]
+    /// Set an environment variable; nothing of your own environment is passed on
+    #[arg(long, value_name = "NAME=VALUE", requires = "source", help_heading = "Source")]
     source_env: Vec<String>,
-    /// Most memory of the source
-    #[arg(long, value_name = "SIZE", requires = "source")]
+    /// The most memory it may use, if it is a component [default: 256MiB]
+    #[arg(long, value_name = "SIZE", requires = "source", help_heading = "Source")]
     source_max_memory: Option<String>,
-    /// Most time of each of the source's operations
-    #[arg(long, value_name = "DURATION", requires = "source")]
+    /// The most time each of its operations may take, reading and writing included
+    #[arg(long, value_name = "DURATION", requires = "source", help_heading = "Source")]
     source_timeout: Option<String>,
-    /// The destination
-    #[arg(long, value_name = "CONNECTOR", requires = "source")]
+    /// The destination: path/to/x.wasm, exec:PATH or destination-dev-null
+    #[arg(long, value_name = "CONNECTOR", requires = "source", help_heading = "Destination")]
     pub(super) destination: Option<String>,
     /// Its configuration: a file name, or JSON beginning with {
-    #[arg(long, value_name = "C", requires = "destination")]
+    #[arg(long, value_name = "CONFIG", requires = "destination", help_heading = "Destination")]
     pub(super) destination_config: Option<String>,
-    /// Grant the destination a directory
-    #[arg(long, value_name = "HOST::GUEST[:ro|rw]", requires = "destination")]
+    /// Grant it the directory HOST, which it knows as GUEST; :ro to read only
+    #[arg(
+        long,
+        value_name = "HOST::GUEST[:ro|rw]",
+        requires = "destination",
+        help_heading = "Destination"
+    )]
     destination_allow_dir: Vec<String>,
-    /// Grant the destination an environment variable
-    #[arg(long, value_name = "NAME=VALUE", requires = "destination")]
+    /// Set an environment variable; nothing of your own environment is passed on
+    #[arg(long, value_name = "NAME=VALUE", requires = "destination", help_heading = "Destination")]
     destination_env: Vec<String>,
-    /// Most memory of the destination
-    #[arg(long, value_name = "SIZE", requires = "destination")]
+    /// The most memory it may use, if it is a component [default: 256MiB]
+    #[arg(long, value_name = "SIZE", requires = "destination", help_heading = "Destination")]
     destination_max_memory: Option<String>,
-    /// Most time of each of the destination's operations
-    #[arg(long, value_name = "DURATION", requires = "destination")]
+    /// The most time each of its operations may take, reading and writing included
+    #[arg(long, value_name = "DURATION", requires = "destination", help_heading = "Destination")]
     destination_timeout: Option<String>,
-    /// Streams to move, with commas between them, or *
-    #[arg(long, value_name = "A,B|*")]
+    /// The streams to move: names with commas between them, or * for all [default: *]
+    #[arg(long, value_name = "A,B|*", help_heading = "What is moved, and how")]
     pub(super) streams: Option<String>,
-    /// How to write
-    #[arg(long, value_enum)]
+    /// What happens to the rows that are there already [default: auto]
+    #[arg(long, value_enum, help_heading = "What is moved, and how")]
     pub(super) strategy: Option<StrategyArgument>,
-    /// Read everything again, whatever was stored
-    #[arg(long)]
+    /// Read everything again, whatever an earlier sync stored
+    #[arg(long, help_heading = "What is moved, and how")]
     pub(super) full_refresh: bool,
     /// The name under which states are kept, for a sync by flags
-    #[arg(long, value_name = "NAME", requires = "source")]
+    #[arg(long, value_name = "NAME", requires = "source", help_heading = "What is stored")]
     pub(super) connection: Option<String>,
-    /// Where states are kept: none, default or sqlite:PATH
-    #[arg(long, value_name = "STORE", default_value = "default")]
+    /// Where states are kept: default, sqlite:PATH, or none to start again each time
+    #[arg(long, value_name = "STORE", default_value = "default", help_heading = "What is stored")]
     pub(super) state: String,
-    /// Where records are kept on their way: none is the only choice so far
-    #[arg(long, value_name = "CACHE", default_value = "none")]
+    /// Where records are kept on their way; none is the only choice so far
+    #[arg(long, value_name = "CACHE", default_value = "none", help_heading = "What is stored")]
     pub(super) cache: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum StrategyArgument {
-    /// What suits each stream and both connectors
+    /// Merge, append or replace: the first that the stream and both connectors can
     Auto,
-    /// Add
+    /// They stay, and new rows are added
     Append,
-    /// Replace all
+    /// They are replaced by the rows of this sync, once it is complete
     Replace,
-    /// Replace by primary key
+    /// Those with the same primary key are replaced, new ones are added
     Merge,
 }
 
@@ -241,19 +253,19 @@ Example, as a connector for PyAirbyte's local_executable:
   #!/bin/sh
   exec lockgate exec destination-jsonl.wasm --allow-dir /data::/out \"$@\"")]
 pub(super) struct Exec {
-    /// The connector
+    /// path/to/x.wasm, exec:PATH or destination-dev-null
     pub(super) connector: String,
-    /// spec, check, discover, read or write
+    /// What it shall do
     #[arg(value_enum)]
     pub(super) operation: ExecOperation,
     /// The configuration file
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// The configured catalog's file
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
     /// The state file
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Accepted because Airbyte's platform passes it
     #[arg(long, hide = true)]
@@ -304,7 +316,9 @@ pub(super) enum StateAction {
         file: PathBuf,
     },
     /// Forget a connection's states: its next sync starts again
-    #[command(after_help = "Examples:\n  lockgate state clear nightly\n  lockgate state clear nightly --stream users")]
+    #[command(
+        after_help = "Examples:\n  lockgate state clear nightly\n  lockgate state clear nightly --stream users"
+    )]
     Clear {
         /// The connection
         connection: String,

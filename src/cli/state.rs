@@ -28,7 +28,7 @@ pub(super) fn open_store(choice: &str, folder: &Path) -> Result<Option<OpenStore
         other => match other.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => PathBuf::from(path),
             _ => {
-                let what = format!("--state {other:?} is none of none, default, sqlite:PATH");
+                let what = format!("--state {other:?} is not one of default, sqlite:PATH and none");
                 return Err(ConfigError::Usage(what).into());
             }
         },
@@ -61,8 +61,7 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
             })?;
             store.clear(&connection, None)?;
             store.store(&connection, &states)?;
-            let what = format!("{} states of {connection} stored", states.len());
-            output.note(&what);
+            output.note(&format!("{} of {connection} stored", count(states.len())));
         }
         StateAction::Clear { connection, stream } => {
             let cleared = if stream.is_empty() {
@@ -71,10 +70,15 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
                 let streams = named(store.as_ref(), &connection, &stream)?;
                 store.clear(&connection, Some(&streams))?
             };
-            output.note(&format!("{cleared} states of {connection} cleared"));
+            output.note(&format!("{} of {connection} cleared", count(cleared)));
         }
     }
     Ok(())
+}
+
+/// `1 state`, `2 states`.
+fn count(states: usize) -> String {
+    format!("{states} state{}", if states == 1 { "" } else { "s" })
 }
 
 fn list(store: &dyn StateStore, output: &Output) -> Result<(), CliError> {
@@ -88,7 +92,7 @@ fn list(store: &dyn StateStore, output: &Output) -> Result<(), CliError> {
     }
     let rows = connections
         .into_iter()
-        .map(|(name, count, _)| vec![name, format!("{count} states")])
+        .map(|(name, count, _)| vec![name, self::count(usize::try_from(count).unwrap_or(usize::MAX))])
         .collect::<Vec<_>>();
     output.result(&table(&rows, &[]));
     Ok(())

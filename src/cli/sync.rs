@@ -46,6 +46,7 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
             note.note("stopping; press Ctrl-C again to end at once");
             canceller.cancel();
             if tokio::signal::ctrl_c().await.is_ok() {
+                #[expect(clippy::disallowed_methods, reason = "the second Ctrl-C asks for it")]
                 std::process::exit(130);
             }
         }

@@ -46,6 +46,8 @@ pub struct Component {
     digest: String,
     size: u64,
     verdict: Result<(Kind, String), Arc<ContractFault>>,
+    /// Linked once; none where the verdict is against it.
+    linked: Option<Linked>,
 }
 
 impl fmt::Debug for Component {
@@ -77,11 +79,15 @@ impl ComponentRuntime {
             (Some(cache), Some(file)) => cache.load(file),
             _ => None,
         };
-        // SAFETY: the code was serialized by this engine's version and settings (they are in the
-        // file's name), and its content and owner were verified by `CompileCache::load`.
-        #[expect(unsafe_code, reason = "the only way to load compiled code")]
-        let cached = cached.and_then(|code| unsafe {
-            wasmtime::component::Component::deserialize(&engine, code).ok()
+        #[expect(
+            unsafe_code,
+            clippy::disallowed_methods,
+            reason = "the only way to load compiled code, and the only place that does"
+        )]
+        let cached = cached.and_then(|code| {
+            // SAFETY: the code was serialized by this engine's version and settings (they are in
+            // the file's name), and its content and owner were verified by `CompileCache::load`.
+            unsafe { wasmtime::component::Component::deserialize(&engine, code).ok() }
         });
         let compiled = match cached {
             Some(compiled) => compiled,
@@ -89,6 +95,13 @@ impl ComponentRuntime {
         };
         let ty = compiled.component_type();
         let verdict = contract::check(&ty, &engine).map_err(Arc::new);
+        let linked = match &verdict {
+            Ok((kind, _)) => Some(link(&engine, &compiled, *kind).map_err(|e| {
+                // The names fit and the types do not: somebody else's idea of the contract.
+                ComponentError::Invalid { path: path.to_owned(), reason: format!("{e:#}") }
+            })?),
+            Err(_) => None,
+        };
         Ok(Component {
             engine,
             compiled,
@@ -96,6 +109,7 @@ impl ComponentRuntime {
             digest: format!("sha256:{digest}"),
             size: bytes.len() as u64,
             verdict,
+            linked,
         })
     }
 
@@ -170,10 +184,26 @@ fn explain(path: &Path, bytes: &[u8], error: &wasmtime::Error) -> ComponentError
     ComponentError::Invalid { path, reason: format!("{error:#}") }
 }
 
+/// One half of the contract, linked: what is left is to instantiate it.
+#[derive(Clone)]
+enum Linked {
+    Source(source::SourceConnectorPre<Guest>),
+    Destination(destination::DestinationConnectorPre<Guest>),
+}
+
 /// One half of the contract, instantiated.
 enum Instance {
     Source(source::SourceConnector),
     Destination(destination::DestinationConnector),
+}
+
+impl Linked {
+    async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+        Ok(match self {
+            Self::Source(pre) => Instance::Source(pre.instantiate_async(store).await?),
+            Self::Destination(pre) => Instance::Destination(pre.instantiate_async(store).await?),
+        })
+    }
 }
 
 impl Component {
@@ -380,10 +410,13 @@ impl Component {
         operation: Operation,
         body: impl AsyncFnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, ComponentError> {
-        let (kind, _) = self.kind()?;
+        self.kind()?;
+        let Some(linked) = &self.linked else {
+            return Err(ComponentError::Engine("the component is not linked".into()));
+        };
         let limit = operation.deadline(&policy.limits);
         let running = async {
-            let instance = self.instantiate(store, kind).await?;
+            let instance = linked.instantiate(store).await?;
             body(store, &instance).await
         };
         let result = match limit {
@@ -399,26 +432,30 @@ impl Component {
         store.data().finish();
         result.map_err(|e| trapped(&e, store.data(), operation, limit))
     }
+}
 
-    async fn instantiate(&self, store: &mut Store<Guest>, kind: Kind) -> wasmtime::Result<Instance> {
-        let mut linker = Linker::<Guest>::new(&self.engine);
-        link_wasi(&mut linker)?;
-        logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
-        control::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
-        Ok(match kind {
-            Kind::Source => {
-                output::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
-                let bound = source::SourceConnector::instantiate_async(store, &self.compiled, &linker);
-                Instance::Source(bound.await?)
-            }
-            Kind::Destination => {
-                input::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
-                let bound =
-                    destination::DestinationConnector::instantiate_async(store, &self.compiled, &linker);
-                Instance::Destination(bound.await?)
-            }
-        })
-    }
+/// Links a component against the contract and the WASI interfaces that open nothing.
+fn link(
+    engine: &Engine,
+    compiled: &wasmtime::component::Component,
+    kind: Kind,
+) -> wasmtime::Result<Linked> {
+    let mut linker = Linker::<Guest>::new(engine);
+    link_wasi(&mut linker)?;
+    logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
+    control::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
+    Ok(match kind {
+        Kind::Source => {
+            output::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
+            let pre = linker.instantiate_pre(compiled)?;
+            Linked::Source(source::SourceConnectorPre::new(pre)?)
+        }
+        Kind::Destination => {
+            input::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
+            let pre = linker.instantiate_pre(compiled)?;
+            Linked::Destination(destination::DestinationConnectorPre::new(pre)?)
+        }
+    })
 }
 
 /// The interfaces that `contract::HARMLESS` lists, one by one: what is not named here is not there.

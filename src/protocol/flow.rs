@@ -102,4 +102,10 @@ pub trait DestinationInput: Send + Sync {
 
     /// Takes a commit; returns when the source's state is stored.
     async fn committed(&self, commit: Commit) -> Result<(), Failure>;
+
+    /// Says that what was given cannot be passed on, and that the source is to blame; gives the
+    /// failure to end with.
+    fn source_broke(&self, failure: Failure) -> Failure {
+        failure
+    }
 }

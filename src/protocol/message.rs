@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{FailureKind, LogLevel, StreamDescriptor, StreamStatus};
+use super::{FailureKind, LogLevel, StreamDescriptor, StreamStatus, scan};
 
 /// Why a line is no message. Never quotes the line: it may hold a row or a secret.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -23,37 +23,44 @@ pub enum MessageError {
 }
 
 /// A record's envelope around its data.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct RecordBody<'a> {
     /// The stream's name.
-    #[serde(borrow)]
     pub stream: Cow<'a, str>,
     /// Absent or null: none.
-    #[serde(borrow, default)]
     pub namespace: Option<Cow<'a, str>>,
     /// The row: an object, as it came.
+    pub data: &'a str,
+    /// ms since the epoch.
+    pub emitted_at: Option<i64>,
+    /// Airbyte's `meta`, as it came.
+    pub meta: Option<&'a str>,
+}
+
+/// A record as the full parser reads it.
+#[derive(Debug, Deserialize)]
+struct RawRecord<'a> {
     #[serde(borrow)]
-    pub data: &'a RawValue,
+    stream: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    data: &'a RawValue,
     #[serde(borrow, default)]
     emitted_at: Option<&'a RawValue>,
-    /// Airbyte's `meta`, as it came.
     #[serde(borrow, default)]
-    pub meta: Option<&'a RawValue>,
+    meta: Option<&'a RawValue>,
     #[serde(borrow, default)]
     file_reference: Option<&'a RawValue>,
 }
 
-impl RecordBody<'_> {
-    /// ms since the epoch; sources also write it as a float.
-    #[must_use]
-    pub fn emitted_at(&self) -> Option<i64> {
-        let text = self.emitted_at?.get();
-        text.parse().ok().or_else(|| {
-            let at: f64 = text.parse().ok()?;
-            #[expect(clippy::cast_possible_truncation, reason = "the fraction of a millisecond goes")]
-            (at.abs() < 9e15).then_some(at as i64)
-        })
-    }
+/// ms since the epoch; sources also write it as a float.
+fn milliseconds(text: &str) -> Option<i64> {
+    text.parse().ok().or_else(|| {
+        let at: f64 = text.parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, reason = "the fraction of a millisecond goes")]
+        (at.abs() < 9e15).then_some(at as i64)
+    })
 }
 
 /// What a check found.
@@ -163,7 +170,7 @@ struct Envelope<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    record: Option<RecordBody<'a>>,
+    record: Option<RawRecord<'a>>,
     #[serde(borrow, default)]
     state: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -219,6 +226,15 @@ impl<'a> Message<'a> {
         };
         let text = std::str::from_utf8(line)
             .map_err(|e| fault(format!("invalid UTF-8 at byte {}", e.valid_up_to())))?;
+        if let Some(record) = scan::record(text) {
+            return Ok(Self::Record(RecordBody {
+                stream: Cow::Borrowed(record.stream),
+                namespace: record.namespace.map(Cow::Borrowed),
+                data: record.data,
+                emitted_at: record.emitted_at,
+                meta: record.meta,
+            }));
+        }
         if !text.trim_start().starts_with('{') {
             return Err(fault("it does not begin with a brace".into()));
         }
@@ -244,7 +260,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn checked(record: RecordBody<'_>) -> Result<Message<'_>, MessageError> {
+fn checked(record: RawRecord<'_>) -> Result<Message<'_>, MessageError> {
     if !record.data.get().starts_with('{') {
         let kind = super::kind_of(record.data.get());
         return Err(MessageError::GarbledRecord(format!("its data is {kind}, not an object")));
@@ -257,7 +273,13 @@ fn checked(record: RecordBody<'_>) -> Result<Message<'_>, MessageError> {
     if record.meta.is_some_and(|meta| !meta.get().starts_with('{')) {
         return Err(MessageError::GarbledRecord("its meta is not an object".into()));
     }
-    Ok(Message::Record(record))
+    Ok(Message::Record(RecordBody {
+        stream: record.stream,
+        namespace: record.namespace,
+        data: record.data.get(),
+        emitted_at: record.emitted_at.and_then(|at| milliseconds(at.get())),
+        meta: record.meta.map(RawValue::get),
+    }))
 }
 
 fn body<'a>(raw: Option<&'a RawValue>, kind: &'static str) -> Result<&'a RawValue, MessageError> {
@@ -380,9 +402,9 @@ mod tests {
         let read = record(line);
         assert_eq!(read.stream, "a");
         assert_eq!(read.namespace, None);
-        assert_eq!(read.emitted_at(), Some(1_795_532_336_497));
+        assert_eq!(read.emitted_at, Some(1_795_532_336_497));
         assert_eq!(
-            read.data.get(),
+            read.data,
             r#"{"n": 123456789012345678901234567890.12345678901234567890, "s": "\ud800"}"#
         );
     }

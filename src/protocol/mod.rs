@@ -9,6 +9,7 @@ mod failure;
 mod flow;
 mod json;
 mod message;
+mod scan;
 mod spec;
 mod state;
 

@@ -250,7 +250,10 @@ impl Ledger {
         let _order = self.storing.lock().await;
         let (states, settled, confirmed) = {
             let mut inner = self.lock();
-            Self::whole(&inner)?;
+            // A fault of the source's does not unmake what is durable in the destination.
+            if let Some(fault @ (LedgerFault::Destination(_) | LedgerFault::Store(_))) = &inner.broken {
+                return Err(fault.failure());
+            }
             let judged = match &commit {
                 Commit::Through { checkpoint, totals } => self.through(&inner, *checkpoint, totals),
                 Commit::Echo { checkpoint, stats } => Self::echo(&inner, *checkpoint, *stats),

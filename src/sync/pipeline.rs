@@ -155,6 +155,10 @@ impl DestinationInput for DestinationSide {
     async fn committed(&self, commit: Commit) -> Result<(), Failure> {
         self.ledger.committed(commit).await
     }
+
+    fn source_broke(&self, failure: Failure) -> Failure {
+        self.ledger.source_broke(failure)
+    }
 }
 
 /// Runs both sides of a sync to their end.

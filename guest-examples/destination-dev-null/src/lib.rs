@@ -4,6 +4,8 @@
 //! or refused.
 
 mod sample;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use sample::{Logging, Sampler};
 /// What happens to the rows.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "/dev/null")]
 pub struct Config {
     /// What happens to the rows. Without it they are dropped silently.
     #[serde(default)]

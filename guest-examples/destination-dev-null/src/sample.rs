@@ -67,10 +67,7 @@ impl Sampler {
             rows: 0,
             logged: 0,
         });
-        Self {
-            logging: *logging,
-            streams: streams.collect(),
-        }
+        Self { logging: *logging, streams: streams.collect() }
     }
 
     /// Logs the rows that are due, without looking at those that are not.
@@ -82,12 +79,8 @@ impl Sampler {
         seen.rows += u64::from(rows.count());
         let most = match self.logging {
             Logging::FirstN { max_entry_count }
-            | Logging::EveryNth {
-                max_entry_count, ..
-            }
-            | Logging::RandomSampling {
-                max_entry_count, ..
-            } => max_entry_count,
+            | Logging::EveryNth { max_entry_count, .. }
+            | Logging::RandomSampling { max_entry_count, .. } => max_entry_count,
         };
         if seen.logged >= most {
             return;
@@ -107,14 +100,10 @@ impl Logging {
     fn includes(&self, row: u64) -> bool {
         match *self {
             Self::FirstN { .. } => true,
-            Self::EveryNth {
-                nth_entry_to_log, ..
-            } => (row + 1).is_multiple_of(nth_entry_to_log.max(1)),
-            Self::RandomSampling {
-                sampling_ratio,
-                seed,
-                ..
-            } => unit(seed, row) < sampling_ratio,
+            Self::EveryNth { nth_entry_to_log, .. } => {
+                (row + 1).is_multiple_of(nth_entry_to_log.max(1))
+            }
+            Self::RandomSampling { sampling_ratio, seed, .. } => unit(seed, row) < sampling_ratio,
         }
     }
 }

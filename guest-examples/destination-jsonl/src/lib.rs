@@ -6,6 +6,8 @@
 
 mod name;
 mod table;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use lockgate_sdk::{
@@ -17,6 +19,7 @@ use serde::Deserialize;
 /// Where the files go.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "JSON lines")]
 pub struct Config {
     /// The granted directory the files are written to, as an absolute path in the sandbox.
     #[schemars(title = "Path", regex(pattern = "^/"), example = "/out")]
@@ -71,9 +74,9 @@ fn open(path: &str) -> Result<fs::Directory, Failure> {
             "directory {path} is not granted: pass --allow-dir HOST_DIR::{path} \
              (in sync: --destination-allow-dir)"
         )),
-        fs::Reason::Invalid => Failure::config(format!(
-            "`path` is not an absolute path in the sandbox: {path}"
-        )),
+        fs::Reason::Invalid => {
+            Failure::config(format!("`path` is not an absolute path in the sandbox: {path}"))
+        }
         _ => error.into(),
     })
 }

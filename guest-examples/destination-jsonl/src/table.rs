@@ -65,11 +65,7 @@ fn plan_one(stream: &ConfiguredStream) -> Result<Plan, Failure> {
         name: name::partial_name(&file, stream.generation_id),
         continues: stream.sync_mode == SyncMode::Incremental,
     });
-    Ok(Plan {
-        descriptor: descriptor.clone(),
-        file,
-        partial,
-    })
+    Ok(Plan { descriptor: descriptor.clone(), file, partial })
 }
 
 /// Removes the partial files that earlier runs left and this one does not go on with.
@@ -85,9 +81,7 @@ pub(crate) fn remove_stale(directory: &fs::Directory, plans: &[Plan]) -> Result<
         let continues = (plan.partial.as_ref())
             .is_some_and(|partial| partial.continues && partial.name == name);
         if !continues {
-            log::info(format_args!(
-                "removing {name}, which an earlier run left unfinished"
-            ));
+            log::info(format_args!("removing {name}, which an earlier run left unfinished"));
             directory.remove_file(&name)?;
         }
     }

@@ -25,10 +25,7 @@ pub(crate) fn write(
 ) -> Result<(), Failure> {
     let mut writer = Writer {
         directory,
-        tables: plans
-            .into_iter()
-            .map(|plan| Table { plan, open: None })
-            .collect(),
+        tables: plans.into_iter().map(|plan| Table { plan, open: None }).collect(),
         unsynced: 0,
         names_unsynced: false,
         synced_at: Instant::now(),
@@ -108,11 +105,7 @@ impl Writer<'_> {
         let Some(checkpoint) = waiting.take() else {
             return Ok(());
         };
-        for open in self
-            .tables
-            .iter_mut()
-            .filter_map(|table| table.open.as_mut())
-        {
+        for open in self.tables.iter_mut().filter_map(|table| table.open.as_mut()) {
             open.sync()?;
         }
         self.sync_names()?;
@@ -179,11 +172,7 @@ fn open(directory: &fs::Directory, plan: &Plan) -> Result<OpenFile, Failure> {
             ));
             file.set_size(end)?;
         }
-        Ok(OpenFile {
-            file,
-            end,
-            unsynced: end < size,
-        })
+        Ok(OpenFile { file, end, unsynced: end < size })
     };
     open().map_err(|error| Failure::from(error).in_stream(&plan.descriptor))
 }

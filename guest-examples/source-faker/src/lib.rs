@@ -10,6 +10,8 @@ mod purchases;
 mod random;
 mod schema;
 mod table;
+#[cfg(test)]
+mod tests;
 mod time;
 mod users;
 mod words;
@@ -23,6 +25,7 @@ use table::Table;
 /// How much is made up.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(title = "Faker")]
 pub struct Config {
     /// How many users there are. There are about as many purchases, and always 100 products.
     #[schemars(title = "Count", extend("order" = 0))]
@@ -37,20 +40,14 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            count: 1000,
-            seed: 42,
-            records_per_checkpoint: 1000,
-        }
+        Self { count: 1000, seed: 42, records_per_checkpoint: 1000 }
     }
 }
 
 impl Config {
     fn validate(self) -> Result<Self, Failure> {
         if self.records_per_checkpoint == 0 {
-            return Err(Failure::config(
-                "`records_per_checkpoint` must be at least 1",
-            ));
+            return Err(Failure::config("`records_per_checkpoint` must be at least 1"));
         }
         Ok(self)
     }

@@ -116,8 +116,6 @@ fn state(seed: i64, place: u64) -> State {
     State {
         seed,
         loop_offset: Some(place),
-        updated_at: place
-            .checked_sub(1)
-            .map(|last| time::text(time::updated_at(last))),
+        updated_at: place.checked_sub(1).map(|last| time::text(time::updated_at(last))),
     }
 }

@@ -195,9 +195,8 @@ pub(crate) const NAMES: &[&str] = &[
 ];
 
 /// Titles.
-pub(crate) const TITLES: &[&str] = &[
-    "Dr.", "Prof.", "DPhil", "BSc", "MA", "PhD", "Mr.", "Ms.", "Mx.",
-];
+pub(crate) const TITLES: &[&str] =
+    &["Dr.", "Prof.", "DPhil", "BSc", "MA", "PhD", "Mr.", "Ms.", "Mx."];
 
 /// The start of an e-mail address.
 pub(crate) const MAILBOXES: &[&str] = &[
@@ -209,13 +208,8 @@ pub(crate) const MAILBOXES: &[&str] = &[
 ];
 
 /// Hosts of e-mail addresses, none of which exists.
-pub(crate) const MAIL_HOSTS: &[&str] = &[
-    "example.com",
-    "example.net",
-    "example.org",
-    "mail.example.com",
-    "post.example.net",
-];
+pub(crate) const MAIL_HOSTS: &[&str] =
+    &["example.com", "example.net", "example.org", "mail.example.com", "post.example.net"];
 
 /// Genders.
 pub(crate) const GENDERS: &[&str] = &["Female", "Male", "Other", "Fluid"];

@@ -21,10 +21,7 @@ pub(super) enum Step {
 
 impl Error {
     fn new(reason: String) -> Self {
-        Self {
-            steps: Vec::new(),
-            reason,
-        }
+        Self { steps: Vec::new(), reason }
     }
 
     pub(super) fn at(mut self, step: Step) -> Self {

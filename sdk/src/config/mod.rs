@@ -50,9 +50,7 @@ pub fn update_config<T: Serialize + ?Sized>(members: &T) -> Result<(), Failure> 
     let text = serde_json::to_string(members)
         .map_err(|error| Failure::system("the new configuration is not JSON").with_detail(error))?;
     if !text.starts_with('{') {
-        return Err(Failure::system(
-            "the new configuration is not a JSON object",
-        ));
+        return Err(Failure::system("the new configuration is not a JSON object"));
     }
     crate::local::update_config(&text)
 }

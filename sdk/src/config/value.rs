@@ -29,9 +29,9 @@ impl<'de> Deserializer<'de> for Read {
                 }
             }
             Value::String(value) => visitor.visit_string(value),
-            Value::Array(values) => visitor.visit_seq(Items {
-                values: values.into_iter().enumerate(),
-            }),
+            Value::Array(values) => {
+                visitor.visit_seq(Items { values: values.into_iter().enumerate() })
+            }
             Value::Object(members) => visitor.visit_map(Members::new(members)),
         }
     }
@@ -51,6 +51,19 @@ impl<'de> Deserializer<'de> for Read {
         visitor.visit_newtype_struct(self)
     }
 
+    /// A struct is an object: members by their place would be a mistake in a configuration.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Array(_) => Err(Error::invalid_type(Unexpected::Seq, &"an object")),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -64,9 +77,7 @@ impl<'de> Deserializer<'de> for Read {
                 (name, Some(content))
             }
             _ => {
-                return Err(Error::custom(
-                    "a name, or an object with one member, is needed",
-                ));
+                return Err(Error::custom("a name, or an object with one member, is needed"));
             }
         };
         visitor.visit_enum(Variant { name, content })
@@ -74,7 +85,7 @@ impl<'de> Deserializer<'de> for Read {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -104,10 +115,7 @@ struct Members {
 
 impl Members {
     fn new(members: Map<String, Value>) -> Self {
-        Self {
-            members: members.into_iter(),
-            pending: None,
-        }
+        Self { members: members.into_iter(), pending: None }
     }
 }
 
@@ -127,8 +135,7 @@ impl<'de> MapAccess<'de> for Members {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
         let (name, value) = self.pending.take().unwrap_or_default();
-        seed.deserialize(Read(value))
-            .map_err(|error| error.at(Step::Member(name)))
+        seed.deserialize(Read(value)).map_err(|error| error.at(Step::Member(name)))
     }
 }
 
@@ -143,13 +150,7 @@ impl<'de> EnumAccess<'de> for Variant {
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Content), Error> {
         let variant = seed.deserialize(self.name.clone().into_deserializer())?;
-        Ok((
-            variant,
-            Content {
-                name: self.name,
-                content: self.content,
-            },
-        ))
+        Ok((variant, Content { name: self.name, content: self.content }))
     }
 }
 

@@ -13,11 +13,7 @@ pub struct Error {
 
 impl Error {
     pub(super) fn new(action: &'static str, path: impl Into<String>, reason: Reason) -> Self {
-        Self {
-            action,
-            path: path.into(),
-            reason,
-        }
+        Self { action, path: path.into(), reason }
     }
 
     /// The path it is about.

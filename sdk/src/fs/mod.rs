@@ -84,9 +84,7 @@ impl Directory {
     /// # Errors
     /// The system's; [`Reason::Invalid`] when a name is not UTF-8.
     pub fn list(&self) -> Result<Vec<String>, Error> {
-        self.inner
-            .list()
-            .map_err(|reason| Error::new("list the directory", &self.path, reason))
+        self.inner.list().map_err(|reason| Error::new("list the directory", &self.path, reason))
     }
 
     /// Gives a file a new name, replacing what has it. Atomic.
@@ -94,9 +92,7 @@ impl Directory {
     /// # Errors
     /// The system's.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
-        self.inner
-            .rename(from, to)
-            .map_err(|reason| self.error("rename", from, reason))
+        self.inner.rename(from, to).map_err(|reason| self.error("rename", from, reason))
     }
 
     /// Removes a file.
@@ -104,9 +100,7 @@ impl Directory {
     /// # Errors
     /// The system's.
     pub fn remove_file(&self, name: &str) -> Result<(), Error> {
-        self.inner
-            .remove_file(name)
-            .map_err(|reason| self.error("remove", name, reason))
+        self.inner.remove_file(name).map_err(|reason| self.error("remove", name, reason))
     }
 
     /// Creates a directory in it.
@@ -124,9 +118,7 @@ impl Directory {
     /// # Errors
     /// The system's.
     pub fn sync(&self) -> Result<(), Error> {
-        self.inner
-            .sync()
-            .map_err(|reason| Error::new("sync the directory", &self.path, reason))
+        self.inner.sync().map_err(|reason| Error::new("sync the directory", &self.path, reason))
     }
 
     fn join(&self, name: &str) -> String {
@@ -150,9 +142,7 @@ impl File {
     /// # Errors
     /// The system's.
     pub fn size(&self) -> Result<u64, Error> {
-        self.inner
-            .size()
-            .map_err(|reason| self.error("read the size of", reason))
+        self.inner.size().map_err(|reason| self.error("read the size of", reason))
     }
 
     /// Cuts it, or fills it with zeros, to a size in bytes.
@@ -160,9 +150,7 @@ impl File {
     /// # Errors
     /// The system's.
     pub fn set_size(&self, size: u64) -> Result<(), Error> {
-        self.inner
-            .set_size(size)
-            .map_err(|reason| self.error("set the size of", reason))
+        self.inner.set_size(size).map_err(|reason| self.error("set the size of", reason))
     }
 
     /// Reads into `buffer` and returns how many bytes it got: fewer only at the end of the file.
@@ -208,9 +196,7 @@ impl File {
     /// # Errors
     /// The system's. What was written since the last success may be lost.
     pub fn sync_data(&self) -> Result<(), Error> {
-        self.inner
-            .sync_data()
-            .map_err(|reason| self.error("sync", reason))
+        self.inner.sync_data().map_err(|reason| self.error("sync", reason))
     }
 
     fn error(&self, action: &'static str, reason: Reason) -> Error {

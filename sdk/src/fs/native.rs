@@ -60,7 +60,11 @@ impl Directory {
         // Only on Unix can a directory be opened as a file and synced.
         if cfg!(unix) {
             let directory = fs::File::open(&self.0).map_err(reason)?;
-            directory.sync_all().map_err(reason)?;
+            match directory.sync_all() {
+                // A filesystem without such a thing keeps names safe in its own way.
+                Err(error) if is_unsupported(&error) => {}
+                result => result.map_err(reason)?,
+            }
         }
         Ok(())
     }
@@ -88,24 +92,24 @@ impl File {
     #[cfg(not(unix))]
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Reason> {
         use std::io::{Read, Seek};
-        (&self.0)
-            .seek(io::SeekFrom::Start(offset))
-            .map_err(reason)?;
+        (&self.0).seek(io::SeekFrom::Start(offset)).map_err(reason)?;
         (&self.0).read(buffer).map_err(reason)
     }
 
     #[cfg(not(unix))]
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize, Reason> {
         use std::io::{Seek, Write};
-        (&self.0)
-            .seek(io::SeekFrom::Start(offset))
-            .map_err(reason)?;
+        (&self.0).seek(io::SeekFrom::Start(offset)).map_err(reason)?;
         (&self.0).write(bytes).map_err(reason)
     }
 
     pub(super) fn sync_data(&self) -> Result<(), Reason> {
         self.0.sync_data().map_err(reason)
     }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 fn reason(error: io::Error) -> Reason {

@@ -125,19 +125,13 @@ impl Feed {
                 "checkpoint {checkpoint} was committed and never given"
             )));
         };
-        if self
-            .commits
-            .last()
-            .is_some_and(|last| last.checkpoint >= checkpoint)
-        {
+        if self.commits.last().is_some_and(|last| last.checkpoint >= checkpoint) {
             return Err(Failure::system(format!(
                 "checkpoint {checkpoint} was committed out of order"
             )));
         }
-        let accounted: HashMap<_, _> = totals
-            .iter()
-            .map(|total| (total.stream, total.written + total.rejected))
-            .collect();
+        let accounted: HashMap<_, _> =
+            totals.iter().map(|total| (total.stream, total.written + total.rejected)).collect();
         if accounted != *received {
             return Err(Failure::system(format!(
                 "checkpoint {checkpoint} accounts for {accounted:?} rows of {received:?}"
@@ -167,10 +161,7 @@ impl InputPort for Feed {
             return Err(failure.clone());
         }
         self.verify(checkpoint, totals)?;
-        self.commits.push(Commit {
-            checkpoint,
-            totals: totals.to_vec(),
-        });
+        self.commits.push(Commit { checkpoint, totals: totals.to_vec() });
         Ok(())
     }
 }

@@ -35,10 +35,7 @@ pub use sink::{Emitted, Sink};
 /// A catalog of some streams.
 #[must_use]
 pub fn catalog(streams: impl IntoIterator<Item = ConfiguredStream>) -> Catalog {
-    Catalog {
-        streams: streams.into_iter().collect(),
-        extra: "{}".to_owned(),
-    }
+    Catalog { streams: streams.into_iter().collect(), extra: "{}".to_owned() }
 }
 
 /// A stream that is read in full and appended; its first generation, its first sync.
@@ -87,12 +84,7 @@ pub fn read_into<S: Source>(
     mut sink: Sink,
 ) -> SourceRun {
     let (result, recorded) = local::record(|| source::read::<S>(config, catalog, state, &mut sink));
-    SourceRun {
-        result,
-        sink,
-        logs: recorded.logs,
-        configs: recorded.configs,
-    }
+    SourceRun { result, sink, logs: recorded.logs, configs: recorded.configs }
 }
 
 /// What a destination did.

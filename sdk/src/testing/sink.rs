@@ -31,29 +31,21 @@ impl Sink {
     /// Answers with a failure once `batches` batches were taken.
     #[must_use]
     pub fn stop_after(batches: u64, failure: Failure) -> Self {
-        Self {
-            stop: Some((batches, failure)),
-            ..Self::default()
-        }
+        Self { stop: Some((batches, failure)), ..Self::default() }
     }
 
     /// The batches of a stream.
     pub fn batches(&self, stream: u32) -> impl Iterator<Item = &Rows> {
-        self.emitted
-            .iter()
-            .filter_map(move |emitted| match emitted {
-                Emitted::Rows(rows) if rows.stream == stream => Some(rows),
-                _ => None,
-            })
+        self.emitted.iter().filter_map(move |emitted| match emitted {
+            Emitted::Rows(rows) if rows.stream == stream => Some(rows),
+            _ => None,
+        })
     }
 
     /// All rows of a stream, as JSON lines.
     #[must_use]
     pub fn data(&self, stream: u32) -> Vec<u8> {
-        self.batches(stream)
-            .flat_map(|rows| &rows.data)
-            .copied()
-            .collect()
+        self.batches(stream).flat_map(|rows| &rows.data).copied().collect()
     }
 
     /// All rows of a stream, parsed.
@@ -100,8 +92,7 @@ impl OutputPort for Sink {
 
     fn checkpoint(&mut self, state: &State) -> Result<u64, Failure> {
         self.checkpoints += 1;
-        self.emitted
-            .push(Emitted::Checkpoint(self.checkpoints, state.clone()));
+        self.emitted.push(Emitted::Checkpoint(self.checkpoints, state.clone()));
         Ok(self.checkpoints)
     }
 

@@ -69,22 +69,13 @@ impl Source for Configured {
 #[test]
 fn failures_name_the_place_and_the_kind_only() {
     let cases = [
-        (
-            r#"{"host":"h","port":"hunter2"}"#,
-            "the configuration: `port` is a string, not u16",
-        ),
+        (r#"{"host":"h","port":"hunter2"}"#, "the configuration: `port` is a string, not u16"),
         (
             r#"{"host":"h","port":70001}"#,
             "the configuration: `port` is an integer out of range, not u16",
         ),
-        (
-            r#"{"host":{"hunter2":1}}"#,
-            "the configuration: `host` is an object, not a string",
-        ),
-        (
-            r#"{"host":null}"#,
-            "the configuration: `host` is null, not a string",
-        ),
+        (r#"{"host":{"hunter2":1}}"#, "the configuration: `host` is an object, not a string"),
+        (r#"{"host":null}"#, "the configuration: `host` is null, not a string"),
         (
             r#"{"host":"h","prot":1}"#,
             "the configuration has a member `prot` that is not one of `host`, `port`, `tables`, `login`",
@@ -102,24 +93,15 @@ fn failures_name_the_place_and_the_kind_only() {
             r#"{"host":"h","login":{"method":"Password","password":70001}}"#,
             "the configuration: `login` is an integer, not a string",
         ),
-        (
-            r#"["hunter2"]"#,
-            "the configuration is an array, not struct Config",
-        ),
-        (
-            r#"{"host":hunter2}"#,
-            "the configuration is not JSON: line 1, column 9",
-        ),
+        (r#"["hunter2"]"#, "the configuration is an array, not an object"),
+        (r#"{"host":hunter2}"#, "the configuration is not JSON: line 1, column 9"),
     ];
     for (config, message) in cases {
         let failure = lockgate_sdk::source::check::<Configured>(config).expect_err(config);
         assert_eq!(failure.message, message);
         assert_eq!(failure.kind, FailureKind::Config);
         let told = format!("{failure:?}");
-        assert!(
-            !told.contains("hunter2") && !told.contains("70001"),
-            "{told}"
-        );
+        assert!(!told.contains("hunter2") && !told.contains("70001"), "{told}");
     }
 }
 

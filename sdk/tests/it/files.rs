@@ -30,9 +30,7 @@ fn a_file_is_written_and_read_in_places() {
     let file = directory.open_file("a", Open::Write).expect("it is there");
     file.set_size(2).expect("it is open for writing");
     assert_eq!(file.size(), Ok(2));
-    let file = directory
-        .open_file("a", Open::Truncate)
-        .expect("it is there");
+    let file = directory.open_file("a", Open::Truncate).expect("it is there");
     assert_eq!(file.size(), Ok(0));
 }
 
@@ -53,16 +51,11 @@ fn names_change() {
 #[test]
 fn failures_say_what_where_and_why() {
     let (_scratch, directory) = scratch();
-    let error = directory
-        .open_file("a", Open::Read)
-        .expect_err("it is not there");
+    let error = directory.open_file("a", Open::Read).expect_err("it is not there");
     assert_eq!(*error.reason(), Reason::NotFound);
     assert_eq!(
         error.to_string(),
-        format!(
-            "cannot open {}/a: there is no such file or directory",
-            directory.path()
-        )
+        format!("cannot open {}/a: there is no such file or directory", directory.path())
     );
     let failure = Failure::from(error);
     assert_eq!(failure.kind, FailureKind::Config);

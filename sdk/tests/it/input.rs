@@ -57,12 +57,7 @@ fn two_checkpoints() -> Feed {
 }
 
 fn total(stream: u32, written: u64, rejected: u64, bytes: u64) -> StreamTotal {
-    StreamTotal {
-        stream,
-        written,
-        rejected,
-        bytes,
-    }
+    StreamTotal { stream, written, rejected, bytes }
 }
 
 #[test]
@@ -79,10 +74,7 @@ fn commits_carry_the_totals_of_their_checkpoint() {
     assert_eq!(run.commits.len(), 2);
     assert_eq!(run.commits[0].checkpoint, 1);
     assert_eq!(run.commits[0].totals, [total(0, 2, 0, 11)]);
-    assert_eq!(
-        run.commits[1].totals,
-        [total(0, 3, 0, 14), total(1, 1, 0, 3)]
-    );
+    assert_eq!(run.commits[1].totals, [total(0, 3, 0, 14), total(1, 1, 0, 3)]);
 }
 
 #[test]
@@ -94,15 +86,11 @@ fn a_late_commit_counts_only_what_came_before_its_checkpoint() {
                 kept.push(checkpoint);
             }
         }
-        kept.into_iter()
-            .try_for_each(|checkpoint| input.commit(checkpoint))
+        kept.into_iter().try_for_each(|checkpoint| input.commit(checkpoint))
     });
     assert_eq!(run.result, Ok(()));
     assert_eq!(run.commits[0].totals, [total(0, 2, 0, 11)]);
-    assert_eq!(
-        run.commits[1].totals,
-        [total(0, 3, 0, 14), total(1, 1, 0, 3)]
-    );
+    assert_eq!(run.commits[1].totals, [total(0, 3, 0, 14), total(1, 1, 0, 3)]);
 }
 
 #[test]
@@ -130,15 +118,11 @@ fn rejected_rows_belong_to_their_checkpoint() {
         // Both are refused when all has arrived; the first was before the first checkpoint.
         input.reject(batches[2], 1, 3);
         input.reject(batches[0], 1, 8);
-        kept.into_iter()
-            .try_for_each(|checkpoint| input.commit(checkpoint))
+        kept.into_iter().try_for_each(|checkpoint| input.commit(checkpoint))
     });
     assert_eq!(run.result, Ok(()));
     assert_eq!(run.commits[0].totals, [total(0, 1, 1, 3)]);
-    assert_eq!(
-        run.commits[1].totals,
-        [total(0, 1, 2, 3), total(1, 1, 0, 3)]
-    );
+    assert_eq!(run.commits[1].totals, [total(0, 1, 2, 3), total(1, 1, 0, 3)]);
 }
 
 #[test]
@@ -170,9 +154,7 @@ fn commits_go_forward() {
                 kept.push(checkpoint);
             }
         }
-        kept.into_iter()
-            .rev()
-            .try_for_each(|checkpoint| input.commit(checkpoint))
+        kept.into_iter().rev().try_for_each(|checkpoint| input.commit(checkpoint))
     });
     assert_eq!(
         run.result.expect_err("the second came first").message,
@@ -229,9 +211,7 @@ fn rows_can_be_taken_as_bytes_lines_and_records() {
     struct Row {
         id: u64,
     }
-    let feed = Feed::new()
-        .rows(0, &[r#"{"id":1}"#, r#"{"id":2}"#])
-        .meta(1, r#"{"m":1}"#);
+    let feed = Feed::new().rows(0, &[r#"{"id":1}"#, r#"{"id":2}"#]).meta(1, r#"{"m":1}"#);
     let run = run(feed, |input| {
         let Some(Event::Rows(rows)) = input.next()? else {
             panic!("rows come first");

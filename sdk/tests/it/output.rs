@@ -78,10 +78,7 @@ fn rows_are_batched_and_statuses_follow() {
     }
     assert!(last.data.len() <= BATCH_BYTES);
     for batch in &batches {
-        assert_eq!(
-            batch.count as usize,
-            batch.data.split_inclusive(|b| *b == b'\n').count()
-        );
+        assert_eq!(batch.count as usize, batch.data.split_inclusive(|b| *b == b'\n').count());
         assert!(batch.emitted_at.is_empty() && batch.meta.is_empty());
     }
     let rows = run.sink.rows(0);
@@ -112,10 +109,7 @@ fn a_checkpoint_sends_its_own_stream_first() {
         output.stream(0)?.complete()?;
         output.stream(1)?.complete()?;
         // After the end a checkpoint may still follow.
-        output
-            .stream(1)?
-            .checkpoint(&json!({ "at": 2 }))
-            .map(|_| ())
+        output.stream(1)?.checkpoint(&json!({ "at": 2 })).map(|_| ())
     });
     assert_eq!(run.result, Ok(()));
     let order: Vec<_> = run
@@ -131,14 +125,7 @@ fn a_checkpoint_sends_its_own_stream_first() {
         .collect();
     assert_eq!(
         order,
-        [
-            "rows of 1",
-            "checkpoint 1",
-            "rows of 0",
-            "end of 0",
-            "end of 1",
-            "checkpoint 2"
-        ]
+        ["rows of 1", "checkpoint 1", "rows of 0", "end of 0", "end of 1", "checkpoint 2"]
     );
 }
 
@@ -153,19 +140,9 @@ fn a_global_checkpoint_sends_all_streams_first() {
         output.stream(1)?.complete()
     });
     assert_eq!(run.result, Ok(()));
-    let at = run
-        .sink
-        .emitted
-        .iter()
-        .position(|e| matches!(e, Emitted::Checkpoint(..)));
+    let at = run.sink.emitted.iter().position(|e| matches!(e, Emitted::Checkpoint(..)));
     let before = &run.sink.emitted[..at.expect("there is one")];
-    assert_eq!(
-        before
-            .iter()
-            .filter(|e| matches!(e, Emitted::Rows(_)))
-            .count(),
-        2
-    );
+    assert_eq!(before.iter().filter(|e| matches!(e, Emitted::Rows(_))).count(), 2);
     let Some(State::Global(global)) = run.sink.states().next() else {
         panic!("not global");
     };
@@ -181,10 +158,7 @@ fn a_stream_without_an_end_fails_the_read() {
     });
     let failure = run.result.expect_err("b has no end");
     assert_eq!(failure.kind, FailureKind::System);
-    assert_eq!(
-        failure.message,
-        "the source returned without saying how the stream `b` ended"
-    );
+    assert_eq!(failure.message, "the source returned without saying how the stream `b` ended");
     assert_eq!(run.sink.statuses(0), [Started, Complete]);
     assert_eq!(run.sink.statuses(1), [Started, Running, Incomplete]);
     assert_eq!(run.sink.statuses(2), []);
@@ -206,11 +180,7 @@ fn a_failure_leaves_open_streams_incomplete() {
 fn nothing_follows_the_end_of_a_stream() {
     let scripts: [Script; 4] = [
         |_, output| output.stream(0)?.write(&json!({})),
-        |_, output| {
-            output
-                .stream(0)?
-                .write_with(|data| data.extend_from_slice(b"{}"))
-        },
+        |_, output| output.stream(0)?.write_with(|data| data.extend_from_slice(b"{}")),
         |_, output| output.stream(0)?.complete(),
         |_, output| output.stream(0)?.incomplete(),
     ];
@@ -218,10 +188,7 @@ fn nothing_follows_the_end_of_a_stream() {
         SCRIPT.set(Some(script));
         let run = run_once_complete(script);
         let failure = run.result.expect_err("it ended");
-        assert_eq!(
-            failure.message,
-            "the source went on with the stream `a` after its end"
-        );
+        assert_eq!(failure.message, "the source went on with the stream `a` after its end");
         assert_eq!(run.sink.statuses(0), [Started, Complete]);
     }
 }
@@ -276,15 +243,9 @@ fn times_are_none_one_or_one_a_row() {
         stream.complete()
     });
     assert_eq!(run.result, Ok(()));
-    let times: Vec<_> = run
-        .sink
-        .batches(0)
-        .map(|rows| (rows.count, &rows.emitted_at[..]))
-        .collect();
-    assert_eq!(
-        times,
-        [(1, &[][..]), (5, &[5, 5, 6, 6, 7]), (1, &[]), (2, &[8])]
-    );
+    let times: Vec<_> =
+        run.sink.batches(0).map(|rows| (rows.count, &rows.emitted_at[..])).collect();
+    assert_eq!(times, [(1, &[][..]), (5, &[5, 5, 6, 6, 7]), (1, &[]), (2, &[8])]);
 }
 
 #[test]
@@ -301,25 +262,12 @@ fn times_and_meta_survive_a_full_batch() {
     assert_eq!(run.result, Ok(()));
     let batches: Vec<_> = run.sink.batches(0).collect();
     assert_eq!(batches.len(), 2);
-    assert_eq!(
-        (batches[0].count, &batches[0].emitted_at[..]),
-        (2, &[0, 1][..])
-    );
-    assert_eq!(
-        (batches[1].count, &batches[1].emitted_at[..]),
-        (1, &[2][..])
-    );
+    assert_eq!((batches[0].count, &batches[0].emitted_at[..]), (2, &[0, 1][..]));
+    assert_eq!((batches[1].count, &batches[1].emitted_at[..]), (1, &[2][..]));
     let meta = |batch: &Rows| -> Vec<_> {
-        batch
-            .meta
-            .iter()
-            .map(|meta| (meta.row, meta.meta.clone()))
-            .collect()
+        batch.meta.iter().map(|meta| (meta.row, meta.meta.clone())).collect()
     };
-    assert_eq!(
-        meta(batches[0]),
-        [(0, r#"{"row":0}"#.into()), (1, r#"{"row":1}"#.into())]
-    );
+    assert_eq!(meta(batches[0]), [(0, r#"{"row":0}"#.into()), (1, r#"{"row":1}"#.into())]);
     assert_eq!(meta(batches[1]), [(0, r#"{"row":2}"#.into())]);
 }
 
@@ -335,12 +283,7 @@ fn the_hosts_failure_stops_the_source() {
         }
         Ok(())
     };
-    let run = run_into(
-        &["a"],
-        Vec::new(),
-        Sink::stop_after(2, stop.clone()),
-        swallow,
-    );
+    let run = run_into(&["a"], Vec::new(), Sink::stop_after(2, stop.clone()), swallow);
     assert_eq!(run.result, Err(stop));
     assert_eq!(run.sink.batches(0).count(), 2);
     assert_eq!(run.sink.statuses(0), [Started, Running]);

@@ -83,10 +83,7 @@ lockgate_sdk::export_destination!(Both);
 fn a_specification_holds_what_was_said() {
     let spec = source::spec::<Both>();
     assert_eq!((&*spec.name, &*spec.version), ("both", "1.2.3"));
-    assert_eq!(
-        spec.documentation_url.as_deref(),
-        Some("https://example.com")
-    );
+    assert_eq!(spec.documentation_url.as_deref(), Some("https://example.com"));
     assert_eq!(spec.formats, [RowFormat::JsonLines]);
     assert_eq!(spec.destination_sync_modes, []);
     assert_eq!(spec.needs[0].pattern, "${server.host}:443");
@@ -117,10 +114,7 @@ fn discovered_streams_hold_what_was_said() {
     assert_eq!(plain.sync_modes, [SyncMode::FullRefresh]);
     assert_eq!(plain.extra, "{}");
     assert_eq!(full.descriptor.to_string(), "shop.full");
-    assert_eq!(
-        full.sync_modes,
-        [SyncMode::FullRefresh, SyncMode::Incremental]
-    );
+    assert_eq!(full.sync_modes, [SyncMode::FullRefresh, SyncMode::Incremental]);
     assert_eq!(full.default_cursor_field, ["meta", "at"]);
     assert_eq!(full.source_defined_primary_key, [["a"], ["b"]]);
     assert!(full.source_defined_cursor && full.resumable);

@@ -164,6 +164,8 @@ impl Connector {
 
     /// The error for an end that was not well; none for exit code 0.
     pub(super) fn ended(&self, status: ExitStatus, early: bool) -> Option<ExecutorError> {
+        // A crash says more than what it left unread, and the two are no race with one answer.
+        let early = early && status.success();
         if status.success() && !early {
             return None;
         }

@@ -37,6 +37,10 @@ impl RunFolder {
             let why = format!("{} belongs to someone else or is open to others", base.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
+        // Whoever makes or sweeps folders holds this, so that one without a lock of its own is one
+        // that nobody is about to use: its run was killed while making or removing it.
+        let making = File::open(&base)?;
+        making.lock()?;
         sweep(&base);
         let path = tempfile::Builder::new().prefix("run-").tempdir_in(&base)?.keep();
         let lock = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path.join(LOCK))?;
@@ -66,7 +70,7 @@ impl Drop for RunFolder {
     }
 }
 
-/// Removes the folders of runs that are over: those whose lock can be had.
+/// Removes the folders of runs that are over: those whose lock is gone or can be had.
 fn sweep(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
     for entry in entries.flatten() {
@@ -78,15 +82,10 @@ fn sweep(base: &Path) {
             Ok(lock) if lock.try_lock().is_ok() => {
                 let _ = fs::remove_dir_all(&path);
             }
-            Ok(_) => {}
-            // Between making the folder and its lock there is an instant; an hour is no instant.
-            Err(_) => {
-                let old = entry.metadata().and_then(|m| m.modified()).ok();
-                let age = old.and_then(|at| at.elapsed().ok()).unwrap_or_default();
-                if age.as_secs() > 3600 {
-                    let _ = fs::remove_dir_all(&path);
-                }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let _ = fs::remove_dir_all(&path);
             }
+            Ok(_) | Err(_) => {}
         }
     }
 }
@@ -118,5 +117,10 @@ mod tests {
         let _next = RunFolder::create().unwrap();
         assert!(!path.exists());
         assert!(living.path.exists());
+        // As a kill in the middle of its removal leaves it.
+        let path = living.path.with_file_name("run-half-removed");
+        fs::create_dir(&path).unwrap();
+        let _next = RunFolder::create().unwrap();
+        assert!(!path.exists());
     }
 }

@@ -1,7 +1,11 @@
 //! A destination on stdin and stdout: messages go in while acknowledgements come out.
 
 use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout};
@@ -14,10 +18,13 @@ use crate::protocol::{
     StateMessage, Trace,
 };
 
+/// How long what a destination said may take to arrive after its end.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// How the writing of input ended.
 enum Fed {
-    /// All of it was taken, and the end was signalled.
-    All,
+    /// All of it was written, and the end was signalled. The file sees what is left in the pipe.
+    All(Option<File>),
     /// The destination stopped reading.
     Refused,
     /// The sync is being stopped. stdin is kept open: its end would look like a whole input.
@@ -51,13 +58,28 @@ pub(super) async fn write(
 
     // The output may end first: then the destination is gone, whatever it left unread.
     let mut fed = None;
+    let stop_time = executor.policy.limits.stop_time;
     let heard = loop {
         tokio::select! {
             biased;
             heard = &mut listening => break heard,
+            // It reads no more, so it has nothing left to say.
+            () = tokio::time::sleep(stop_time), if matches!(fed, Some(Fed::Refused)) => {
+                break Ok(None);
+            }
             result = &mut feeding, if fed.is_none() => match result {
                 Ok(Fed::Stopped(failure, stdin)) => {
-                    connector.stop().await?;
+                    // What it confirmed before it ended counts, so it is heard out.
+                    let stopping = connector.stop();
+                    tokio::pin!(stopping);
+                    let (stopped, heard) = tokio::select! {
+                        stopped = &mut stopping => (stopped, false),
+                        _ = &mut listening => (stopping.await, true),
+                    };
+                    if !heard {
+                        let _ = tokio::time::timeout(LAST_WORDS, &mut listening).await;
+                    }
+                    stopped?;
                     drop(stdin);
                     return Err(failure.into());
                 }
@@ -76,17 +98,28 @@ pub(super) async fn write(
             return Err(error);
         }
     };
-    let status = if fault.is_some() && fed.is_none() {
+    let status = if fault.is_some() && !matches!(fed, Some(Fed::All(_))) {
         connector.stop().await?
     } else {
         connector.wait().await?
     };
-    let early = !matches!(fed, Some(Fed::All));
+    let early = match &fed {
+        Some(Fed::All(Some(pipe))) => rustix::io::ioctl_fionread(pipe).is_ok_and(|bytes| bytes > 0),
+        Some(Fed::All(None)) => false,
+        _ => true,
+    };
     match (fault, connector.ended(status, early)) {
         (Some(failure), _) => Err(failure.into()),
         (None, Some(error)) => Err(error),
         (None, None) => Ok(input.committed(Commit::Finished).await?),
     }
+}
+
+/// Another end to read from. What a destination leaves unread when it exits stays in the pipe as
+/// long as there is one, and without it the last writes would look as if they had been read.
+fn reading_end(stdin: &ChildStdin) -> Option<File> {
+    let path = format!("/proc/self/fd/{}", stdin.as_raw_fd());
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
 }
 
 async fn feed(
@@ -100,7 +133,9 @@ async fn feed(
         buffer.clear();
         let mut stopped = None;
         match input.next().await {
-            Ok(Some(Event::Rows(rows))) => encoder.rows(&rows, &mut buffer)?,
+            Ok(Some(Event::Rows(rows))) => {
+                encoder.rows(&rows, &mut buffer).map_err(|fault| input.source_broke(fault))?;
+            }
             Ok(Some(Event::Checkpoint { id, state: Some(state) })) => {
                 encoder.state(id, &state, &mut buffer);
                 acks.lock().unwrap_or_else(PoisonError::into_inner).sent(id, state);
@@ -111,8 +146,9 @@ async fn feed(
                 encoder.end(stream, outcome, &mut buffer);
             }
             Ok(None) => {
+                let pipe = reading_end(&stdin);
                 drop(stdin);
-                return Ok(Fed::All);
+                return Ok(Fed::All(pipe));
             }
             Err(failure) => stopped = Some(failure),
         }

@@ -195,9 +195,9 @@ mod tests {
         let Ok(Message::Record(record)) = Message::decode(lines[1]) else { panic!("no record") };
         assert_eq!(record.stream, "a\"b");
         assert_eq!(record.namespace.as_deref(), Some(""));
-        assert_eq!(record.data.get(), r#"{"s":"\ud800"}"#);
-        assert_eq!(record.emitted_at(), Some(6));
-        assert_eq!(record.meta.unwrap().get(), "{}");
+        assert_eq!(record.data, r#"{"s":"\ud800"}"#);
+        assert_eq!(record.emitted_at, Some(6));
+        assert_eq!(record.meta.unwrap(), "{}");
     }
 
     #[test]

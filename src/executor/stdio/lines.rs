@@ -64,6 +64,10 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         if self.buffer.len() > self.limit {
             return Err(LinesError::TooLong { line: self.number + 1, limit: self.limit });
         }
+        if self.buffer.capacity() > 16 * CHUNK && self.buffer.len() < CHUNK {
+            // One huge line must not keep its memory for the rest of the sync.
+            self.buffer.shrink_to(2 * CHUNK);
+        }
         self.buffer.reserve(CHUNK);
         if self.inner.read_buf(&mut self.buffer).await? == 0 {
             self.ended = true;

@@ -96,9 +96,7 @@ mod tests {
     fn parses_every_row() {
         let catalog = testing::catalog([testing::stream("rows")]);
         for depth in ["members", "syntax", "values"] {
-            let feed = Feed::new()
-                .rows(0, &[r#"{"a":1,"\u0062":[2]}"#, "{}"])
-                .checkpoint();
+            let feed = Feed::new().rows(0, &[r#"{"a":1,"\u0062":[2]}"#, "{}"]).checkpoint();
             let config = format!(r#"{{"depth":"{depth}"}}"#);
             let run = testing::write::<DestinationParse>(&config, &catalog, feed);
             assert_eq!(run.result, Ok(()));

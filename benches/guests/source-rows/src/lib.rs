@@ -24,11 +24,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            rows: 1_000_000,
-            row_bytes: 300,
-            rows_per_checkpoint: 100_000,
-        }
+        Self { rows: 1_000_000, row_bytes: 300, rows_per_checkpoint: 100_000 }
     }
 }
 

@@ -23,10 +23,6 @@ pub(crate) fn run(mode: &Mode) -> Result<(), Failure> {
             touch(path);
             Ok(())
         }
-        Mode::Connect { address } => {
-            report("connect", std::net::TcpStream::connect(address));
-            Ok(())
-        }
         Mode::Flood { messages, bytes } => {
             let message = "x".repeat(*bytes);
             for _ in 0..*messages {
@@ -36,14 +32,8 @@ pub(crate) fn run(mode: &Mode) -> Result<(), Failure> {
         }
         Mode::Escape => escape(),
         Mode::BadConfig => {
-            report(
-                "null",
-                lockgate_sdk::bindings::control::update_config("null"),
-            );
-            report(
-                "half",
-                lockgate_sdk::bindings::control::update_config("{\"a\":"),
-            );
+            report("null", lockgate_sdk::bindings::control::update_config("null"));
+            report("half", lockgate_sdk::bindings::control::update_config("{\"a\":"));
             Ok(())
         }
         _ => Ok(()),
@@ -65,14 +55,15 @@ fn hog() -> ! {
     }
 }
 
-#[expect(
-    unconditional_recursion,
-    reason = "using up the stack is what the mode asks for"
-)]
+#[expect(unconditional_recursion, reason = "using up the stack is what the mode asks for")]
 fn overflow(depth: u64) -> u64 {
     black_box(overflow(black_box(depth + 1))) + depth
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "all that a component can see is what the mode asks for"
+)]
 fn env() {
     for (name, value) in std::env::vars() {
         log::info(format_args!("env {name}={value}"));
@@ -80,10 +71,7 @@ fn env() {
     for argument in std::env::args() {
         log::info(format_args!("argument {argument}"));
     }
-    log::info(format_args!(
-        "working directory {:?}",
-        std::env::current_dir()
-    ));
+    log::info(format_args!("working directory {:?}", std::env::current_dir()));
     log::info("end of environment");
 }
 

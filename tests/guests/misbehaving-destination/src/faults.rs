@@ -52,7 +52,8 @@ pub(crate) fn write(mode: &Mode, catalog: &Catalog) -> Result<(), Failure> {
                     commit(mode, id, &totals, catalog)?;
                 }
                 Mode::CommitOutOfOrder => kept.push((id, totals.clone())),
-                Mode::NeverCommit | Mode::IgnoreFlush => {}
+                Mode::NeverCommit => {}
+                Mode::IgnoreFlush => kept = vec![(id, totals.clone())],
                 _ => commit(mode, id, &totals, catalog)?,
             },
             Event::StreamEnd(_) | Event::Flush => {}
@@ -66,12 +67,7 @@ pub(crate) fn write(mode: &Mode, catalog: &Catalog) -> Result<(), Failure> {
 
 fn count(totals: &mut Vec<StreamTotal>, stream: u32, rows: u32, bytes: usize) {
     if !totals.iter().any(|total| total.stream == stream) {
-        totals.push(StreamTotal {
-            stream,
-            written: 0,
-            rejected: 0,
-            bytes: 0,
-        });
+        totals.push(StreamTotal { stream, written: 0, rejected: 0, bytes: 0 });
     }
     for total in totals.iter_mut().filter(|total| total.stream == stream) {
         total.written += u64::from(rows);

@@ -1,7 +1,7 @@
 //! A destination that breaks the contract in the way its configuration asks for: what a host must
 //! withstand.
 //!
-//! `{"mode": "..."}` selects the fault; the members beside it are in [`Mode`]. With `"during":
+//! `{"mode": "..."}` selects the fault; the members beside it are in `Mode`. With `"during":
 //! "check"` a fault that needs no input happens in `check`.
 
 mod abuse;
@@ -50,7 +50,7 @@ enum Mode {
     },
     /// Returns success and never commits.
     NeverCommit,
-    /// Commits nothing at a flush.
+    /// Commits nothing before its input ends, not even at a flush; then the last checkpoint.
     IgnoreFlush,
     /// Goes on after the host's failure and returns success.
     IgnoreFailure,
@@ -66,8 +66,6 @@ enum Mode {
     Env,
     /// Reads and writes at a path and logs what came of it.
     Touch { path: String },
-    /// Connects to an address and logs what came of it.
-    Connect { address: String },
     /// Logs so many messages of so many bytes.
     Flood { messages: u64, bytes: usize },
     /// Logs, prints and fails with control characters.

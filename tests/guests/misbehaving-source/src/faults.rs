@@ -20,11 +20,7 @@ pub(crate) fn read(
         mode,
         shape,
         catalog,
-        done: catalog
-            .streams
-            .iter()
-            .map(|stream| start(state, &stream.descriptor))
-            .collect(),
+        done: catalog.streams.iter().map(|stream| start(state, &stream.descriptor)).collect(),
         hurt: false,
     };
     for stream in 0..catalog.streams.len() {
@@ -98,17 +94,10 @@ impl Reader<'_> {
         let left = self.shape.rows - self.done[stream];
         let to_checkpoint = self.shape.rows_per_checkpoint.max(1);
         let to_checkpoint = to_checkpoint - self.done[stream] % to_checkpoint;
-        let count = self
-            .shape
-            .rows_per_batch
-            .max(1)
-            .min(left)
-            .min(to_checkpoint);
+        let count = self.shape.rows_per_batch.max(1).min(left).min(to_checkpoint);
         let mut rows = self.rows(stream, count);
         if matches!(self.mode, Mode::Meta) {
-            rows.emitted_at = (0..count as i64)
-                .map(|row| 1_700_000_000_000 + row)
-                .collect();
+            rows.emitted_at = (0..count as i64).map(|row| 1_700_000_000_000 + row).collect();
             rows.meta = vec![RowMeta {
                 row: 0,
                 meta: r#"{"changes":[{"field":"text","change":"TRUNCATED","reason":"SOURCE_FIELD_SIZE_LIMITATION"}]}"#.to_owned(),
@@ -145,9 +134,7 @@ impl Reader<'_> {
         let state = if matches!(self.mode, Mode::Global) {
             State::Global(GlobalState {
                 shared: Some(format!(r#"{{"total":{}}}"#, self.done.iter().sum::<u64>())),
-                streams: (0..self.done.len())
-                    .map(|stream| self.state(stream))
-                    .collect(),
+                streams: (0..self.done.len()).map(|stream| self.state(stream)).collect(),
             })
         } else {
             State::Stream(self.state(stream))
@@ -169,12 +156,7 @@ impl Reader<'_> {
                 rows.data.pop();
             }
             Mode::NotJson => rows.data = b"no JSON\n".to_vec(),
-            Mode::BadMeta => {
-                rows.meta = vec![RowMeta {
-                    row: 7,
-                    meta: "{}".to_owned(),
-                }]
-            }
+            Mode::BadMeta => rows.meta = vec![RowMeta { row: 7, meta: "{}".to_owned() }],
             Mode::BadTimes => {
                 rows = self.rows(stream, 3);
                 rows.emitted_at = vec![1, 2];

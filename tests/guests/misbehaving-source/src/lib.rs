@@ -1,7 +1,7 @@
 //! A source that breaks the contract in the way its configuration asks for: what a host must
 //! withstand.
 //!
-//! `{"mode": "..."}` selects the fault; the members beside it are in [`Mode`] and [`Shape`]. With
+//! `{"mode": "..."}` selects the fault; the members beside it are in `Mode` and `Shape`. With
 //! `"during": "check"` or `"discover"` a fault that needs no output happens there.
 
 mod abuse;
@@ -79,16 +79,12 @@ enum Mode {
     Env,
     /// Reads and writes at a path and logs what came of it.
     Touch { path: String },
-    /// Connects to an address and logs what came of it.
-    Connect { address: String },
     /// Logs so many messages of so many bytes.
     Flood { messages: u64, bytes: usize },
     /// Logs and fails with control characters.
     Escape,
     /// Replaces the members of the stored configuration by these, then goes on.
-    UpdateConfig {
-        members: serde_json::Map<String, serde_json::Value>,
-    },
+    UpdateConfig { members: serde_json::Map<String, serde_json::Value> },
 }
 
 /// The kind of a failure.
@@ -183,12 +179,7 @@ impl Guest for Misbehaving {
         if config.during == During::Discover {
             abuse::run(&config.mode)?;
         }
-        let mut streams: Vec<_> = config
-            .shape
-            .streams
-            .iter()
-            .map(|name| stream(name))
-            .collect();
+        let mut streams: Vec<_> = config.shape.streams.iter().map(|name| stream(name)).collect();
         if matches!(config.mode, Mode::DuplicateStream) {
             streams.extend_from_within(..1);
         }
