@@ -54,7 +54,10 @@ async fn sync(count: u64) -> Result<(), Box<dyn Error>> {
             let words = if result.report.resumed { "went on" } else { "began" };
             say(&format!("it {words}, and committed {} rows", result.records_committed()));
             for stream in &result.report.streams {
-                say(&format!("  {}: {} ({})", stream.name, stream.records_committed, stream.status));
+                say(&format!(
+                    "  {}: {} ({})",
+                    stream.name, stream.records_committed, stream.status
+                ));
             }
             Ok(())
         }

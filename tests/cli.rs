@@ -1,6 +1,12 @@
 //! What people see: the real binary's output, as snapshots. `cargo insta review` shows what a
 //! change does to them; what differs between machines and runs is masked in [`shown`].
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where something is missing"
+)]
+
 mod common;
 
 use std::path::Path;
@@ -120,7 +126,9 @@ fn usage() {
     shown("usage", folder.path(), &text.join("\n"));
     let bare = folder.lockgate().output().unwrap();
     assert_eq!(bare.status.code(), Some(2));
-    assert!(String::from_utf8(bare.stderr).unwrap().contains("Usage: lockgate [OPTIONS] <COMMAND>"));
+    assert!(
+        String::from_utf8(bare.stderr).unwrap().contains("Usage: lockgate [OPTIONS] <COMMAND>")
+    );
 }
 
 #[test]
@@ -192,7 +200,11 @@ fn check() {
         check(jsonl, &[&out[..], &["--max-memory", "much"]].concat()),
     ];
     shown("check", folder.path(), &text.join("\n"));
-    assert_eq!(std::fs::read_dir(folder.path().join("out")).unwrap().count(), 0, "it left something");
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("out")).unwrap().count(),
+        0,
+        "it left something"
+    );
 }
 
 #[test]
@@ -277,7 +289,10 @@ fn failed_syncs() {
     let json = sync(&["--output", "json"]);
     assert_eq!(json.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!((&report["status"], &report["error"]["code"]), (&"failed".into(), &"DESTINATION_FAILED".into()));
+    assert_eq!(
+        (&report["status"], &report["error"]["code"]),
+        (&"failed".into(), &"DESTINATION_FAILED".into())
+    );
     let error: serde_json::Value = serde_json::from_slice(&json.stderr).unwrap();
     assert_eq!(error, report["error"]);
 }

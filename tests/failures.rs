@@ -3,9 +3,9 @@
 //! exit code 1, blames the side at fault, keeps the states that were confirmed and no others,
 //! leaves a target that was to be replaced as it was, and leaves no process and no file behind.
 
+mod common;
 #[path = "connectors/fault_scene.rs"]
 mod fault_scene;
-mod common;
 
 use std::time::Duration;
 
@@ -265,7 +265,9 @@ fn the_destination_exits_with_code_0_and_leaves_much_unread() {
         for replace in [true, false] {
             let scene = Scene::new(from, To::Stdio, replace);
             let source = match from {
-                From::Component => json!({ "rows": 100_000, "rows_per_batch": 300, "rows_per_checkpoint": 1000 }),
+                From::Component => {
+                    json!({ "rows": 100_000, "rows_per_batch": 300, "rows_per_checkpoint": 1000 })
+                }
                 From::Stdio => json!({ "rows": 10_000, "pad": 1000, "checkpoint_every": 1000 }),
             };
             let outcome = scene.sync(&source, &json!({ "mode": "exit-0" }), "json");
@@ -296,7 +298,8 @@ fn the_destination_exits_with_code_0_before_the_last_state() {
 fn the_destination_exits_with_code_0_and_has_read_nothing_of_little() {
     for replace in [true, false] {
         let scene = Scene::new(From::Stdio, To::Stdio, replace);
-        let outcome = scene.sync(&json!({ "states": false }), &json!({ "mode": "exit-0-unread" }), "json");
+        let outcome =
+            scene.sync(&json!({ "states": false }), &json!({ "mode": "exit-0-unread" }), "json");
         let words = ["exited with code 0 before it had read all its input"];
         let cause = "CONNECTOR_ENDED_EARLY";
         Expected { side: Side::Destination, cause, words: &words }.assert(&outcome, "json");
@@ -382,7 +385,12 @@ fn the_destination_acknowledges_nothing() {
 
 #[test]
 fn the_destination_prints_a_record() {
-    destination_fails("record", "CONNECTOR_PROTOCOL", &["line ", " of its output is a RECORD"], None);
+    destination_fails(
+        "record",
+        "CONNECTOR_PROTOCOL",
+        &["line ", " of its output is a RECORD"],
+        None,
+    );
 }
 
 /// SIGTERM does not help; SIGKILL after the stop time (10 s) does.
@@ -392,7 +400,8 @@ fn the_source_fails_and_the_destination_does_not_stop() {
     let source = json!({ "mode": "exit-1", "pause": 0.5 });
     let outcome = scene.sync(&source, &json!({ "mode": "hang-hard" }), "json");
     let words = ["exited with code 1"];
-    Expected { side: Side::Source, cause: "CONNECTOR_EXIT", words: &words }.assert(&outcome, "json");
+    Expected { side: Side::Source, cause: "CONNECTOR_EXIT", words: &words }
+        .assert(&outcome, "json");
     assert!(outcome.took > Duration::from_secs(9), "it was given time: {:?}", outcome.took);
     assert!(outcome.took < Duration::from_secs(30), "{:?}", outcome.took);
     scene.assert_nothing_left();

@@ -6,10 +6,10 @@
 //! holds every record, and nothing else is there. Then all begins again, until there were enough
 //! kills. `LOCKGATE_TEST_SEED` repeats a run's choices.
 
+mod common;
 #[path = "connectors/fault_scene.rs"]
 #[expect(dead_code, reason = "only the search for processes is used here")]
 mod fault_scene;
-mod common;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -136,7 +136,9 @@ impl Campaign {
         command.args(["--destination-config", r#"{"path":"/out"}"#]);
         if self.separate {
             command.arg("--source").arg(format!("exec:{}", self.path("source").display()));
-            command.arg("--destination").arg(format!("exec:{}", self.path("destination").display()));
+            command
+                .arg("--destination")
+                .arg(format!("exec:{}", self.path("destination").display()));
         } else {
             command.arg("--source").arg(guest("source-faker"));
             command.arg("--destination").arg(guest("destination-jsonl"));
@@ -190,7 +192,10 @@ impl Campaign {
             }
             _ => {
                 let errors = self.folder.read("stderr");
-                assert!(status.success() || (killed && status.code() == Some(1)), "{status:?}: {errors}");
+                assert!(
+                    status.success() || (killed && status.code() == Some(1)),
+                    "{status:?}: {errors}"
+                );
                 // The source's death must never be laid at the destination's door, nor the reverse.
                 if status.code() == Some(1) && errors.contains("_FAILED]") {
                     let blamed = errors.contains("error[SOURCE_FAILED]");
@@ -275,7 +280,11 @@ impl Campaign {
         self.torn = 0;
         self.read_on(made);
         assert_eq!(self.torn, 0, "the end of a file is torn");
-        assert_eq!(self.assert_state_is_not_ahead(made), 2 * COUNT, "the state is not the last one");
+        assert_eq!(
+            self.assert_state_is_not_ahead(made),
+            2 * COUNT,
+            "the state is not the last one"
+        );
         let names = |path: &Path| -> Vec<String> {
             let entries = std::fs::read_dir(path).expect("a folder").flatten();
             let mut names: Vec<_> =

@@ -1,5 +1,7 @@
 //! Recordings of real connectors, replayed through the real binary: `tests/recordings/README.md`.
 
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
 mod common;
 mod peers;
 

@@ -1,6 +1,8 @@
 //! Values arrive as they were sent, or the sync fails: from a process into a component's files and
 //! into another process.
 
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
 mod common;
 mod peers;
 

@@ -2,6 +2,8 @@
 //! machine: `make bench`. Figures are medians; ratios are what to read, absolute times move with
 //! the machine.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot measure says why and stops")]
+
 mod components;
 mod measure;
 mod native;

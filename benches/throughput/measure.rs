@@ -58,6 +58,7 @@ pub(crate) fn spend(work: impl FnOnce()) -> Spent {
 }
 
 /// Runs a child to its end: its output, and the most memory it used, in bytes.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 pub(crate) fn peak_of(command: &mut Command) -> (Vec<u8>, u64) {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("a child");
     let mut output = Vec::new();
@@ -94,7 +95,14 @@ pub(crate) struct Table {
 
 impl Table {
     /// Adds a line and says it at once: the whole takes minutes.
-    pub(crate) fn add(&mut self, what: &str, ours: String, other: String, ratio: String, budget: &str) {
+    pub(crate) fn add(
+        &mut self,
+        what: &str,
+        ours: String,
+        other: String,
+        ratio: String,
+        budget: &str,
+    ) {
         eprintln!("{what}: {ours}; {other}; {ratio} (budget: {budget})");
         self.rows.push([what.to_owned(), ours, other, ratio, budget.to_owned()]);
     }

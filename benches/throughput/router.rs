@@ -115,7 +115,8 @@ pub(crate) fn run(table: &mut Table, quick: bool) {
         pipes.push(pipe);
         ratios.push(pipe / our);
     }
-    let rate = |seconds: f64| per_second(records, std::time::Duration::from_secs_f64(seconds)) / 1e6;
+    let rate =
+        |seconds: f64| per_second(records, std::time::Duration::from_secs_f64(seconds)) / 1e6;
     let ours = median(ours);
     table.add(
         "router: stdio source into a counting component",
@@ -129,7 +130,13 @@ pub(crate) fn run(table: &mut Table, quick: bool) {
     if !python.is_file() {
         eprintln!("PyAirbyte is not measured: run scripts/setup-test-connectors");
         let missing = "run scripts/setup-test-connectors to compare";
-        table.add("router against PyAirbyte", "-".into(), missing.into(), "-".into(), "at least 25 x");
+        table.add(
+            "router against PyAirbyte",
+            "-".into(),
+            missing.into(),
+            "-".into(),
+            "at least 25 x",
+        );
         return;
     }
     let few = folder.join("few.jsonl");

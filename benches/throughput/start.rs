@@ -47,12 +47,19 @@ pub(crate) fn run(table: &mut Table) {
     let faker = target().join("test-connectors/faker/bin/source-faker");
     let (other, ratio) = if faker.is_file() {
         let start = Instant::now();
-        let status = Command::new(&faker).arg("spec").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let status =
+            Command::new(&faker).arg("spec").stdout(Stdio::null()).stderr(Stdio::null()).status();
         assert!(status.expect("source-faker").success());
         let other = start.elapsed().as_secs_f64() * 1e3;
         (format!("{other:.0} ms, `source-faker spec` from PyPI"), format!("{:.0} x", other / ours))
     } else {
         ("run scripts/setup-test-connectors to compare".into(), "-".into())
     };
-    table.add("whole process `lockgate spec x.wasm`, warm", format!("{ours:.1} ms"), other, ratio, "at most 30 ms");
+    table.add(
+        "whole process `lockgate spec x.wasm`, warm",
+        format!("{ours:.1} ms"),
+        other,
+        ratio,
+        "at most 30 ms",
+    );
 }

@@ -133,7 +133,13 @@ fn sandboxed(component: &Component, policy: &Policy, config: &str, fed: Fed) {
         .expect("a sandboxed write");
 }
 
-fn compare<D: Destination>(table: &mut Table, name: &str, bytes: u64, with_files: bool, budget: &str) {
+fn compare<D: Destination>(
+    table: &mut Table,
+    name: &str,
+    bytes: u64,
+    with_files: bool,
+    budget: &str,
+) {
     let cache = CompileCache::at(&target().join("bench-cache"));
     let component = ComponentRuntime::new(Some(cache)).load(&guest(name)).expect("a component");
     let data = batch();
@@ -141,14 +147,16 @@ fn compare<D: Destination>(table: &mut Table, name: &str, bytes: u64, with_files
     let batches = (bytes / cycle).max(1) * BATCHES_PER_CHECKPOINT;
     let fed = |batches| Fed { data: data.clone(), batches, calls: AtomicU64::new(0) };
     let folder = tempfile::tempdir_in(target()).expect("a folder");
-    let config_of = |path: &str| if with_files { format!(r#"{{"path":"{path}"}}"#) } else { "{}".into() };
+    let config_of =
+        |path: &str| if with_files { format!(r#"{{"path":"{path}"}}"#) } else { "{}".into() };
     let clean = |path: &Path| {
         let _ = std::fs::remove_file(path.join("rows.jsonl"));
     };
     let host = folder.path().to_str().expect("a path");
     let mut policy = Policy::default();
     if with_files {
-        let grant = DirectoryGrant { host: host.into(), guest: "/out".into(), access: Access::ReadWrite };
+        let grant =
+            DirectoryGrant { host: host.into(), guest: "/out".into(), access: Access::ReadWrite };
         policy.grant_directory(grant).expect("a grant");
     }
     let run_native = |batches| {
@@ -184,7 +192,19 @@ fn compare<D: Destination>(table: &mut Table, name: &str, bytes: u64, with_files
 
 pub(crate) fn run(table: &mut Table, quick: bool) {
     let bytes: u64 = if quick { 100_000_000 } else { 1_000_000_000 };
-    compare::<DevNull>(table, "destination-dev-null", bytes * 4, false, "at most 1.2 x (rows pass through)");
+    compare::<DevNull>(
+        table,
+        "destination-dev-null",
+        bytes * 4,
+        false,
+        "at most 1.2 x (rows pass through)",
+    );
     compare::<Jsonl>(table, "destination-jsonl", bytes, true, "at most 1.2 x (rows pass through)");
-    compare::<DestinationParse>(table, "destination-parse", bytes, false, "at most 2 x (each row parsed)");
+    compare::<DestinationParse>(
+        table,
+        "destination-parse",
+        bytes,
+        false,
+        "at most 2 x (each row parsed)",
+    );
 }

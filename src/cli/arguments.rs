@@ -193,6 +193,9 @@ pub(super) struct Sync {
     /// Read everything again, whatever an earlier sync stored
     #[arg(long, help_heading = "What is moved, and how")]
     pub(super) full_refresh: bool,
+    /// How long nothing at all may happen: no row, no state, no commit [default: 3h]
+    #[arg(long, value_name = "DURATION", help_heading = "What is moved, and how")]
+    pub(super) idle_timeout: Option<String>,
     /// The name under which states are kept, for a sync by flags
     #[arg(long, value_name = "NAME", requires = "source", help_heading = "What is stored")]
     pub(super) connection: Option<String>,

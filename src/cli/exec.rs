@@ -20,10 +20,10 @@ use crate::executor::stdio::{Encoder, message};
 use crate::executor::{Cancel, Context, StdinSource};
 use crate::fault::Fault;
 use crate::protocol::{
-    Catalog, Failure, FailureKind, Json, LogLevel, Observer, Rows, SourceOutput, StateMessage,
-    StreamStatus,
+    Catalog, DestinationSyncMode, Failure, FailureKind, Json, LogLevel, Observer, Rows,
+    SourceOutput, StateMessage, StreamStatus,
 };
-use crate::sync::{Confirmed, Counters, Ledger, StateSink, SyncError, run_pipeline};
+use crate::sync::{Confirmed, Counters, Job, Ledger, StateSink, SyncError, run_pipeline};
 
 /// Writes whole lines to stdout.
 fn print(lines: &[u8]) -> Result<(), Failure> {
@@ -97,10 +97,8 @@ fn missing(option: &str) -> CliError {
 }
 
 fn text(file: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(file).map_err(|e| ConfigError::Unreadable {
-        path: file.to_owned(),
-        reason: e.to_string(),
-    })
+    std::fs::read_to_string(file)
+        .map_err(|e| ConfigError::Unreadable { path: file.to_owned(), reason: e.to_string() })
 }
 
 fn states(file: &Path) -> Result<Vec<StateMessage>, CliError> {
@@ -183,7 +181,9 @@ impl StdoutSource {
         if stream < self.streams {
             return Ok(());
         }
-        Err(Failure::system(format!("the source named stream {stream}, which is not in the catalog")))
+        Err(Failure::system(format!(
+            "the source named stream {stream}, which is not in the catalog"
+        )))
     }
 }
 
@@ -191,7 +191,8 @@ impl StdoutSource {
 impl SourceOutput for StdoutSource {
     async fn emit(&self, mut rows: Rows) -> Result<(), Failure> {
         self.known(rows.stream)?;
-        rows.verify().map_err(|e| Failure::system(format!("the source broke the contract: {e}")))?;
+        rows.verify()
+            .map_err(|e| Failure::system(format!("the source broke the contract: {e}")))?;
         if rows.emitted_at == crate::protocol::EmittedAt::Unknown {
             rows.emitted_at = crate::protocol::EmittedAt::All(crate::sync::now_ms());
         }
@@ -252,8 +253,22 @@ impl StateSink for Echo {
     }
 }
 
-async fn write(connector: &Connector, catalog: Catalog) -> Result<(), Failure> {
+/// Lets appended streams keep their rows under clients that number every sync as the first.
+///
+/// PyAirbyte gives each sync generation 1, minimum generation 1 and sync id 1. Taken at its word,
+/// its second append would drop the rows of its first. A true first sync has none to drop.
+fn keep_rows_of_first_syncs(catalog: &mut Catalog) {
+    for stream in &mut catalog.streams {
+        let numbers = (stream.generation_id, stream.minimum_generation_id, stream.sync_id);
+        if numbers == (1, 1, 1) && stream.destination_sync_mode != DestinationSyncMode::Overwrite {
+            stream.minimum_generation_id = 0;
+        }
+    }
+}
+
+async fn write(connector: &Connector, mut catalog: Catalog) -> Result<(), Failure> {
     validated(connector).await?;
+    keep_rows_of_first_syncs(&mut catalog);
     let catalog = Arc::new(catalog);
     let counters = Arc::new(Counters::new(&catalog));
     let ledger = Ledger::new(&catalog, Arc::new(Echo), counters.clone()).without_source_stats();
@@ -264,18 +279,25 @@ async fn write(connector: &Connector, catalog: Catalog) -> Result<(), Failure> {
         // What the source logs is not ours to repeat.
         Arc::new(Silent),
     );
-    let cancel = Cancel::new().1;
-    let states = Vec::new();
-    run_pipeline(&source, connector, &catalog, states, &Arc::new(ledger), &counters, &cancel)
-        .await
-        .map_err(|error| {
-            let text = error.to_string();
-            match error {
-                SyncError::Source { error, .. } | SyncError::Destination { error, .. } => {
-                    let failure = error.into_failure();
-                    Failure { message: text, ..failure }
-                }
-                other => Failure::system(other.to_string()).with_detail(other.code()),
+    let job = Job {
+        source: &source,
+        destination: connector,
+        catalog: &catalog,
+        states: Vec::new(),
+        ledger: &Arc::new(ledger),
+        counters: &counters,
+        cancel: &Cancel::new().1,
+        // Whoever runs us knows how long its source may be silent.
+        idle_time: None,
+    };
+    run_pipeline(job).await.map_err(|error| {
+        let text = error.to_string();
+        match error {
+            SyncError::Source { error, .. } | SyncError::Destination { error, .. } => {
+                let failure = error.into_failure();
+                Failure { message: text, ..failure }
             }
-        })
+            other => Failure::system(other.to_string()).with_detail(other.code()),
+        }
+    })
 }

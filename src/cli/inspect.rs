@@ -65,12 +65,16 @@ fn as_text(component: &Component, spec: Option<&Specification>) -> String {
     let mut text = table(&facts, &[]);
     text.push_str("imports\n");
     let imports = component.imports().into_iter().map(|import| {
-        let verdict = import.refused.map_or_else(|| "linked".to_owned(), |why| format!("refused: it {why}"));
+        let verdict =
+            import.refused.map_or_else(|| "linked".to_owned(), |why| format!("refused: it {why}"));
         vec![import.name, verdict]
     });
     text.push_str(&table(&imports.collect::<Vec<_>>(), &[]));
     text.push_str("exports\n");
-    text.push_str(&table(&component.exports().into_iter().map(|e| vec![e]).collect::<Vec<_>>(), &[]));
+    text.push_str(&table(
+        &component.exports().into_iter().map(|e| vec![e]).collect::<Vec<_>>(),
+        &[],
+    ));
     if let Some(spec) = spec {
         text.push_str("needs\n");
         if spec.needs.is_empty() {

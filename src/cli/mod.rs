@@ -36,7 +36,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
     };
     let output = arguments.output();
     // A thread for each side of a sync, and two for what they wait for, however few cores there are.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let result = runtime.block_on(dispatch(arguments.command, &output));
     // A thread that waits for our own stdin cannot be told to stop.
     runtime.shutdown_background();

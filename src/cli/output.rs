@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
+use crate::component::ComponentError;
 use crate::config::ConfigError;
 use crate::connector::ConnectorError;
 use crate::executor::ExecutorError;
-use crate::component::ComponentError;
 use crate::fault::Fault;
 use crate::sandbox::printable;
 use crate::state::StateStoreError;
@@ -44,7 +44,14 @@ macro_rules! from_faults {
         }
     )*};
 }
-from_faults!(ConfigError, ConnectorError, ExecutorError, ComponentError, StateStoreError, SyncError);
+from_faults!(
+    ConfigError,
+    ConnectorError,
+    ExecutorError,
+    ComponentError,
+    StateStoreError,
+    SyncError
+);
 
 impl From<Box<SyncFailure>> for CliError {
     fn from(failure: Box<SyncFailure>) -> Self {

@@ -39,10 +39,8 @@ pub(super) fn open_store(choice: &str, folder: &Path) -> Result<Option<OpenStore
 
 #[expect(clippy::unused_async, reason = "one shape for all commands")]
 pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
-    let here = std::env::current_dir().map_err(|e| ConfigError::Unreadable {
-        path: PathBuf::from("."),
-        reason: e.to_string(),
-    })?;
+    let here = std::env::current_dir()
+        .map_err(|e| ConfigError::Unreadable { path: PathBuf::from("."), reason: e.to_string() })?;
     let Some(open) = open_store(&call.state, &state_folder(&here))? else {
         return Err(ConfigError::Usage("--state none keeps no states".into()).into());
     };
@@ -55,9 +53,8 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
         StateAction::Show { connection: None } => list(store.as_ref(), output)?,
         StateAction::Set { connection, file } => {
             let text = read(&file)?;
-            let states = StateMessage::list_from_file(&text).map_err(|e| ConfigError::Malformed {
-                place: file.display().to_string(),
-                reason: e.to_string(),
+            let states = StateMessage::list_from_file(&text).map_err(|e| {
+                ConfigError::Malformed { place: file.display().to_string(), reason: e.to_string() }
             })?;
             store.clear(&connection, None)?;
             store.store(&connection, &states)?;
@@ -84,15 +81,17 @@ fn count(states: usize) -> String {
 fn list(store: &dyn StateStore, output: &Output) -> Result<(), CliError> {
     let connections = store.connections()?;
     if output.is_json() {
-        let all = connections.iter().map(|(name, count, at)| {
-            json!({ "connection": name, "states": count, "stored_at": at })
-        });
+        let all = connections.iter().map(
+            |(name, count, at)| json!({ "connection": name, "states": count, "stored_at": at }),
+        );
         output.json(&all.collect::<Vec<_>>());
         return Ok(());
     }
     let rows = connections
         .into_iter()
-        .map(|(name, count, _)| vec![name, self::count(usize::try_from(count).unwrap_or(usize::MAX))])
+        .map(|(name, count, _)| {
+            vec![name, self::count(usize::try_from(count).unwrap_or(usize::MAX))]
+        })
         .collect::<Vec<_>>();
     output.result(&table(&rows, &[]));
     Ok(())

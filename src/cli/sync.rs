@@ -11,7 +11,7 @@ use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
 use super::state::open_store;
 use crate::config::{
-    ConfigError, ConnectorOptions, Project, Strategy, StreamSelection, read_config,
+    ConfigError, ConnectorOptions, Project, Strategy, StreamSelection, parse_duration, read_config,
 };
 use crate::connector::{Destination, Host, Source};
 use crate::executor::Cancel;
@@ -34,6 +34,9 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
     let Job { source, destination, mut options } = job;
     let progress = Arc::new(Mutex::new(None));
     options.watch = Some(watch(*output, progress.clone()));
+    if let Some(text) = &call.idle_timeout {
+        options.idle_time = Some(parse_duration("idle-timeout", text)?);
+    }
     if let Some(store) = open_store(&call.state, &folder)? {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
@@ -89,10 +92,8 @@ fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
 
 /// The job of a call, and the folder its state store is in.
 fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
-    let here = std::env::current_dir().map_err(|e| ConfigError::Unreadable {
-        path: PathBuf::from("."),
-        reason: e.to_string(),
-    })?;
+    let here = std::env::current_dir()
+        .map_err(|e| ConfigError::Unreadable { path: PathBuf::from("."), reason: e.to_string() })?;
     let logger = |who| Arc::new(Logger::new(who, output));
     let make = |host: &Host,
                 source: (&str, &ConnectorOptions, Json),
@@ -158,9 +159,8 @@ pub(super) fn state_folder(here: &Path) -> PathBuf {
 
 /// The report for people.
 fn human(report: &Report) -> String {
-    let mut rows = vec![
-        ["stream", "mode", "read", "committed", "size", "status"].map(str::to_owned).to_vec(),
-    ];
+    let mut rows =
+        vec![["stream", "mode", "read", "committed", "size", "status"].map(str::to_owned).to_vec()];
     for stream in &report.streams {
         let name = match &stream.namespace {
             Some(namespace) => format!("{namespace}.{}", stream.name),
@@ -169,7 +169,9 @@ fn human(report: &Report) -> String {
         let mode = format!("{} | {}", stream.sync_mode, stream.destination_sync_mode);
         let committed = match stream.records_rejected {
             0 => grouped(stream.records_committed),
-            rejected => format!("{} ({} rejected)", grouped(stream.records_committed), grouped(rejected)),
+            rejected => {
+                format!("{} ({} rejected)", grouped(stream.records_committed), grouped(rejected))
+            }
         };
         rows.push(vec![
             name,

@@ -84,7 +84,8 @@ impl CompileCache {
             let why = "the folder is a link, belongs to someone else, or others can write to it";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
-        let mut temporary = tempfile::Builder::new().prefix(".compiling-").tempfile_in(&self.folder)?;
+        let mut temporary =
+            tempfile::Builder::new().prefix(".compiling-").tempfile_in(&self.folder)?;
         temporary.write_all(MAGIC)?;
         temporary.write_all(&Sha256::digest(code))?;
         temporary.write_all(code)?;

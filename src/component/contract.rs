@@ -102,7 +102,8 @@ pub(super) fn judge_import(name: &str) -> Option<&'static str> {
         return (!known).then_some("is no interface of this host's contract");
     }
     if HARMLESS.contains(&interface) {
-        return (track(version) != "0.2").then_some("is not of WASI 0.2, the only WASI this host runs");
+        return (track(version) != "0.2")
+            .then_some("is not of WASI 0.2, the only WASI this host runs");
     }
     if interface.starts_with("wasi:sockets/") || interface.starts_with("wasi:http/") {
         return Some("reaches the network, and this host grants no network to components yet");

@@ -65,7 +65,10 @@ fn extra_text(map: &serde_json::Map<String, serde_json::Value>) -> String {
     serde_json::Value::Object(map.clone()).to_string()
 }
 
-pub(super) fn specification(s: wit::Specification, is_source: bool) -> Result<Specification, Failure> {
+pub(super) fn specification(
+    s: wit::Specification,
+    is_source: bool,
+) -> Result<Specification, Failure> {
     Ok(Specification {
         config_schema: object(s.config_schema, "config-schema")?,
         extra: extra(s.extra, "specification.extra")?,
@@ -98,7 +101,9 @@ pub(super) fn discovered(
 ) -> Result<Vec<DiscoveredStream>, Failure> {
     if streams.len() > limits.streams {
         let (found, limit) = (streams.len(), limits.streams);
-        return Err(Failure::system(format!("the source lists {found} streams; {limit} are allowed")));
+        return Err(Failure::system(format!(
+            "the source lists {found} streams; {limit} are allowed"
+        )));
     }
     let mut seen = std::collections::HashSet::with_capacity(streams.len());
     let mut out = Vec::with_capacity(streams.len());
@@ -191,7 +196,8 @@ pub(super) fn rows(batch: wit::Rows, limits: &Limits) -> Result<Rows, Failure> {
 pub(super) fn state(state: output::State, limits: &Limits) -> Result<StateMessage, Failure> {
     let part = |s: wit::StreamState| -> Result<StreamPart, Failure> {
         let descriptor = descriptor(s.descriptor);
-        let state = s.state.map(|t| object(t, &format!("state of stream {descriptor}"))).transpose()?;
+        let state =
+            s.state.map(|t| object(t, &format!("state of stream {descriptor}"))).transpose()?;
         Ok(StreamPart { descriptor, state })
     };
     let message = match state {

@@ -13,12 +13,15 @@ mod convert;
 mod engine;
 mod error;
 mod imports;
+mod link;
 mod loaded;
 mod output_log;
+mod runtime;
 mod store;
 
 pub use cache::CompileCache;
 pub use contract::{CONTRACT_VERSION, Kind};
 pub use error::ComponentError;
-pub use loaded::{Component, ComponentRuntime, Import};
+pub use loaded::{Component, Import};
+pub use runtime::ComponentRuntime;
 pub use store::Operation;

@@ -41,7 +41,8 @@ impl LogBudget {
         if spent >= *left {
             *left = 0;
             drop(left);
-            self.observer.log(LogLevel::Warn, "the connector reached its log limit; the rest is dropped");
+            self.observer
+                .log(LogLevel::Warn, "the connector reached its log limit; the rest is dropped");
         } else {
             *left -= spent;
             drop(left);

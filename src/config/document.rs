@@ -24,16 +24,13 @@ pub fn read_config(given: &str) -> Result<Json, ConfigError> {
 /// # Errors
 /// [`ConfigError`]; it never quotes the text.
 pub fn read_json_object(path: &Path) -> Result<Json, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| ConfigError::Unreadable { path: path.to_owned(), reason: e.to_string() })?;
     object(&path.display().to_string(), text)
 }
 
 fn object(place: &str, text: String) -> Result<Json, ConfigError> {
-    let malformed =
-        |reason: String| ConfigError::Malformed { place: place.to_owned(), reason };
+    let malformed = |reason: String| ConfigError::Malformed { place: place.to_owned(), reason };
     Json::object(text.trim()).map_err(|e| malformed(e.to_string()))
 }
 

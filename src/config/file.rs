@@ -175,9 +175,11 @@ impl Project {
     pub fn connection(&self, name: Option<&str>) -> Result<ConnectionSettings, ConfigError> {
         let known = || self.connections().join(", ");
         let (name, raw) = match name {
-            Some(name) => self.raw.connections.get_key_value(name).ok_or_else(|| {
-                self.unknown("connection", name, self.raw.connections.keys())
-            })?,
+            Some(name) => self
+                .raw
+                .connections
+                .get_key_value(name)
+                .ok_or_else(|| self.unknown("connection", name, self.raw.connections.keys()))?,
             None => {
                 let mut all = self.raw.connections.iter();
                 match (all.next(), all.next()) {
@@ -279,9 +281,7 @@ fn json_of(value: &toml::Value) -> Result<serde_json::Value, String> {
             .ok_or("it holds a number that JSON cannot say")?,
         toml::Value::Boolean(flag) => J::Bool(*flag),
         toml::Value::Datetime(at) => J::String(at.to_string()),
-        toml::Value::Array(items) => {
-            J::Array(items.iter().map(json_of).collect::<Result<_, _>>()?)
-        }
+        toml::Value::Array(items) => J::Array(items.iter().map(json_of).collect::<Result<_, _>>()?),
         toml::Value::Table(members) => {
             let members = members.iter().map(|(k, v)| Ok((k.clone(), json_of(v)?)));
             J::Object(members.collect::<Result<_, String>>()?)
@@ -297,8 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(FILE);
         std::fs::write(&file, text).unwrap();
-        Project::find(&folder.path().join("below"))
-            .or_else(|_| Project::read(&file))
+        Project::find(&folder.path().join("below")).or_else(|_| Project::read(&file))
     }
 
     const WHOLE: &str = r#"

@@ -34,7 +34,9 @@ impl ConnectorReference {
             return refused("Docker images cannot be run yet");
         }
         if text.starts_with("pip:") {
-            return refused("Python packages cannot be installed yet; install it and use exec:PATH");
+            return refused(
+                "Python packages cannot be installed yet; install it and use exec:PATH",
+            );
         }
         let is_component = Path::new(text)
             .extension()
@@ -115,7 +117,9 @@ mod tests {
         assert_eq!(parse("/a/x.cwasm").unwrap(), component("/a/x.cwasm"));
         let process = ConnectorReference::Process(PathBuf::from("/p/bin/x"));
         assert_eq!(parse("exec:bin/x").unwrap(), process);
-        assert!(matches!(parse("exec:sh").unwrap(), ConnectorReference::Process(p) if p.is_absolute()));
+        assert!(
+            matches!(parse("exec:sh").unwrap(), ConnectorReference::Process(p) if p.is_absolute())
+        );
         assert_eq!(parse("destination-dev-null").unwrap(), ConnectorReference::Noop);
         for bad in ["exec:", "docker:x", "pip:x", "source-faker", "bin/x", ""] {
             assert!(parse(bad).is_err(), "{bad}");

@@ -18,8 +18,7 @@ pub fn validate_config(
     spec: &Specification,
     config: &Json,
 ) -> Result<(), ConnectorError> {
-    let schema_fault =
-        |reason: String| ConnectorError::Schema { name: name.to_owned(), reason };
+    let schema_fault = |reason: String| ConnectorError::Schema { name: name.to_owned(), reason };
     let schema = spec.config_schema.to_value().map_err(|e| schema_fault(e.to_string()))?;
     let value = config.to_value().map_err(|e| ConnectorError::Invalid {
         name: name.to_owned(),

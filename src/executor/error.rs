@@ -148,7 +148,9 @@ impl Fault for ExecutorError {
             Self::Start { .. } => {
                 Some("check the path, and that the file is executable (chmod +x)".into())
             }
-            Self::Timeout { .. } => Some("allow more with --timeout, for example --timeout 5m".into()),
+            Self::Timeout { .. } => {
+                Some("allow more with --timeout, for example --timeout 5m".into())
+            }
             _ => None,
         }
     }

@@ -47,10 +47,12 @@ impl NoopMode {
         let config = config.to_value().map_err(|e| Failure::config(format!("the config: {e}")))?;
         let Some(test) = config.get("test_destination") else { return Ok(Self::Silent) };
         let number = |of: &Value, member: &str, default: Option<u64>| match of.get(member) {
-            None => default.ok_or_else(|| Failure::config(format!("the config: {member} is missing"))),
-            Some(value) => value
-                .as_u64()
-                .ok_or_else(|| Failure::config(format!("the config: {member} is not a whole number"))),
+            None => {
+                default.ok_or_else(|| Failure::config(format!("the config: {member} is missing")))
+            }
+            Some(value) => value.as_u64().ok_or_else(|| {
+                Failure::config(format!("the config: {member} is not a whole number"))
+            }),
         };
         match test.get("test_destination_type").and_then(Value::as_str).unwrap_or("SILENT") {
             "SILENT" => Ok(Self::Silent),
@@ -74,7 +76,8 @@ pub struct NoopDestination;
 
 fn schema() -> Value {
     let choice = |kind: &str, title: &str, more: Value| {
-        let mut properties = json!({ "test_destination_type": { "type": "string", "const": kind } });
+        let mut properties =
+            json!({ "test_destination_type": { "type": "string", "const": kind } });
         if let (Some(all), Value::Object(more)) = (properties.as_object_mut(), more) {
             all.extend(more);
         }

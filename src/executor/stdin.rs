@@ -63,7 +63,11 @@ impl Executor for StdinSource {
         unsupported()
     }
 
-    async fn discover(&self, _: &Context, _: &Json) -> Result<Vec<DiscoveredStream>, ExecutorError> {
+    async fn discover(
+        &self,
+        _: &Context,
+        _: &Json,
+    ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
         unsupported()
     }
 
@@ -77,8 +81,7 @@ impl Executor for StdinSource {
     ) -> Result<(), ExecutorError> {
         let noting = Arc::new(Noting { inner: output.clone(), any: AtomicBool::new(false) });
         let mut reader = LineReader::new(tokio::io::stdin(), self.limits.line_bytes);
-        let decoder =
-            SourceDecoder::new(catalog, &self.limits, noting.clone(), context.clone());
+        let decoder = SourceDecoder::new(catalog, &self.limits, noting.clone(), context.clone());
         let fault = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Err(Failure::cancelled().into()),

@@ -235,7 +235,10 @@ impl DiscoveredStream {
             entry.insert("default_cursor_field".into(), json!(self.default_cursor_field));
         }
         if !self.source_defined_primary_key.is_empty() {
-            entry.insert("source_defined_primary_key".into(), json!(self.source_defined_primary_key));
+            entry.insert(
+                "source_defined_primary_key".into(),
+                json!(self.source_defined_primary_key),
+            );
         }
         entry.insert("is_resumable".into(), self.resumable.into());
         Value::Object(entry)
@@ -246,7 +249,11 @@ fn wrong(place: &str, member: &'static str, problem: impl Into<String>) -> Catal
     CatalogError::Member { place: place.to_owned(), member, problem: problem.into() }
 }
 
-fn list<'a>(of: &'a Value, place: &str, member: &'static str) -> Result<&'a Vec<Value>, CatalogError> {
+fn list<'a>(
+    of: &'a Value,
+    place: &str,
+    member: &'static str,
+) -> Result<&'a Vec<Value>, CatalogError> {
     match of.get(member) {
         Some(Value::Array(items)) => Ok(items),
         None => Err(wrong(place, member, "is missing")),
@@ -254,7 +261,11 @@ fn list<'a>(of: &'a Value, place: &str, member: &'static str) -> Result<&'a Vec<
     }
 }
 
-fn object<'a>(value: &'a Value, place: &str, member: &'static str) -> Result<&'a Map<String, Value>, CatalogError> {
+fn object<'a>(
+    value: &'a Value,
+    place: &str,
+    member: &'static str,
+) -> Result<&'a Map<String, Value>, CatalogError> {
     value.as_object().ok_or_else(|| wrong(place, member, "is not an object"))
 }
 
@@ -278,14 +289,19 @@ fn discovered(value: &Value, place: &str) -> Result<DiscoveredStream, CatalogErr
     };
     let modes = members.remove("supported_sync_modes");
     let modes = modes.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let sync_modes = modes.iter().filter_map(Value::as_str).filter_map(SyncMode::from_airbyte).collect();
+    let sync_modes =
+        modes.iter().filter_map(Value::as_str).filter_map(SyncMode::from_airbyte).collect();
     let flag = |value: Option<Value>| value.and_then(|v| v.as_bool()).unwrap_or(false);
     Ok(DiscoveredStream {
         descriptor: StreamDescriptor { name, namespace },
         json_schema,
         sync_modes,
         source_defined_cursor: flag(members.remove("source_defined_cursor")),
-        default_cursor_field: path(members.remove("default_cursor_field"), place, "default_cursor_field")?,
+        default_cursor_field: path(
+            members.remove("default_cursor_field"),
+            place,
+            "default_cursor_field",
+        )?,
         source_defined_primary_key: paths(
             members.remove("source_defined_primary_key"),
             place,
@@ -323,7 +339,11 @@ fn configured(value: &Value, place: &str) -> Result<ConfiguredStream, CatalogErr
     let generation_id = number(members.remove("generation_id"), place, "generation_id")?;
     let minimum = number(members.remove("minimum_generation_id"), place, "minimum_generation_id")?;
     if minimum != 0 && minimum != generation_id {
-        return Err(wrong(place, "minimum_generation_id", "is neither 0 nor equal to generation_id"));
+        return Err(wrong(
+            place,
+            "minimum_generation_id",
+            "is neither 0 nor equal to generation_id",
+        ));
     }
     let sync_id = number(members.remove("sync_id"), place, "sync_id")?;
     let cursor_field = path(members.remove("cursor_field"), place, "cursor_field")?;
@@ -350,7 +370,11 @@ fn number(value: Option<Value>, place: &str, member: &'static str) -> Result<u64
     }
 }
 
-fn path(value: Option<Value>, place: &str, member: &'static str) -> Result<Vec<String>, CatalogError> {
+fn path(
+    value: Option<Value>,
+    place: &str,
+    member: &'static str,
+) -> Result<Vec<String>, CatalogError> {
     match value {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => items
@@ -364,7 +388,11 @@ fn path(value: Option<Value>, place: &str, member: &'static str) -> Result<Vec<S
     }
 }
 
-fn paths(value: Option<Value>, place: &str, member: &'static str) -> Result<Vec<Vec<String>>, CatalogError> {
+fn paths(
+    value: Option<Value>,
+    place: &str,
+    member: &'static str,
+) -> Result<Vec<Vec<String>>, CatalogError> {
     match value {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => {

@@ -207,7 +207,8 @@ pub fn looks_like_record(line: &[u8]) -> bool {
         })
     };
     memchr::memchr_iter(b'"', line).any(|at| {
-        follows(at, &[b"\"type\"", b":", b"\"RECORD\""]) || follows(at, &[b"\"record\"", b":", b"{"])
+        follows(at, &[b"\"type\"", b":", b"\"RECORD\""])
+            || follows(at, &[b"\"record\"", b":", b"{"])
     })
 }
 
@@ -338,10 +339,11 @@ fn trace(raw: &RawValue) -> Result<Trace, MessageError> {
                 stream_descriptor: None,
             });
             let message = error.message.as_deref().or(error.internal_message.as_deref());
-            let detail: Vec<&str> = [error.internal_message.as_deref(), error.stack_trace.as_deref()]
-                .into_iter()
-                .flatten()
-                .collect();
+            let detail: Vec<&str> =
+                [error.internal_message.as_deref(), error.stack_trace.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .collect();
             Ok(Trace::Error {
                 message: message.unwrap_or("the connector gave no reason").to_owned(),
                 detail: (!detail.is_empty()).then(|| detail.join("\n")),
@@ -433,7 +435,8 @@ mod tests {
 
     #[test]
     fn stray_prints_are_no_messages() {
-        for line in ["", "hello", "{}", "[1]", r#"{"type":"NEW","new":{}}"#, "{\"level\":\"info\"}"] {
+        for line in ["", "hello", "{}", "[1]", r#"{"type":"NEW","new":{}}"#, "{\"level\":\"info\"}"]
+        {
             let read = Message::decode(line.as_bytes());
             assert!(matches!(read, Err(MessageError::NotAMessage)), "{line} {read:?}");
         }

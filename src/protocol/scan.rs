@@ -271,8 +271,7 @@ impl<'a> Cursor<'a> {
                 Some(chunk) => {
                     let word = u64::from_le_bytes(chunk.try_into().ok()?);
                     let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-                    let hits =
-                        zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control;
+                    let hits = zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control;
                     if hits == 0 {
                         self.at += 8;
                         continue;
@@ -336,7 +335,8 @@ mod tests {
             assert_eq!(record(line), None, "{line}");
         }
         let deep = format!("{}{}", "[".repeat(80), "]".repeat(80));
-        let line = format!(r#"{{"type":"RECORD","record":{{"stream":"a","data":{{"d":{deep}}}}}}}"#);
+        let line =
+            format!(r#"{{"type":"RECORD","record":{{"stream":"a","data":{{"d":{deep}}}}}}}"#);
         assert_eq!(record(&line), None);
         assert!(matches!(Message::decode(line.as_bytes()), Ok(Message::Record(_))));
     }

@@ -236,7 +236,10 @@ impl StateMessage {
             return false;
         }
         if self.scope == StateScope::Legacy {
-            return same_optional(legacy_data(&self.body).as_ref(), legacy_data(&other.body).as_ref());
+            return same_optional(
+                legacy_data(&self.body).as_ref(),
+                legacy_data(&other.body).as_ref(),
+            );
         }
         let (ours, theirs) = (self.parts(), other.parts());
         ours.len() == theirs.len()
@@ -334,10 +337,16 @@ mod tests {
 
     #[test]
     fn the_echo_of_a_python_destination_is_recognised() {
-        let sent = state(r#"{"type":"STREAM","id":3,"x":1,"stream":{"stream_descriptor":{"name":"a"},"stream_state":{"k":"é"}},"sourceStats":{"recordCount":5.0}}"#);
-        let echo = state(r#"{"type": "STREAM", "stream": {"stream_descriptor": {"name": "a", "namespace": null}, "stream_state": {"k": "\u00e9"}}}"#);
+        let sent = state(
+            r#"{"type":"STREAM","id":3,"x":1,"stream":{"stream_descriptor":{"name":"a"},"stream_state":{"k":"é"}},"sourceStats":{"recordCount":5.0}}"#,
+        );
+        let echo = state(
+            r#"{"type": "STREAM", "stream": {"stream_descriptor": {"name": "a", "namespace": null}, "stream_state": {"k": "\u00e9"}}}"#,
+        );
         assert!(sent.same_state(&echo));
-        let other = state(r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"a","namespace":""},"stream_state":{"k":"é"}}}"#);
+        let other = state(
+            r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"a","namespace":""},"stream_state":{"k":"é"}}}"#,
+        );
         assert!(!sent.same_state(&other));
     }
 

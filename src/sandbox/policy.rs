@@ -33,7 +33,9 @@ pub struct DirectoryGrant {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
     /// Not `HOST_DIR::GUEST_DIR[:ro|rw]`.
-    #[error("the directory grant {0:?} is not HOST_DIR::GUEST_DIR, HOST_DIR::GUEST_DIR:ro or HOST_DIR::GUEST_DIR:rw")]
+    #[error(
+        "the directory grant {0:?} is not HOST_DIR::GUEST_DIR, HOST_DIR::GUEST_DIR:ro or HOST_DIR::GUEST_DIR:rw"
+    )]
     Directory(String),
     /// A guest path that is relative or has dots.
     #[error("the guest directory {0:?} is not an absolute path without . and ..")]

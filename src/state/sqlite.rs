@@ -110,7 +110,8 @@ impl SqliteStateStore {
     ) -> Result<T, StateStoreError> {
         let mut connection = self.lock();
         let run = || {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = body(&transaction)?;
             transaction.commit()?;
             Ok(value)
@@ -224,10 +225,8 @@ impl StateStore for SqliteStateStore {
                 "SELECT connection, count(*), max(stored_at) FROM states
                  GROUP BY connection ORDER BY connection",
             )?;
-            rows.query_map([], |row| {
-                Ok((row.get(0)?, unsigned(row.get(1)?), row.get(2)?))
-            })?
-            .collect()
+            rows.query_map([], |row| Ok((row.get(0)?, unsigned(row.get(1)?), row.get(2)?)))?
+                .collect()
         })
     }
 
@@ -316,7 +315,10 @@ mod tests {
         store.store("a", &[stream("s", 1), stream("t", 1)]).unwrap();
         store.store("b", &[stream("s", 9)]).unwrap();
         store.store("a", &[stream("s", 2)]).unwrap();
-        assert_eq!(bodies(&store, "a"), [stream("s", 2), stream("t", 1)].map(|s| s.body().get().to_owned()));
+        assert_eq!(
+            bodies(&store, "a"),
+            [stream("s", 2), stream("t", 1)].map(|s| s.body().get().to_owned())
+        );
         assert_eq!(bodies(&store, "b").len(), 1);
         assert_eq!(store.clear("a", Some(&[StreamDescriptor::new("t")])).unwrap(), 1);
         assert_eq!(store.clear("a", None).unwrap(), 1);

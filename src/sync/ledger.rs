@@ -125,7 +125,11 @@ impl Ledger {
             }),
             storing: tokio::sync::Mutex::new(()),
             streams: catalog.streams.iter().map(|s| s.stream.descriptor.clone()).collect(),
-            replaced: catalog.streams.iter().map(crate::protocol::ConfiguredStream::truncates).collect(),
+            replaced: catalog
+                .streams
+                .iter()
+                .map(crate::protocol::ConfiguredStream::truncates)
+                .collect(),
             trusts_stats: true,
             sink,
             counters,
@@ -165,6 +169,11 @@ impl Ledger {
     /// Records that the source broke its contract; returns the failure to give it.
     pub fn source_broke(&self, failure: Failure) -> Failure {
         Self::breaks(&mut self.lock(), LedgerFault::Source(failure))
+    }
+
+    /// Records what broke the sync elsewhere.
+    pub fn breaks_off(&self, fault: LedgerFault) {
+        Self::breaks(&mut self.lock(), fault);
     }
 
     /// Counts rows on their way to the destination.
@@ -251,7 +260,9 @@ impl Ledger {
         let (states, settled, confirmed) = {
             let mut inner = self.lock();
             // A fault of the source's does not unmake what is durable in the destination.
-            if let Some(fault @ (LedgerFault::Destination(_) | LedgerFault::Store(_))) = &inner.broken {
+            if let Some(fault @ (LedgerFault::Destination(_) | LedgerFault::Store(_))) =
+                &inner.broken
+            {
                 return Err(fault.failure());
             }
             let judged = match &commit {
@@ -261,7 +272,9 @@ impl Ledger {
             };
             let settled = match judged {
                 Ok(settled) => settled,
-                Err(failure) => return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure))),
+                Err(failure) => {
+                    return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure)));
+                }
             };
             let (states, confirmed) = self.confirm(&mut inner, &commit);
             (states, settled, confirmed)
@@ -310,7 +323,10 @@ impl Ledger {
                     return Err(Failure::system(what));
                 }
                 None => {
-                    let what = format!("the destination's totals name stream {}, which is not there", total.stream);
+                    let what = format!(
+                        "the destination's totals name stream {}, which is not there",
+                        total.stream
+                    );
                     return Err(Failure::system(what));
                 }
             }
@@ -336,7 +352,8 @@ impl Ledger {
         checkpoint: u64,
         stats: Option<Stats>,
     ) -> Result<Vec<(usize, u64, u64)>, Failure> {
-        let Some(pending) = inner.pending.iter().find(|p| p.id == checkpoint && !p.confirmed) else {
+        let Some(pending) = inner.pending.iter().find(|p| p.id == checkpoint && !p.confirmed)
+        else {
             let what = "the destination acknowledged a state that is not waiting for it";
             return Err(Failure::system(what));
         };
@@ -461,3 +478,6 @@ fn same_count(said: f64, counted: u64) -> bool {
     let counted = counted as f64;
     (said - counted).abs() < 0.5
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ mod write;
 
 pub use counters::{Counted, Counters, StreamCounters};
 pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
-pub use pipeline::run as run_pipeline;
+pub use pipeline::{Job, run as run_pipeline};
 pub use plan::{Plan, PlanError};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use write::{SyncFailure, Watch, WriteOptions, WriteResult, default_connection};
@@ -83,11 +83,9 @@ impl Fault for SyncError {
         match self {
             Self::Connector(error) => error.hint(),
             Self::Plan(error) => error.hint(),
-            Self::Source { error, .. } | Self::Destination { error, .. } => {
-                error.hint().or_else(|| {
-                    Some("run it again: it goes on from the last committed state".into())
-                })
-            }
+            Self::Source { error, .. } | Self::Destination { error, .. } => error
+                .hint()
+                .or_else(|| Some("run it again: it goes on from the last committed state".into())),
             Self::State(error) => error.hint(),
             Self::Store(_) => Some("check that the state store's folder has room".into()),
             Self::Busy { .. } => Some("wait for it to end, or stop it".into()),

@@ -15,8 +15,8 @@ use super::{Counters, Ledger, LedgerFault, SyncError};
 use crate::connector::Connector;
 use crate::executor::{Cancel, Context, ExecutorError};
 use crate::protocol::{
-    Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, Outcome, Rows, SourceOutput,
-    StateMessage, StreamStatus,
+    Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, FailureKind, Outcome, Rows,
+    SourceOutput, StateMessage, StreamStatus,
 };
 
 /// Bytes in flight. 1 MiB: a dozen batches keep both sides busy, and more gained nothing.
@@ -161,19 +161,41 @@ impl DestinationInput for DestinationSide {
     }
 }
 
+/// What the pipeline runs.
+pub struct Job<'a> {
+    /// Where rows come from.
+    pub source: &'a Connector,
+    /// Where they go.
+    pub destination: &'a Connector,
+    /// What moves.
+    pub catalog: &'a Arc<Catalog>,
+    /// Where the source goes on from.
+    pub states: Vec<StateMessage>,
+    /// What is committed.
+    pub ledger: &'a Arc<Ledger>,
+    /// For whoever watches.
+    pub counters: &'a Arc<Counters>,
+    /// When to stop.
+    pub cancel: &'a Cancel,
+    /// How long nothing at all may happen; none: for ever.
+    pub idle_time: Option<Duration>,
+}
+
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job")
+            .field("source", &self.source)
+            .field("destination", &self.destination)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Runs both sides of a sync to their end.
 ///
 /// # Errors
 /// [`SyncError`], naming the side that is at fault. What was confirmed is stored.
-pub async fn run(
-    source: &Connector,
-    destination: &Connector,
-    catalog: &Arc<Catalog>,
-    states: Vec<StateMessage>,
-    ledger: &Arc<Ledger>,
-    counters: &Arc<Counters>,
-    cancel: &Cancel,
-) -> Result<(), SyncError> {
+pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
+    let Job { source, destination, catalog, states, ledger, counters, cancel, idle_time } = job;
     let (sender, receiver) = mpsc::channel(EVENTS);
     let room = Arc::new(Semaphore::new(IN_FLIGHT as usize));
     let statuses = Arc::new(Mutex::new(vec![None; catalog.streams.len()]));
@@ -203,9 +225,9 @@ pub async fn run(
         let (executor, config) = (source.executor(), source.config().clone());
         let context = Context { observer: source.observer(), cancel: source_cancel };
         let catalog = catalog.clone();
-        tokio::spawn(async move {
-            executor.read(&context, &config, &catalog, &states, output).await
-        })
+        tokio::spawn(
+            async move { executor.read(&context, &config, &catalog, &states, output).await },
+        )
     };
 
     let mut early = None;
@@ -223,6 +245,19 @@ pub async fn run(
             stop_source.cancel();
             finish(&mut reading).await
         }
+        () = silence(counters, idle_time) => {
+            // Room that is not there is held by batches the destination did not take.
+            let waits = room.available_permits() < IN_FLIGHT as usize;
+            let fault = if waits {
+                LedgerFault::Destination(idle())
+            } else {
+                LedgerFault::Source(idle())
+            };
+            ledger.breaks_off(fault);
+            stop_source.cancel();
+            room.close();
+            finish(&mut reading).await
+        }
     };
     let source_error = match read {
         Ok(()) => incomplete(&statuses, catalog).map(ExecutorError::Failure),
@@ -233,20 +268,49 @@ pub async fn run(
     let written = match early {
         Some(written) => written,
         None => {
-            let ending = end(sender, ledger, catalog, good);
-            tokio::pin!(ending);
             // The queue may be full, and the destination may end without emptying it.
+            let told = async {
+                end(sender, ledger, catalog, good).await;
+                if good {
+                    // It finishes in its own time.
+                    std::future::pending::<()>().await;
+                }
+            };
             tokio::select! {
                 biased;
                 result = &mut writing => joined(result),
-                () = &mut ending => {
-                    if good { joined((&mut writing).await) } else { finish(&mut writing).await }
+                () = told => finish(&mut writing).await,
+                () = cancel.cancelled(), if good => finish(&mut writing).await,
+                () = silence(counters, idle_time) => {
+                    ledger.breaks_off(LedgerFault::Destination(idle()));
+                    finish(&mut writing).await
                 }
             }
         }
     };
     let ends = Ends { source_error, written, destination_first, cancelled: cancel.is_cancelled() };
     judge(source, destination, ends, &input, ledger).await
+}
+
+/// Ends when nothing was counted for the idle time.
+async fn silence(counters: &Counters, idle_time: Option<Duration>) {
+    let Some(idle_time) = idle_time else { return std::future::pending().await };
+    let mut seen = (counters.total(), counters.checkpoints());
+    let mut since = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep(idle_time / 10).await;
+        let now = (counters.total(), counters.checkpoints());
+        if now != seen {
+            (seen, since) = (now, tokio::time::Instant::now());
+        } else if since.elapsed() >= idle_time {
+            return;
+        }
+    }
+}
+
+fn idle() -> Failure {
+    let what = "nothing happened for the idle time: no row, no state, no commit";
+    Failure::new(FailureKind::Transient, what)
 }
 
 /// How both sides ended.
@@ -284,10 +348,7 @@ async fn end(sender: mpsc::Sender<Item>, ledger: &Ledger, catalog: &Catalog, goo
 }
 
 /// The first stream the source did not complete.
-fn incomplete(
-    statuses: &Mutex<Vec<Option<StreamStatus>>>,
-    catalog: &Catalog,
-) -> Option<Failure> {
+fn incomplete(statuses: &Mutex<Vec<Option<StreamStatus>>>, catalog: &Catalog) -> Option<Failure> {
     let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
     let (stream, status) = catalog
         .streams

@@ -206,9 +206,7 @@ fn modes(
     match strategy {
         Strategy::Append => Ok((sync_mode, require(Append)?)),
         Strategy::Replace => Ok((SyncMode::FullRefresh, require(Overwrite)?)),
-        Strategy::Merge if !has_key => {
-            Err(PlanError::NoPrimaryKey { stream: name.to_string() })
-        }
+        Strategy::Merge if !has_key => Err(PlanError::NoPrimaryKey { stream: name.to_string() }),
         Strategy::Merge => Ok((sync_mode, require(AppendDedup)?)),
         Strategy::Auto => {
             if has_key && destination.supports(AppendDedup) {
@@ -256,8 +254,13 @@ mod tests {
         spec
     }
 
-    fn plan(modes: &[DestinationSyncMode], strategy: Strategy, full: bool) -> Vec<(SyncMode, DestinationSyncMode)> {
-        let plan = Plan::new(offered(), &can(modes), &StreamSelection::All, strategy, full).unwrap();
+    fn plan(
+        modes: &[DestinationSyncMode],
+        strategy: Strategy,
+        full: bool,
+    ) -> Vec<(SyncMode, DestinationSyncMode)> {
+        let plan =
+            Plan::new(offered(), &can(modes), &StreamSelection::All, strategy, full).unwrap();
         plan.catalog.streams.iter().map(|s| (s.sync_mode, s.destination_sync_mode)).collect()
     }
 
@@ -266,10 +269,22 @@ mod tests {
         use DestinationSyncMode::{Append, AppendDedup, Overwrite};
         use SyncMode::{FullRefresh, Incremental};
         let all = [Append, Overwrite, AppendDedup];
-        assert_eq!(plan(&all, Strategy::Auto, false)[..2], [(Incremental, AppendDedup), (FullRefresh, Overwrite)]);
-        assert_eq!(plan(&all[..2], Strategy::Auto, false)[..2], [(Incremental, Append), (FullRefresh, Overwrite)]);
-        assert_eq!(plan(&all[..1], Strategy::Auto, false)[..2], [(Incremental, Append), (FullRefresh, Append)]);
-        assert_eq!(plan(&all[..2], Strategy::Auto, true)[..2], [(FullRefresh, Overwrite), (FullRefresh, Overwrite)]);
+        assert_eq!(
+            plan(&all, Strategy::Auto, false)[..2],
+            [(Incremental, AppendDedup), (FullRefresh, Overwrite)]
+        );
+        assert_eq!(
+            plan(&all[..2], Strategy::Auto, false)[..2],
+            [(Incremental, Append), (FullRefresh, Overwrite)]
+        );
+        assert_eq!(
+            plan(&all[..1], Strategy::Auto, false)[..2],
+            [(Incremental, Append), (FullRefresh, Append)]
+        );
+        assert_eq!(
+            plan(&all[..2], Strategy::Auto, true)[..2],
+            [(FullRefresh, Overwrite), (FullRefresh, Overwrite)]
+        );
         assert_eq!(plan(&all[..2], Strategy::Replace, false)[0], (FullRefresh, Overwrite));
         assert_eq!(plan(&all[..2], Strategy::Append, true)[0], (FullRefresh, Append));
     }
@@ -278,13 +293,20 @@ mod tests {
     fn what_cannot_be_is_refused_with_the_choices() {
         let spec = can(&[DestinationSyncMode::Append]);
         let plan = |names: &str, strategy| {
-            Plan::new(offered(), &spec, &StreamSelection::parse(names), strategy, false).map(|p| p.catalog.streams.len())
+            Plan::new(offered(), &spec, &StreamSelection::parse(names), strategy, false)
+                .map(|p| p.catalog.streams.len())
         };
         assert_eq!(plan("keyed, b.plain", Strategy::Auto), Ok(2));
         let known = "keyed, a.plain, b.plain".to_owned();
-        assert_eq!(plan("other", Strategy::Auto), Err(PlanError::UnknownStream { name: "other".into(), known }));
+        assert_eq!(
+            plan("other", Strategy::Auto),
+            Err(PlanError::UnknownStream { name: "other".into(), known })
+        );
         assert!(matches!(plan("plain", Strategy::Auto), Err(PlanError::Ambiguous { .. })));
-        assert!(matches!(plan("keyed", Strategy::Replace), Err(PlanError::Unsupported { mode: "overwrite", .. })));
+        assert!(matches!(
+            plan("keyed", Strategy::Replace),
+            Err(PlanError::Unsupported { mode: "overwrite", .. })
+        ));
         assert!(matches!(plan("a.plain", Strategy::Merge), Err(PlanError::NoPrimaryKey { .. })));
     }
 }

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::lock::ConnectionLock;
-use super::{Confirmed, ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms, pipeline};
+use super::{
+    Confirmed, ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms,
+    pipeline,
+};
 use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
 use crate::connector::{Connector, Destination, Source, validate_config};
 use crate::executor::Cancel;
@@ -15,6 +19,9 @@ use crate::protocol::{
     Catalog, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope, SyncMode,
 };
 use crate::state::{StateStore, StateStoreError};
+
+/// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
+const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
 
 /// What can be said of a sync besides its two connectors.
 #[derive(Clone, Default)]
@@ -31,6 +38,8 @@ pub struct WriteOptions {
     pub state: Option<Arc<dyn StateStore>>,
     /// The folder of locks, beside the state store; none: no lock.
     pub lock_folder: Option<PathBuf>,
+    /// How long nothing at all may happen; none: 3 hours.
+    pub idle_time: Option<Duration>,
     /// When to stop.
     pub cancel: Option<Cancel>,
     /// Is given the plan and the counters when rows begin to move.
@@ -146,15 +155,28 @@ impl Destination {
             watch(&plan, counters.clone());
         }
         let sink: Arc<dyn StateSink> = match &options.state {
-            Some(store) => Arc::new(StoreSink { store: store.clone(), connection: connection.clone() }),
+            Some(store) => {
+                Arc::new(StoreSink { store: store.clone(), connection: connection.clone() })
+            }
             None => Arc::new(Forget),
         };
         let ledger = Arc::new(Ledger::new(&catalog, sink, counters.clone()));
         let cancel = options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
-        let result =
-            pipeline::run(&source, &destination, &catalog, states, &ledger, &counters, &cancel).await;
+        let result = pipeline::run(pipeline::Job {
+            source: &source,
+            destination: &destination,
+            catalog: &catalog,
+            states,
+            ledger: &ledger,
+            counters: &counters,
+            cancel: &cancel,
+            idle_time: Some(options.idle_time.unwrap_or(IDLE_TIME)),
+        })
+        .await;
 
-        let side = |c: &Connector, spec: &Specification| ConnectorReport::new(c.name(), &c.describe(), spec);
+        let side = |c: &Connector, spec: &Specification| {
+            ConnectorReport::new(c.name(), &c.describe(), spec)
+        };
         let mut report = Report {
             status: "succeeded",
             connection,
@@ -245,10 +267,8 @@ async fn number(
         .map(|s| (s.stream.descriptor.clone(), s.sync_mode == SyncMode::FullRefresh))
         .collect();
     let key = connection.to_owned();
-    let (numbers, stored) = blocking(store, move |s| {
-        Ok((s.begin_sync(&key, &streams)?, s.load(&key)?))
-    })
-    .await?;
+    let (numbers, stored) =
+        blocking(store, move |s| Ok((s.begin_sync(&key, &streams)?, s.load(&key)?))).await?;
     for (stream, generation) in catalog.streams.iter_mut().zip(numbers.generations) {
         stream.generation_id = generation;
         stream.minimum_generation_id = if stream.truncates() { generation } else { 0 };
@@ -256,9 +276,10 @@ async fn number(
     }
     // A full refresh begins at the beginning, whatever an earlier sync stored.
     let incremental = |state: &StateMessage| match state.scope() {
-        StateScope::Stream(descriptor) => catalog.streams.iter().any(|s| {
-            s.sync_mode == SyncMode::Incremental && s.stream.descriptor == *descriptor
-        }),
+        StateScope::Stream(descriptor) => catalog
+            .streams
+            .iter()
+            .any(|s| s.sync_mode == SyncMode::Incremental && s.stream.descriptor == *descriptor),
         StateScope::Global | StateScope::Legacy => {
             catalog.streams.iter().any(|s| s.sync_mode == SyncMode::Incremental)
         }

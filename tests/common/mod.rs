@@ -1,6 +1,12 @@
 //! What the behaviour tests share: the real binary, the built guests, a folder of their own.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::expect_used,
+    reason = "each test binary uses a part of it, and a test ends where something is missing"
+)]
 
 use std::path::{Path, PathBuf};
 

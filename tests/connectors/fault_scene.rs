@@ -172,7 +172,8 @@ impl Scene {
     pub fn assert_nothing_left(&self) {
         let left = processes(&self.folder.path().display().to_string());
         assert!(left.is_empty(), "processes are left: {left:?}");
-        for entry in std::fs::read_dir(self.folder.path().join("tmp")).expect("a folder").flatten() {
+        for entry in std::fs::read_dir(self.folder.path().join("tmp")).expect("a folder").flatten()
+        {
             let runs = std::fs::read_dir(entry.path()).expect("a folder").count();
             assert_eq!(runs, 0, "{} is not empty", entry.path().display());
         }

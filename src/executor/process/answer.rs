@@ -73,13 +73,13 @@ async fn ask<T>(
     match (answer, fault) {
         (Some(answer), _) => Ok(answer),
         (None, Some(failure)) => Err(failure.into()),
-        (None, None) => Err(connector.ended(status, false).unwrap_or_else(|| {
-            ExecutorError::NoAnswer {
+        (None, None) => {
+            Err(connector.ended(status, false).unwrap_or_else(|| ExecutorError::NoAnswer {
                 program: connector.program().to_owned(),
                 operation,
                 stderr: connector.stderr(),
-            }
-        })),
+            }))
+        }
     }
 }
 

@@ -57,7 +57,10 @@ impl Connector {
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
-        command.env("LANG", "C.UTF-8").env("HOME", folder.scratch()).env("TMPDIR", folder.scratch());
+        command
+            .env("LANG", "C.UTF-8")
+            .env("HOME", folder.scratch())
+            .env("TMPDIR", folder.scratch());
         command.envs(policy.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(if with_stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -134,7 +137,10 @@ impl Connector {
             Err(_) => return self.stop().await,
         };
         self.after().await;
-        status.map_err(|e| ExecutorError::Io { what: "waiting for the process", reason: e.to_string() })
+        status.map_err(|e| ExecutorError::Io {
+            what: "waiting for the process",
+            reason: e.to_string(),
+        })
     }
 
     /// SIGTERM, and SIGKILL to what is left after the stop time.
@@ -149,7 +155,10 @@ impl Connector {
             }
         };
         self.after().await;
-        status.map_err(|e| ExecutorError::Io { what: "waiting for the process", reason: e.to_string() })
+        status.map_err(|e| ExecutorError::Io {
+            what: "waiting for the process",
+            reason: e.to_string(),
+        })
     }
 
     /// Grandchildren may hold the pipes open; they go too.

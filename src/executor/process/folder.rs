@@ -23,10 +23,8 @@ const LOCK: &str = ".lock";
 impl RunFolder {
     /// Makes a folder, and removes those whose run is over.
     pub(super) fn create() -> io::Result<Self> {
-        let base = std::env::temp_dir().join(format!(
-            "lockgate-{}",
-            rustix::process::geteuid().as_raw()
-        ));
+        let base =
+            std::env::temp_dir().join(format!("lockgate-{}", rustix::process::geteuid().as_raw()));
         match DirBuilder::new().mode(0o700).create(&base) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
             _ => {}
@@ -43,7 +41,8 @@ impl RunFolder {
         making.lock()?;
         sweep(&base);
         let path = tempfile::Builder::new().prefix("run-").tempdir_in(&base)?.keep();
-        let lock = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path.join(LOCK))?;
+        let lock =
+            OpenOptions::new().create_new(true).write(true).mode(0o600).open(path.join(LOCK))?;
         lock.try_lock().map_err(|e| io::Error::other(e.to_string()))?;
         DirBuilder::new().mode(0o700).create(path.join("tmp"))?;
         Ok(Self { path, _lock: lock })

@@ -67,8 +67,10 @@ impl ProcessExecutor {
         with_stdin: bool,
         folder: RunFolder,
         context: &Context,
-    ) -> Result<(Connector, Option<tokio::process::ChildStdin>, tokio::process::ChildStdout), ExecutorError>
-    {
+    ) -> Result<
+        (Connector, Option<tokio::process::ChildStdin>, tokio::process::ChildStdout),
+        ExecutorError,
+    > {
         Connector::start(
             &self.program,
             arguments,

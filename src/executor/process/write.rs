@@ -52,8 +52,7 @@ pub(super) async fn write(
     };
     let acks = Arc::new(Mutex::new(Acks::default()));
     let feeding = feed(stdin, Encoder::new(catalog), input.clone(), acks.clone());
-    let listening =
-        listen(stdout, executor.policy.limits.line_bytes, context, input.clone(), acks);
+    let listening = listen(stdout, executor.policy.limits.line_bytes, context, input.clone(), acks);
     tokio::pin!(feeding, listening);
 
     // The output may end first: then the destination is gone, whatever it left unread.
@@ -197,7 +196,13 @@ async fn listen(
                 }
                 Ok(Message::Trace(Trace::Error { message, detail, kind, stream })) => {
                     context.observer.log(LogLevel::Error, &message);
-                    return Ok(Some(Failure { kind, message, detail, stream, retry_after_ms: None }));
+                    return Ok(Some(Failure {
+                        kind,
+                        message,
+                        detail,
+                        stream,
+                        retry_after_ms: None,
+                    }));
                 }
                 Ok(Message::Log(log)) => context.observer.log(log.level(), &log.message),
                 Ok(Message::Control(control)) => {

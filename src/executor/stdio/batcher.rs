@@ -5,9 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::protocol::{
-    Catalog, EmittedAt, Json, RecordBody, RowMeta, Rows, StreamDescriptor,
-};
+use crate::protocol::{Catalog, EmittedAt, Json, RecordBody, RowMeta, Rows, StreamDescriptor};
 
 /// Bytes at which a batch is full. Larger ones gained nothing in measurements.
 const FULL: usize = 64 << 10;

@@ -113,9 +113,10 @@ impl SourceDecoder {
         };
         match message {
             Message::Record(record) => {
-                let full = self.batcher.push(&record).map_err(|e| {
-                    ExecutorError::Protocol(format!("line {number} is {e}"))
-                })?;
+                let full = self
+                    .batcher
+                    .push(&record)
+                    .map_err(|e| ExecutorError::Protocol(format!("line {number} is {e}")))?;
                 if let Some(rows) = full {
                     self.output.emit(rows).await?;
                 } else if self.batcher.is_heavy() {
@@ -152,7 +153,8 @@ impl SourceDecoder {
                         reason = "it is in range, and a guess"
                     )]
                     let whole = |n| whole(n).map(|n| n as u64);
-                    let (rows, bytes) = (whole(estimate.row_estimate), whole(estimate.byte_estimate));
+                    let (rows, bytes) =
+                        (whole(estimate.row_estimate), whole(estimate.byte_estimate));
                     self.output.estimate(stream, rows, bytes);
                 }
             }

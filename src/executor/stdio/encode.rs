@@ -77,8 +77,8 @@ impl Encoder {
     }
 
     fn check(&self, stream: u32, row: usize, line: &[u8]) -> Result<(), Failure> {
-        let object = serde_json::from_slice::<&RawValue>(line)
-            .is_ok_and(|raw| raw.get().starts_with('{'));
+        let object =
+            serde_json::from_slice::<&RawValue>(line).is_ok_and(|raw| raw.get().starts_with('{'));
         if object {
             return Ok(());
         }

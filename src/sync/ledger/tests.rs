@@ -1,0 +1,259 @@
+//! The ledger's rules, one by one.
+
+use super::*;
+use crate::protocol::{EmittedAt, Json};
+
+/// Keeps what it is given, in order.
+#[derive(Default)]
+struct Kept(Mutex<Vec<String>>, bool);
+
+#[async_trait]
+impl StateSink for Kept {
+    async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure> {
+        if self.1 {
+            return Err(Failure::system("disk full"));
+        }
+        let mut kept = self.0.lock().unwrap();
+        for confirmed in states {
+            let part = &confirmed.state.parts()[0];
+            let state = part.state.as_ref().unwrap().get().to_owned();
+            kept.push(format!("{}={state}", part.descriptor));
+        }
+        Ok(())
+    }
+}
+
+struct Bench {
+    ledger: Ledger,
+    kept: Arc<Kept>,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// A ledger of the streams `a` and `b`.
+fn bench(mode: &str) -> Bench {
+    failing(mode, false)
+}
+
+fn failing(mode: &str, fails: bool) -> Bench {
+    let stream = |name| {
+        format!(
+            r#"{{"stream":{{"name":"{name}","json_schema":{{}}}},"sync_mode":"incremental","destination_sync_mode":"{mode}"}}"#
+        )
+    };
+    let text = format!(r#"{{"streams":[{},{}]}}"#, stream("a"), stream("b"));
+    let catalog = Catalog::from_airbyte(&text).unwrap();
+    let kept = Arc::new(Kept(Mutex::default(), fails));
+    let counters = Arc::new(Counters::new(&catalog));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    Bench { ledger: Ledger::new(&catalog, kept.clone(), counters), kept, runtime }
+}
+
+impl Bench {
+    fn rows(&self, stream: u32, count: u32) {
+        let rows = Rows {
+            stream,
+            count,
+            data: b"{}\n".repeat(count as usize),
+            emitted_at: EmittedAt::All(0),
+            meta: Vec::new(),
+            parsed: false,
+        };
+        self.ledger.received(&rows).unwrap();
+    }
+
+    fn state(&self, stream: &str, at: u64) -> u64 {
+        self.state_with(stream, at, "").unwrap()
+    }
+
+    fn state_with(&self, stream: &str, at: u64, more: &str) -> Result<u64, Failure> {
+        let text = format!(
+            r#"{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"{stream}"}},"stream_state":{at}}}{more}}}"#
+        );
+        let state = StateMessage::from_airbyte(Json::parse(text).unwrap()).unwrap();
+        self.ledger.checkpoint(&Arc::new(state))
+    }
+
+    fn through(&self, checkpoint: u64, written: [u64; 2]) -> Result<(), Failure> {
+        let total =
+            |(stream, written): (u32, u64)| StreamTotal { stream, written, rejected: 0, bytes: 0 };
+        let totals = (0..).zip(written).filter(|(_, w)| *w > 0).map(total).collect();
+        self.commit(Commit::Through { checkpoint, totals })
+    }
+
+    fn echo(&self, checkpoint: u64, records: Option<f64>) -> Result<(), Failure> {
+        let stats = records.map(|records| Stats { records: Some(records), rejected: None });
+        self.commit(Commit::Echo { checkpoint, stats })
+    }
+
+    fn commit(&self, commit: Commit) -> Result<(), Failure> {
+        self.runtime.block_on(self.ledger.committed(commit))
+    }
+
+    fn close(&self) -> Result<(), Failure> {
+        self.runtime.block_on(self.ledger.close())
+    }
+
+    fn kept(&self) -> Vec<String> {
+        self.kept.0.lock().unwrap().clone()
+    }
+}
+
+fn says(result: Result<(), Failure>, words: &str) {
+    let failure = result.unwrap_err();
+    assert!(failure.to_string().contains(words), "{failure}");
+}
+
+#[test]
+fn a_state_is_stored_when_the_rows_before_it_are_durable() {
+    let b = bench("append");
+    b.rows(0, 2);
+    let first = b.state("a", 1);
+    b.rows(1, 3);
+    let second = b.state("b", 1);
+    assert!(b.kept().is_empty());
+    b.through(first, [2, 0]).unwrap();
+    assert_eq!(b.kept(), ["a=1"]);
+    b.through(second, [2, 3]).unwrap();
+    assert_eq!(b.kept(), ["a=1", "b=1"]);
+    assert!(!b.ledger.is_waiting());
+    b.close().unwrap();
+}
+
+#[test]
+fn one_commit_covers_all_before_it_and_stores_the_last_of_each_stream() {
+    let b = bench("append");
+    b.rows(0, 1);
+    b.state("a", 1);
+    b.state("b", 1);
+    b.rows(0, 1);
+    let last = b.state("a", 2);
+    b.through(last, [2, 0]).unwrap();
+    assert_eq!(b.kept(), ["b=1", "a=2"]);
+}
+
+#[test]
+fn commits_that_cannot_be_true_break_the_sync() {
+    let cases: [(&dyn Fn(&Bench) -> Result<(), Failure>, &str); 6] = [
+        (&|b| b.through(9, [2, 0]), "never given"),
+        (&|b| b.through(0, [0, 0]), "never given"),
+        (&|b| b.through(1, [1, 0]), "given 2 rows up to checkpoint 1, and says it wrote 1"),
+        (&|b| b.through(1, [2, 1]), "stream b"),
+        (&|b| b.through(1, [2, 0]).and_then(|()| b.through(1, [2, 0])), "out of order"),
+        (
+            &|b| {
+                b.commit(Commit::Through {
+                    checkpoint: 1,
+                    totals: vec![StreamTotal { stream: 7, written: 2, rejected: 0, bytes: 0 }],
+                })
+            },
+            "stream 7",
+        ),
+    ];
+    for (case, words) in cases {
+        let b = bench("append");
+        b.rows(0, 2);
+        b.state("a", 1);
+        says(case(&b), words);
+        assert!(matches!(b.ledger.broken(), Some(LedgerFault::Destination(_))));
+        // Nothing is accepted after it, however right it is.
+        says(b.through(1, [2, 0]), words);
+    }
+}
+
+#[test]
+fn sums_that_overflow_are_no_way_around() {
+    let b = bench("append");
+    b.rows(0, 2);
+    b.state("a", 1);
+    let totals = vec![StreamTotal { stream: 0, written: u64::MAX, rejected: 3, bytes: 0 }];
+    says(b.commit(Commit::Through { checkpoint: 1, totals }), "given 2 rows");
+}
+
+#[test]
+fn echoes_confirm_their_stream_only() {
+    let b = bench("append");
+    b.rows(0, 2);
+    let a = b.state("a", 1);
+    b.rows(1, 3);
+    let other = b.state("b", 1);
+    b.echo(other, Some(3.0)).unwrap();
+    assert_eq!(b.kept(), ["b=1"]);
+    says(b.commit(Commit::Finished), "without acknowledging the last state of stream a");
+    let b = bench("append");
+    b.rows(0, 2);
+    assert_eq!(b.state("a", 1), a);
+    b.echo(a, Some(2.0)).unwrap();
+    b.commit(Commit::Finished).unwrap();
+    b.close().unwrap();
+}
+
+#[test]
+fn an_echo_with_other_counts_is_refused_and_a_skipped_state_is_fine() {
+    let b = bench("append");
+    b.rows(0, 2);
+    b.state("a", 1);
+    b.rows(0, 3);
+    let second = b.state("a", 2);
+    says(b.echo(second, Some(4.0)), "with 4 records");
+    for said in [3.0, 5.0] {
+        let b = bench("append");
+        b.rows(0, 2);
+        b.state("a", 1);
+        b.rows(0, 3);
+        b.echo(b.state("a", 2), Some(said)).unwrap();
+        assert_eq!(b.kept(), ["a=2"]);
+    }
+}
+
+#[test]
+fn the_sources_own_counts_are_checked() {
+    let b = bench("append");
+    b.rows(0, 2);
+    let stats = |n: u32| format!(r#","sourceStats":{{"recordCount":{n}.0}}"#);
+    b.state_with("a", 1, &stats(2)).unwrap();
+    b.state_with("a", 2, &stats(0)).unwrap();
+    b.rows(0, 5);
+    let failure = b.state_with("a", 3, &stats(6)).unwrap_err();
+    assert!(failure.message.contains("sent 6 records since its last state, and 5 arrived"));
+    assert!(matches!(b.ledger.broken(), Some(LedgerFault::Source(_))));
+}
+
+#[test]
+fn states_of_replaced_streams_wait_for_the_end() {
+    let b = bench("overwrite");
+    b.rows(0, 2);
+    let first = b.state("a", 1);
+    b.through(first, [2, 0]).unwrap();
+    assert!(b.kept().is_empty());
+    let last = b.ledger.last_checkpoint();
+    b.through(last, [2, 0]).unwrap();
+    assert!(b.kept().is_empty());
+    b.close().unwrap();
+    assert_eq!(b.kept(), ["a=1"]);
+}
+
+#[test]
+fn a_sync_does_not_close_over_an_open_checkpoint() {
+    let b = bench("append");
+    b.rows(0, 2);
+    let first = b.state("a", 1);
+    b.through(first, [2, 0]).unwrap();
+    b.ledger.last_checkpoint();
+    says(b.close(), "without committing checkpoint 2");
+}
+
+#[test]
+fn a_store_that_fails_is_nobody_elses_fault() {
+    let b = failing("append", true);
+    b.rows(0, 2);
+    let first = b.state("a", 1);
+    says(b.through(first, [2, 0]), "disk full");
+    assert!(matches!(b.ledger.broken(), Some(LedgerFault::Store(_))));
+}
+
+#[test]
+fn a_state_of_an_unknown_stream_breaks_the_sync() {
+    let b = bench("append");
+    assert!(b.state_with("c", 1, "").is_err());
+    assert!(matches!(b.ledger.broken(), Some(LedgerFault::Source(_))));
+}

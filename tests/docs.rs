@@ -1,0 +1,74 @@
+//! What the documents say and can be held to: links lead somewhere, and the limits are those of the
+//! code.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn documents() -> Vec<PathBuf> {
+    let folders = [root().to_owned(), root().join("docs")];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files = files.map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|e| e == "md")).collect()
+}
+
+/// The anchor of a heading, as it is made where these documents are shown.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut followed = 0;
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for part in text.split("](").skip(1) {
+            let link = part.split(')').next().unwrap();
+            if link.contains("://") {
+                continue;
+            }
+            let (path, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => document.clone(),
+                path => document.parent().unwrap().join(path),
+            };
+            let shown = document.display();
+            assert!(target.exists(), "{shown} links to {link}, which is not there");
+            if !place.is_empty() {
+                let text = std::fs::read_to_string(&target).unwrap();
+                let mut headings = text.lines().filter_map(|l| l.strip_prefix('#'));
+                let found = headings.any(|h| anchor(h.trim_start_matches('#').trim()) == place);
+                assert!(found, "{shown} links to {link}, and there is no such heading");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 15, "only {followed} links were found");
+}
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let code = std::fs::read_to_string(root().join("src/sandbox/limits.rs")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let fields = code.split("pub struct Limits {").nth(1).unwrap().split("\n}").next().unwrap();
+    let mut comment = Vec::new();
+    let mut checked = 0;
+    for line in fields.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("///") {
+            comment.push(text.trim());
+        } else if let Some(field) = line.strip_prefix("pub ") {
+            let name = field.split(':').next().unwrap();
+            let row = format!("| `{name}` | {} |", comment.join(" "));
+            assert!(page.contains(&row), "docs/architecture.md lacks this row:\n{row}");
+            comment.clear();
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "only {checked} limits were found");
+}
