@@ -26,10 +26,15 @@ fn configuration() -> Config {
     config.epoch_interruption(true);
     config.max_wasm_stack(GUEST_STACK);
     config.async_stack_size(FIBER_STACK);
-    // Relaxed SIMD gives results that differ between machines.
+    // What no toolchain of the contract's languages emits is off: fewer paths through the compiler
+    // for a stranger's code. (Garbage collection, exceptions and threads are not even compiled in.)
+    // Relaxed SIMD would also give results that differ between machines.
     config.wasm_relaxed_simd(false);
     config.wasm_memory64(false);
-    config.wasm_multi_memory(true);
+    config.wasm_multi_memory(false);
+    config.wasm_tail_call(false);
+    config.wasm_wide_arithmetic(false);
+    config.wasm_custom_page_sizes(false);
     // Only what needs no more than a load is kept of a trap: names, no sources.
     config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
 
