@@ -19,6 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -327,6 +328,9 @@ fn undisturbed(separate: bool) -> (HashMap<&'static str, Made>, Duration) {
 
 /// Kills until there were enough kills and the last sync has come to its end.
 fn kill(separate: bool, victims: &[Victim], kills: u32) {
+    // One at a time: the moments are chosen by how long a sync takes.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut random = Random::new();
     let (made, took) = undisturbed(separate);
     eprintln!("an undisturbed sync takes {took:?}");
@@ -344,7 +348,9 @@ fn kill(separate: bool, victims: &[Victim], kills: u32) {
                 break;
             }
             let victim = victims[done as usize % victims.len()];
-            let after = random.time(took);
+            // A sync that has less to do is killed sooner, so that it rarely escapes.
+            let left = 1.0 - before as f64 / (2 * COUNT) as f64;
+            let after = random.time(took.mul_f64(left * 0.8) + Duration::from_millis(200));
             let (killed, finished) = campaign.run_and_kill(victim, after);
             done += u32::from(killed);
             campaign.assert_no_processes();

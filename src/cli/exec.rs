@@ -2,6 +2,7 @@
 //! stdout; failures as TRACE ERROR and exit code 1; a configuration that does not do is a FAILED
 //! status and exit code 0.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -163,6 +164,9 @@ struct StdoutSource {
     encoder: Encoder,
     streams: u32,
     checkpoints: AtomicU64,
+    index: HashMap<StreamDescriptor, u32>,
+    /// Rows of each stream since its last state.
+    since_state: Mutex<Vec<u64>>,
     /// Kept between batches, so that its memory is.
     lines: Mutex<Vec<u8>>,
 }
@@ -173,6 +177,8 @@ impl StdoutSource {
             encoder: Encoder::new(catalog),
             streams: u32::try_from(catalog.streams.len()).unwrap_or(u32::MAX),
             checkpoints: AtomicU64::new(0),
+            index: catalog.index(),
+            since_state: Mutex::new(vec![0; catalog.streams.len()]),
             lines: Mutex::new(Vec::new()),
         }
     }
@@ -199,11 +205,30 @@ impl SourceOutput for StdoutSource {
         let mut lines = self.lines.lock().await;
         lines.clear();
         self.encoder.rows(&rows, &mut lines)?;
+        self.since_state.lock().await[rows.stream as usize] += u64::from(rows.count);
         print(&lines)
     }
 
     async fn checkpoint(&self, state: StateMessage) -> Result<u64, Failure> {
-        print(&message_of(&state, None))?;
+        let rows = {
+            let mut since = self.since_state.lock().await;
+            match state.scope() {
+                StateScope::Stream(descriptor) => {
+                    let stream = self.index.get(descriptor).ok_or_else(|| {
+                        let what = "the source gave a state of a stream that is not in the catalog";
+                        Failure::system(what).in_stream(descriptor.clone())
+                    })?;
+                    std::mem::take(&mut since[*stream as usize])
+                }
+                StateScope::Global | StateScope::Legacy => {
+                    let all = since.iter().sum();
+                    since.fill(0);
+                    all
+                }
+            }
+        };
+        let has_stats = state.source_stats().is_some();
+        print(&message_of(&state, (!has_stats).then_some(("sourceStats", rows))))?;
         Ok(self.checkpoints.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
@@ -221,14 +246,14 @@ impl SourceOutput for StdoutSource {
     }
 }
 
-/// A state as it came, with the destination's count where there is one.
-fn message_of(state: &StateMessage, rows: Option<u64>) -> Vec<u8> {
+/// A state as it came, with a count of its rows.
+fn message_of(state: &StateMessage, stats: Option<(&str, u64)>) -> Vec<u8> {
     let body = state.body().get();
     let mut line = br#"{"type":"STATE","state":"#.to_vec();
-    match (rows, body.trim_end().strip_suffix('}')) {
-        (Some(rows), Some(open)) if state.destination_stats().is_none() => {
+    match (stats, body.trim_end().strip_suffix('}')) {
+        (Some((member, rows)), Some(open)) => {
             line.extend_from_slice(open.as_bytes());
-            line.extend(format!(r#","destinationStats":{{"recordCount":{rows}.0}}}}"#).bytes());
+            line.extend(format!(r#","{member}":{{"recordCount":{rows}.0}}}}"#).bytes());
         }
         _ => line.extend_from_slice(body.as_bytes()),
     }
@@ -243,7 +268,9 @@ struct Echo;
 impl StateSink for Echo {
     async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure> {
         for confirmed in &states {
-            print(&message_of(&confirmed.state, Some(confirmed.rows)))?;
+            let has_stats = confirmed.state.destination_stats().is_some();
+            let stats = (!has_stats).then_some(("destinationStats", confirmed.rows));
+            print(&message_of(&confirmed.state, stats))?;
         }
         Ok(())
     }

@@ -258,6 +258,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string, eight bytes at a time until something in it matters.
+    #[inline]
     fn string(&mut self) -> Option<()> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -267,20 +268,16 @@ impl<'a> Cursor<'a> {
             return None;
         }
         loop {
-            let found = match self.bytes.get(self.at..self.at + 8) {
-                Some(chunk) => {
-                    let word = u64::from_le_bytes(chunk.try_into().ok()?);
-                    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-                    let hits = zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control;
-                    if hits == 0 {
-                        self.at += 8;
-                        continue;
-                    }
-                    (hits.trailing_zeros() / 8) as usize
+            while let Some(chunk) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
+                let word = u64::from_le_bytes(*chunk);
+                let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+                let hits = zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control;
+                if hits != 0 {
+                    self.at += (hits.trailing_zeros() / 8) as usize;
+                    break;
                 }
-                None => 0,
-            };
-            self.at += found;
+                self.at += 8;
+            }
             match self.next()? {
                 b'"' => return Some(()),
                 b'\\' => match self.next()? {

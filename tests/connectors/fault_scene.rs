@@ -12,7 +12,7 @@ use super::common::{Folder, fixture, guest};
 
 /// Where rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub(crate) enum From {
     /// `source.py`, stream `items`.
     Stdio,
     /// `misbehaving-source`, stream `rows`.
@@ -21,7 +21,7 @@ pub enum From {
 
 /// Where they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum To {
+pub(crate) enum To {
     /// `destination.py`.
     Stdio,
     /// `destination-jsonl`.
@@ -32,37 +32,37 @@ pub enum To {
 
 /// How a sync ended.
 #[derive(Debug)]
-pub struct Outcome {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-    pub took: Duration,
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
 }
 
 impl Outcome {
     /// The report of `--output json`.
-    pub fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:#?}"))
     }
 }
 
-pub struct Scene {
-    pub folder: Folder,
-    pub from: From,
-    pub to: To,
-    pub replace: bool,
+pub(crate) struct Scene {
+    pub(crate) folder: Folder,
+    pub(crate) from: From,
+    pub(crate) to: To,
+    pub(crate) replace: bool,
     /// Further arguments of every sync.
-    pub arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// What stands in a file before it is replaced.
-pub const OLD: &str = "{\"id\":\"old\"}\n";
+pub(crate) const OLD: &str = "{\"id\":\"old\"}\n";
 /// Rows of each stream, and rows between two states.
-pub const ROWS: u64 = 20;
+pub(crate) const ROWS: u64 = 20;
 const CHECKPOINT: u64 = 5;
 
 impl Scene {
-    pub fn new(from: From, to: To, replace: bool) -> Self {
+    pub(crate) fn new(from: From, to: To, replace: bool) -> Self {
         let folder = Folder::new();
         for name in ["out", "tmp"] {
             std::fs::create_dir(folder.path().join(name)).expect("a folder");
@@ -86,7 +86,7 @@ impl Scene {
         scene
     }
 
-    pub fn stream(&self) -> &'static str {
+    pub(crate) fn stream(&self) -> &'static str {
         match self.from {
             From::Stdio => "items",
             From::Component => "rows",
@@ -98,7 +98,7 @@ impl Scene {
     }
 
     /// Runs the sync; `source` and `destination` are added to what both need.
-    pub fn sync(&self, source: &Value, destination: &Value, format: &str) -> Outcome {
+    pub(crate) fn sync(&self, source: &Value, destination: &Value, format: &str) -> Outcome {
         let base = match self.from {
             From::Stdio => json!({ "rows": ROWS, "checkpoint_every": CHECKPOINT }),
             From::Component => {
@@ -145,14 +145,14 @@ impl Scene {
     }
 
     /// `lockgate state show`: each stream's place.
-    pub fn stored(&self) -> Vec<(String, u64)> {
+    pub(crate) fn stored(&self) -> Vec<(String, u64)> {
         let output = self.folder.lockgate().args(["state", "show", "c"]).output().expect("it runs");
         assert!(output.status.success(), "{output:?}");
         places(&serde_json::from_slice::<Vec<Value>>(&output.stdout).expect("an array of states"))
     }
 
     /// What `destination.py` says it acknowledged last, of each stream.
-    pub fn acknowledged(&self) -> Vec<(String, u64)> {
+    pub(crate) fn acknowledged(&self) -> Vec<(String, u64)> {
         let lines: Vec<Value> = self
             .folder
             .read("out/acks.log")
@@ -163,13 +163,13 @@ impl Scene {
     }
 
     /// The ids in the stream's file.
-    pub fn ids(&self) -> Vec<u64> {
+    pub(crate) fn ids(&self) -> Vec<u64> {
         let rows = self.folder.rows(&format!("out/{}.jsonl", self.stream()));
         rows.iter().map(|r| r["id"].as_u64().expect("a row has an id")).collect()
     }
 
     /// What must hold after every run, however it ended.
-    pub fn assert_nothing_left(&self) {
+    pub(crate) fn assert_nothing_left(&self) {
         let left = processes(&self.folder.path().display().to_string());
         assert!(left.is_empty(), "processes are left: {left:?}");
         for entry in std::fs::read_dir(self.folder.path().join("tmp")).expect("a folder").flatten()
@@ -180,7 +180,7 @@ impl Scene {
     }
 
     /// A file that is to be replaced is as it was.
-    pub fn assert_old(&self) {
+    pub(crate) fn assert_old(&self) {
         if self.replace && self.to != To::Component {
             assert_eq!(self.folder.read(&format!("out/{}.jsonl", self.stream())), OLD);
         }
@@ -188,7 +188,7 @@ impl Scene {
 
     /// The same sync without the fault succeeds, delivers every row and leaves nothing but files
     /// of rows.
-    pub fn assert_recovers(&self) {
+    pub(crate) fn assert_recovers(&self) {
         let outcome = self.sync(&json!({}), &json!({}), "json");
         assert_eq!(outcome.code, 0, "{outcome:#?}");
         self.assert_nothing_left();
@@ -234,7 +234,7 @@ fn places(states: &[Value]) -> Vec<(String, u64)> {
 
 /// The processes with `marker` in their arguments. Those that have ended and wait to be reaped have
 /// none.
-pub fn processes(marker: &str) -> Vec<(i32, String)> {
+pub(crate) fn processes(marker: &str) -> Vec<(i32, String)> {
     let numbered = |path: &Path| path.file_name()?.to_str()?.parse::<i32>().ok();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {

@@ -133,7 +133,8 @@ fn one_commit_covers_all_before_it_and_stores_the_last_of_each_stream() {
 
 #[test]
 fn commits_that_cannot_be_true_break_the_sync() {
-    let cases: [(&dyn Fn(&Bench) -> Result<(), Failure>, &str); 6] = [
+    type Case<'a> = (&'a dyn Fn(&Bench) -> Result<(), Failure>, &'a str);
+    let cases: [Case<'_>; 6] = [
         (&|b| b.through(9, [2, 0]), "never given"),
         (&|b| b.through(0, [0, 0]), "never given"),
         (&|b| b.through(1, [1, 0]), "given 2 rows up to checkpoint 1, and says it wrote 1"),
