@@ -22,7 +22,7 @@ use crate::executor::{Cancel, Context, StdinSource};
 use crate::fault::Fault;
 use crate::protocol::{
     Catalog, DestinationSyncMode, Failure, FailureKind, Json, LogLevel, Observer, Rows,
-    SourceOutput, StateMessage, StreamStatus,
+    SourceOutput, StateMessage, StateScope, StreamDescriptor, StreamStatus,
 };
 use crate::sync::{Confirmed, Counters, Job, Ledger, StateSink, SyncError, run_pipeline};
 
