@@ -258,6 +258,29 @@ fn a_source_that_hides_its_destinations_failure() {
     breaks(To::Component, &hiding, &failing, &[], blamed, &["failing on purpose"]);
 }
 
+/// A row that the host refused did not arrive, so the read did not succeed, whatever the source says.
+#[test]
+fn a_source_that_hides_that_a_row_was_refused() {
+    let config = json!({ "mode": "ignore-failure", "rows": 1, "row_bytes": 70 << 20 });
+    let words = ["the source's batch has"];
+    source_breaks(To::Component, &config, "CONNECTOR_FAILED", &words);
+
+    let folder = Folder::new();
+    let config = folder.write("config.json", &config.to_string());
+    let catalog = r#"{"streams":[{"stream":{"name":"rows","json_schema":{}},
+        "sync_mode":"full_refresh","destination_sync_mode":"append"}]}"#;
+    let catalog = folder.write("catalog.json", catalog);
+    let mut command = folder.lockgate();
+    command.arg("exec").arg(guest("misbehaving-source")).arg("read");
+    command.arg("--config").arg(config).arg("--catalog").arg(catalog);
+    let output = command.output().expect("lockgate runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("text");
+    let last = printed.lines().last().expect("a message");
+    let last: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(last["trace"]["type"], "ERROR", "{last}");
+}
+
 #[test]
 fn a_destination_that_hides_its_sources_failure() {
     let failing = json!({ "mode": "fail-mid", "after": 7 });
@@ -435,16 +458,19 @@ fn the_host_goes_on_serving() {
     let sync = |source: Value, destination: Value| {
         let host = host.clone();
         async move {
-            let options = ConnectorOptions {
+            // Only who spins has a deadline: the other side waits for it, and that is no fault.
+            let options = |config: &Value| ConnectorOptions {
                 max_memory: Some("64MiB".into()),
-                timeout: Some("2s".into()),
+                timeout: (config["mode"] == "spin").then(|| "1s".into()),
                 ..ConnectorOptions::default()
             };
+            let (source_options, destination_options) = (options(&source), options(&destination));
             let name = |n: &str| guest(n).display().to_string();
             let json = |v: Value| Json::parse(v.to_string()).expect("JSON");
-            let source = host.get_source(&name("misbehaving-source"), &options, json(source));
-            let destination =
-                host.get_destination(&name("misbehaving-destination"), &options, json(destination));
+            let from = name("misbehaving-source");
+            let source = host.get_source(&from, &source_options, json(source));
+            let to = name("misbehaving-destination");
+            let destination = host.get_destination(&to, &destination_options, json(destination));
             let options =
                 WriteOptions { strategy: WriteStrategy::Append, ..WriteOptions::default() };
             let destination = destination.expect("a destination");

@@ -14,13 +14,15 @@ mod tax;
 use measure::Table;
 
 fn main() {
-    // The native side of the router's comparison is this program under another name.
-    if std::env::args().nth(1).as_deref() == Some(native::NAME) {
-        native::count();
-        return;
+    // The native sides of the comparisons are this program under other names.
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some(native::NAME) => return native::count(),
+        Some(tax::NAME) => return tax::native_destination(&arguments[2], &arguments[3]),
+        _ => {}
     }
     let mut table = Table::default();
-    let quick = std::env::args().any(|a| a == "--quick");
+    let quick = arguments.iter().any(|a| a == "--quick");
     start::run(&mut table);
     components::run(&mut table, quick);
     router::run(&mut table, quick);

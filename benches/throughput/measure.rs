@@ -5,7 +5,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A built guest.
@@ -58,11 +58,24 @@ pub(crate) fn spend(work: impl FnOnce()) -> Spent {
 }
 
 /// Runs a child to its end: its output, and the most memory it used, in bytes.
-#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
+#[expect(clippy::zombie_processes, reason = "`waited` waits for it")]
 pub(crate) fn peak_of(command: &mut Command) -> (Vec<u8>, u64) {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("a child");
     let mut output = Vec::new();
     child.stdout.take().expect("stdout").read_to_end(&mut output).expect("output");
+    (output, waited(&child).ru_maxrss.unsigned_abs() * 1024)
+}
+
+/// Feeds a child and runs it to its end: its CPU seconds.
+#[expect(clippy::zombie_processes, reason = "`waited` waits for it")]
+pub(crate) fn cpu_of_child(command: &mut Command, feed: impl FnOnce(ChildStdin)) -> f64 {
+    let mut child = command.spawn().expect("a child");
+    feed(child.stdin.take().expect("stdin"));
+    cpu(&waited(&child)).as_secs_f64()
+}
+
+/// Waits for a child and gives what it used.
+fn waited(child: &Child) -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     let mut status = 0;
     let pid = libc::pid_t::try_from(child.id()).expect("a pid");
@@ -73,7 +86,7 @@ pub(crate) fn peak_of(command: &mut Command) -> (Vec<u8>, u64) {
         usage.assume_init()
     };
     assert_eq!(status, 0, "the child failed");
-    (output, usage.ru_maxrss.unsigned_abs() * 1024)
+    usage
 }
 
 /// The middle of some figures.

@@ -1,7 +1,9 @@
 //! The sandbox's tax: the same destination's code, native and as a component, on the same batches.
 //! CPU time of user and kernel together.
 
+use std::io::{Read, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,7 +21,7 @@ use lockgate_sdk::bindings::{input, types};
 use lockgate_sdk::port::InputPort;
 use lockgate_sdk::{Destination, destination, testing};
 
-use crate::measure::{Table, guest, median, spend, target};
+use crate::measure::{Table, cpu_of_child, guest, median, spend, target};
 
 /// Rows of a batch, and batches between two checkpoints.
 const ROWS: u32 = 218;
@@ -116,6 +118,85 @@ impl InputPort for NativeFed {
     }
 }
 
+/// The first argument that turns the benchmark into a native destination on a pipe.
+pub(crate) const NAME: &str = "native-destination";
+
+/// Batches from stdin: a byte that says what follows, a length, the rows.
+struct Piped(std::io::StdinLock<'static>);
+
+impl InputPort for Piped {
+    fn next(&mut self) -> Result<Option<input::Event>, lockgate_sdk::Failure> {
+        let mut head = [0; 9];
+        if self.0.read_exact(&mut head).is_err() {
+            return Ok(None);
+        }
+        let [tag, number @ ..] = head;
+        let number = u64::from_le_bytes(number);
+        Ok(Some(match tag {
+            b'R' => {
+                let mut data = vec![0; usize::try_from(number).expect("a length")];
+                self.0.read_exact(&mut data).expect("rows");
+                input::Event::Rows(types::Rows {
+                    stream: 0,
+                    count: ROWS,
+                    data,
+                    emitted_at: vec![1],
+                    meta: Vec::new(),
+                })
+            }
+            b'C' => input::Event::Checkpoint(number),
+            _ => input::Event::StreamEnd(input::StreamEnd {
+                stream: 0,
+                outcome: input::Outcome::Complete,
+            }),
+        }))
+    }
+
+    fn committed(&mut self, _: u64, _: &[input::StreamTotal]) -> Result<(), lockgate_sdk::Failure> {
+        Ok(())
+    }
+}
+
+/// Runs a destination natively on stdin's batches.
+pub(crate) fn native_destination(name: &str, config: &str) {
+    let mut port = Piped(std::io::stdin().lock());
+    let catalog = testing::catalog([testing::stream("rows")]);
+    match name {
+        "destination-dev-null" => destination::write::<DevNull>(config, &catalog, &mut port),
+        "destination-jsonl" => destination::write::<Jsonl>(config, &catalog, &mut port),
+        _ => destination::write::<DestinationParse>(config, &catalog, &mut port),
+    }
+    .expect("a native write");
+}
+
+/// Feeds a native destination in a process of its own; gives the CPU seconds of both.
+fn piped(name: &str, config: &str, fed: &Fed) -> f64 {
+    let exe = std::env::current_exe().expect("a path");
+    let mut command = Command::new(exe);
+    command.args([NAME, name, config]).stdin(Stdio::piped());
+    let mut child_cpu = 0.0;
+    let spent = spend(|| {
+        child_cpu = cpu_of_child(&mut command, |mut pipe| {
+            let _ = rustix::pipe::fcntl_setpipe_size(&pipe, 1 << 20);
+            for call in 0.. {
+                let (tag, number) = match step(call, fed.batches) {
+                    Step::Rows => (b'R', fed.data.len() as u64),
+                    Step::Checkpoint(id) => (b'C', id),
+                    Step::End => (b'E', 0),
+                    Step::Nothing => return,
+                };
+                let mut head = [tag; 9];
+                head[1..].copy_from_slice(&number.to_le_bytes());
+                pipe.write_all(&head).expect("a pipe");
+                if tag == b'R' {
+                    pipe.write_all(&fed.data).expect("a pipe");
+                }
+            }
+        });
+    });
+    spent.cpu.as_secs_f64() + child_cpu
+}
+
 fn native<D: Destination>(config: &str, fed: Fed) {
     let catalog = testing::catalog([testing::stream("rows")]);
     destination::write::<D>(config, &catalog, &mut NativeFed(fed)).expect("a native write");
@@ -169,11 +250,19 @@ fn compare<D: Destination>(
         clean(folder.path());
         spent
     };
+    let run_piped = |batches| {
+        let cpu = piped(name, &config_of(host), &fed(batches));
+        clean(folder.path());
+        cpu
+    };
     run_native(BATCHES_PER_CHECKPOINT);
     run_sandboxed(BATCHES_PER_CHECKPOINT);
     let (mut ours, mut others, mut ratios, mut walls) = (vec![], vec![], vec![], vec![]);
+    let (mut pipes, mut against_pipes) = (vec![], vec![]);
     for _ in 0..7 {
-        let (our, other) = (run_sandboxed(batches), run_native(batches));
+        let (our, other, pipe) = (run_sandboxed(batches), run_native(batches), run_piped(batches));
+        against_pipes.push(our.cpu.as_secs_f64() / pipe);
+        pipes.push(pipe);
         ratios.push(our.cpu.as_secs_f64() / other.cpu.as_secs_f64());
         walls.push(our.wall.as_secs_f64() / other.wall.as_secs_f64());
         ours.push(our.cpu.as_secs_f64());
@@ -183,10 +272,20 @@ fn compare<D: Destination>(
     let rows = (batches * u64::from(ROWS)) as f64;
     table.add(
         &format!("sandbox tax: {name}, CPU"),
-        format!("{:.0} ns a row", median(ours) / rows * 1e9),
+        format!("{:.0} ns a row", median(ours.clone()) / rows * 1e9),
         format!("{:.0} ns a row, the same code native", median(others) / rows * 1e9),
         format!("{:.2} x CPU, {:.2} x wall", median(ratios), median(walls)),
         budget,
+    );
+    table.add(
+        &format!("the same, against a process: {name}, CPU"),
+        format!("{:.0} ns a row", median(ours) / rows * 1e9),
+        format!(
+            "{:.0} ns a row, the same code native in a process on a pipe",
+            median(pipes) / rows * 1e9
+        ),
+        format!("{:.2} x CPU", median(against_pipes)),
+        "-",
     );
 }
 

@@ -99,7 +99,11 @@ pub(super) fn judge_import(name: &str) -> Option<&'static str> {
     let (interface, version) = split(name);
     if let Some(ours) = interface.strip_prefix(PACKAGE) {
         let known = OFFERED.iter().any(|(offered, _)| *offered == ours);
-        return (!known).then_some("is no interface of this host's contract");
+        if !known {
+            return Some("is no interface of this host's contract");
+        }
+        return (track(version) != track(CONTRACT_VERSION))
+            .then_some("is of another version of the contract");
     }
     if HARMLESS.contains(&interface) {
         return (track(version) != "0.2")
@@ -207,5 +211,7 @@ mod tests {
         assert!(judge_import("evil:corp/backdoor@1.0.0").is_some());
         assert!(judge_import("wasi:cli/environment-x@0.2.0").is_some());
         assert!(judge_import("run").is_some());
+        assert_eq!(judge_import("lockgate:connector/output@0.1.9"), None);
+        assert!(judge_import("lockgate:connector/output@0.2.0").is_some());
     }
 }

@@ -19,6 +19,16 @@ fn misplaced(function: &str) -> Failure {
     Failure::new(FailureKind::System, message)
 }
 
+impl Guest {
+    /// An answer to a source, remembered where it is a failure.
+    fn noted<T>(&mut self, result: std::result::Result<T, Failure>) -> Answer<T> {
+        if let Err(failure) = &result {
+            self.refused.get_or_insert_with(|| failure.clone());
+        }
+        answer(result)
+    }
+}
+
 impl types::Host for Guest {}
 
 impl logging::Host for Guest {
@@ -43,22 +53,22 @@ impl output::Host for Guest {
     async fn emit(&mut self, batch: output::Rows) -> Answer<()> {
         let Some(output) = self.output.clone() else { return answer(Err(misplaced("emit"))) };
         match convert::rows(batch, &self.limits) {
-            Ok(rows) => answer(output.emit(rows).await),
-            Err(failure) => answer(Err(failure)),
+            Ok(rows) => self.noted(output.emit(rows).await),
+            Err(failure) => self.noted(Err(failure)),
         }
     }
 
     async fn checkpoint(&mut self, state: output::State) -> Answer<u64> {
         let Some(output) = self.output.clone() else { return answer(Err(misplaced("checkpoint"))) };
         match convert::state(state, &self.limits) {
-            Ok(state) => answer(output.checkpoint(state).await),
-            Err(failure) => answer(Err(failure)),
+            Ok(state) => self.noted(output.checkpoint(state).await),
+            Err(failure) => self.noted(Err(failure)),
         }
     }
 
     async fn status(&mut self, stream: u32, status: output::StreamStatus) -> Answer<()> {
         let Some(output) = self.output.clone() else { return answer(Err(misplaced("status"))) };
-        answer(output.status(stream, convert::status(status)).await)
+        self.noted(output.status(stream, convert::status(status)).await)
     }
 
     async fn estimate(&mut self, stream: u32, rows: Option<u64>, bytes: Option<u64>) -> Result<()> {

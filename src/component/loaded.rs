@@ -203,7 +203,11 @@ impl Component {
             Instance::Destination(_) => Ok(Ok(())),
         })
         .await?
-        .map_err(|f| ComponentError::Failure(convert::failure(f)))
+        .map_err(|f| ComponentError::Failure(convert::failure(f)))?;
+        match store.data_mut().refused.take() {
+            Some(failure) => Err(ComponentError::Failure(failure)),
+            None => Ok(()),
+        }
     }
 
     /// Lets a destination write.

@@ -11,7 +11,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::ComponentError;
 use super::engine::TICK;
 use super::output_log::{LogBudget, LogStream};
-use crate::protocol::{DestinationInput, LogLevel, Observer, SourceOutput};
+use crate::protocol::{DestinationInput, Failure, LogLevel, Observer, SourceOutput};
 use crate::sandbox::{Access, Limits, Policy};
 
 /// An operation of the contract.
@@ -63,6 +63,9 @@ pub(super) struct Guest {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) output: Option<Arc<dyn SourceOutput>>,
     pub(super) input: Option<Arc<dyn DestinationInput>>,
+    /// The first failure a source was answered with: what it gave did not arrive, so whatever it
+    /// returns after that, it did not succeed.
+    pub(super) refused: Option<Failure>,
     streams: [LogStream; 2],
 }
 
@@ -185,6 +188,7 @@ pub(super) fn new_store(
         observer,
         output: None,
         input: None,
+        refused: None,
         streams,
     };
     let mut store = Store::new(engine, guest);

@@ -65,16 +65,22 @@ impl Connector {
         command.stdin(if with_stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
-        // SAFETY: prctl with these arguments is async-signal-safe and touches no memory of ours.
+        let parent = std::process::id();
+        // SAFETY: prctl with these arguments and getppid are async-signal-safe and touch no memory
+        // of ours.
         #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
         unsafe {
-            command.pre_exec(|| {
+            command.pre_exec(move || {
                 // Without this a child would see the end of its input when we are killed, and take
                 // a torn stream for a whole one.
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 {
+                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+                // We may have been killed before that: then nobody will tell the child.
+                if libc::getppid().cast_unsigned() == parent {
                     Ok(())
                 } else {
-                    Err(std::io::Error::last_os_error())
+                    Err(std::io::Error::from_raw_os_error(libc::ESRCH))
                 }
             });
         }
