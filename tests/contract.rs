@@ -1,6 +1,8 @@
 //! Components that break the contract, and components that are none: the host says what is wrong,
 //! blames the right side, and goes on serving.
 
+#![expect(clippy::expect_used, reason = "a test ends where something is missing")]
+
 mod common;
 #[path = "connectors/fault_scene.rs"]
 #[expect(dead_code, reason = "the failure tests use more of it")]

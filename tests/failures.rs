@@ -3,6 +3,12 @@
 //! exit code 1, blames the side at fault, keeps the states that were confirmed and no others,
 //! leaves a target that was to be replaced as it was, and leaves no process and no file behind.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test ends where something is missing, and says how far it came"
+)]
+
 mod common;
 #[path = "connectors/fault_scene.rs"]
 mod fault_scene;

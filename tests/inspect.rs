@@ -1,5 +1,7 @@
 //! `lockgate inspect` on files that are no connector, or none for this host: a clear error for each.
 
+#![expect(clippy::expect_used, reason = "a test ends where something is missing")]
+
 mod common;
 
 use std::path::Path;

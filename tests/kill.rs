@@ -6,6 +6,12 @@
 //! holds every record, and nothing else is there. Then all begins again, until there were enough
 //! kills. `LOCKGATE_TEST_SEED` repeats a run's choices.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test ends where something is missing, and says how far it came"
+)]
+
 mod common;
 #[path = "connectors/fault_scene.rs"]
 #[expect(dead_code, reason = "only the search for processes is used here")]

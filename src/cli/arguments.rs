@@ -12,7 +12,7 @@ const GLOBAL: &str = "Output";
 
 /// Runs data connectors that nobody has to trust: moves rows from sources to destinations
 #[derive(Debug, Parser)]
-#[command(name = "lockgate", version, propagate_version = true)]
+#[command(name = "lockgate", version)]
 #[command(after_help = "\
 CONNECTOR is path/to/x.wasm (a component, which reaches only what it is granted), exec:PATH (a
 program that speaks Airbyte's protocol, which reaches what you reach), or destination-dev-null.
@@ -231,6 +231,27 @@ impl From<StrategyArgument> for Strategy {
 }
 
 impl Sync {
+    /// An option that says how a connector named by flags is run, given where none is.
+    pub(super) fn stray_option(&self) -> Option<&'static str> {
+        if self.source.is_some() {
+            return None;
+        }
+        let given = [
+            ("--source-config", self.source_config.is_some()),
+            ("--source-allow-dir", !self.source_allow_dir.is_empty()),
+            ("--source-env", !self.source_env.is_empty()),
+            ("--source-max-memory", self.source_max_memory.is_some()),
+            ("--source-timeout", self.source_timeout.is_some()),
+            ("--destination-config", self.destination_config.is_some()),
+            ("--destination-allow-dir", !self.destination_allow_dir.is_empty()),
+            ("--destination-env", !self.destination_env.is_empty()),
+            ("--destination-max-memory", self.destination_max_memory.is_some()),
+            ("--destination-timeout", self.destination_timeout.is_some()),
+            ("--connection", self.connection.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
     pub(super) fn source_options(&self) -> ConnectorOptions {
         ConnectorOptions {
             allow_dir: self.source_allow_dir.clone(),

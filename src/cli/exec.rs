@@ -22,7 +22,7 @@ use crate::executor::{Cancel, Context, StdinSource};
 use crate::fault::Fault;
 use crate::protocol::{
     Catalog, DestinationSyncMode, Failure, FailureKind, Json, LogLevel, Observer, Rows,
-    SourceOutput, StateMessage, StateScope, StreamDescriptor, StreamStatus,
+    SourceOutput, StateMessage, StateScope, StreamDescriptor, StreamStatus, SyncMode,
 };
 use crate::sync::{Confirmed, Counters, Job, Ledger, StateSink, SyncError, run_pipeline};
 
@@ -203,10 +203,15 @@ impl SourceOutput for StdoutSource {
             rows.emitted_at = crate::protocol::EmittedAt::All(crate::sync::now_ms());
         }
         let mut lines = self.lines.lock().await;
-        lines.clear();
-        self.encoder.rows(&rows, &mut lines)?;
         self.since_state.lock().await[rows.stream as usize] += u64::from(rows.count);
-        print(&lines)
+        let mut parts = self.encoder.rows(&rows);
+        loop {
+            lines.clear();
+            if !parts.part(&mut lines)? {
+                return Ok(());
+            }
+            print(&lines)?;
+        }
     }
 
     async fn checkpoint(&self, state: StateMessage) -> Result<u64, Failure> {
@@ -253,7 +258,9 @@ fn message_of(state: &StateMessage, stats: Option<(&str, u64)>) -> Vec<u8> {
     match (stats, body.trim_end().strip_suffix('}')) {
         (Some((member, rows)), Some(open)) => {
             line.extend_from_slice(open.as_bytes());
-            line.extend(format!(r#","{member}":{{"recordCount":{rows}.0}}}}"#).bytes());
+            // A legacy state may be an empty object.
+            let comma = if open.trim_end().ends_with('{') { "" } else { "," };
+            line.extend(format!(r#"{comma}"{member}":{{"recordCount":{rows}.0}}}}"#).bytes());
         }
         _ => line.extend_from_slice(body.as_bytes()),
     }
@@ -293,9 +300,21 @@ fn keep_rows_of_first_syncs(catalog: &mut Catalog) {
     }
 }
 
+/// Tells the destination that streams whose rows are replaced begin at the beginning.
+///
+/// Their states are echoed when all of it is in place and not before, so a client never goes on from
+/// the middle of one. A destination that believed it did (the mode is incremental, the generation the
+/// one of the run before) would add this run's rows to what that run left.
+fn begin_replaced_streams_again(catalog: &mut Catalog) {
+    for stream in catalog.streams.iter_mut().filter(|stream| stream.truncates()) {
+        stream.sync_mode = SyncMode::FullRefresh;
+    }
+}
+
 async fn write(connector: &Connector, mut catalog: Catalog) -> Result<(), Failure> {
     validated(connector).await?;
     keep_rows_of_first_syncs(&mut catalog);
+    begin_replaced_streams_again(&mut catalog);
     let catalog = Arc::new(catalog);
     let counters = Arc::new(Counters::new(&catalog));
     let ledger = Ledger::new(&catalog, Arc::new(Echo), counters.clone()).without_source_stats();
@@ -327,4 +346,37 @@ async fn write(connector: &Connector, mut catalog: Catalog) -> Result<(), Failur
             other => Failure::system(other.to_string()).with_detail(other.code()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_stream_is_never_gone_on_with() {
+        let mode = |destination: &str, minimum: u64| {
+            let text = format!(
+                r#"{{"streams":[{{"stream":{{"name":"a","json_schema":{{}}}},"sync_mode":"incremental",
+                "destination_sync_mode":"{destination}","generation_id":1,"minimum_generation_id":{minimum},
+                "sync_id":1}}]}}"#
+            );
+            let mut catalog = Catalog::from_airbyte(&text).unwrap();
+            keep_rows_of_first_syncs(&mut catalog);
+            begin_replaced_streams_again(&mut catalog);
+            catalog.streams[0].sync_mode
+        };
+        assert_eq!(mode("overwrite", 1), SyncMode::FullRefresh);
+        assert_eq!(mode("append", 1), SyncMode::Incremental);
+        assert_eq!(mode("append", 0), SyncMode::Incremental);
+    }
+
+    #[test]
+    fn an_echo_is_json_whatever_the_state() {
+        for body in ["{}", "{ }", r#"{"data":{}}"#] {
+            let state = StateMessage::from_airbyte(Json::parse(body).unwrap()).unwrap();
+            let line = message_of(&state, Some(("destinationStats", 3)));
+            let echo: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(echo["state"]["destinationStats"]["recordCount"], 3.0);
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod spec;
 mod state;
+mod store;
 mod sync;
 
 use std::ffi::OsString;
@@ -25,12 +26,17 @@ use self::output::{CliError, Output};
 /// # Errors
 /// When the runtime cannot be started.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are no errors; both go where clap sends them.
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            error.print()?;
+            if code != 0 && output::asks_for_json(&words) {
+                output::usage_as_json(&error.render().to_string());
+            } else {
+                // Help and version are no errors; both go where clap sends them.
+                error.print()?;
+            }
             return Ok(ExitCode::from(code));
         }
     };

@@ -1,5 +1,6 @@
 //! What is printed: results on stdout, everything else on stderr, for people or for machines.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 
 use crate::component::ComponentError;
@@ -113,6 +114,27 @@ impl Output {
         }
         write_stderr(&printable(&text));
     }
+}
+
+/// Whether a command line that cannot be parsed asked for JSON.
+pub(super) fn asks_for_json(words: &[OsString]) -> bool {
+    let pair = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
+    words.iter().any(|word| word == "--output=json") || words.windows(2).any(pair)
+}
+
+/// Prints what clap says of a command line as an error object.
+pub(super) fn usage_as_json(text: &str) {
+    let text = text.trim();
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    let report = ErrorReport {
+        code: "USAGE",
+        message: message.to_owned(),
+        hint: (!rest.is_empty()).then(|| rest.to_owned()),
+        context: serde_json::Map::new(),
+    };
+    // Our own types always serialise.
+    write_stderr(&format!("{}\n", serde_json::to_string(&report).unwrap_or_default()));
 }
 
 /// Lines after the first stand below it.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{Output, grouped, sized, write_stderr};
+use crate::sandbox::printable;
 use crate::sync::Counters;
 
 /// Between two lines where there is no terminal.
@@ -78,7 +79,7 @@ fn line(counters: &Counters) -> String {
         .streams
         .iter()
         .filter(|s| s.status() == "running")
-        .map(|s| format!("{} {}", s.descriptor, grouped(s.get().emitted)))
+        .map(|s| format!("{} {}", printable(&s.descriptor.to_string()), grouped(s.get().emitted)))
         .take(3)
         .collect();
     format!(

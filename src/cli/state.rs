@@ -2,40 +2,15 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::json;
 
 use super::arguments::{State, StateAction};
 use super::output::{CliError, Output, table};
-use super::sync::state_folder;
+use super::store::{open_store, state_folder};
 use crate::config::ConfigError;
 use crate::protocol::{StateMessage, StateScope, StreamDescriptor};
-use crate::state::{SqliteStateStore, StateStore};
-
-/// Where states are kept.
-pub(super) struct OpenStore {
-    pub(super) store: Arc<dyn StateStore>,
-    /// Where its locks are.
-    pub(super) folder: Option<PathBuf>,
-}
-
-/// Opens what `--state` names: `none`, `default` or `sqlite:PATH`.
-pub(super) fn open_store(choice: &str, folder: &Path) -> Result<Option<OpenStore>, CliError> {
-    let path = match choice {
-        "none" => return Ok(None),
-        "default" => folder.join(".lockgate/state.db"),
-        other => match other.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => PathBuf::from(path),
-            _ => {
-                let what = format!("--state {other:?} is not one of default, sqlite:PATH and none");
-                return Err(ConfigError::Usage(what).into());
-            }
-        },
-    };
-    let store = Arc::new(SqliteStateStore::open(&path)?);
-    Ok(Some(OpenStore { store, folder: path.parent().map(Path::to_owned) }))
-}
+use crate::state::StateStore;
 
 #[expect(clippy::unused_async, reason = "one shape for all commands")]
 pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
@@ -48,6 +23,11 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
     match call.action {
         StateAction::Show { connection: Some(connection) } => {
             let states = store.load(&connection)?;
+            if states.is_empty() {
+                let known: Vec<String> = store.connections()?.into_iter().map(|c| c.0).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                output.note(&format!("no states of {connection}; there are states of {known}"));
+            }
             output.result(&format!("{}\n", StateMessage::list_to_file(&states)));
         }
         StateAction::Show { connection: None } => list(store.as_ref(), output)?,

@@ -1,6 +1,6 @@
 //! `lockgate sync`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::arguments::Sync;
 use super::logger::Logger;
 use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
-use super::state::open_store;
+use super::store::{open_store, state_folder};
 use crate::config::{
     ConfigError, ConnectorOptions, Project, Strategy, StreamSelection, parse_duration, read_config,
 };
@@ -26,6 +26,12 @@ struct Job {
 }
 
 pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
+    if let Some(option) = call.stray_option() {
+        let what = format!(
+            "{option} goes with --source and --destination; the connectors of lockgate.toml are set there"
+        );
+        return Err(ConfigError::Usage(what).into());
+    }
     if call.cache != "none" {
         let what = "records cannot be cached yet: --cache none is the only choice";
         return Err(ConfigError::Usage(what.into()).into());
@@ -147,14 +153,6 @@ fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
         options,
     )?;
     Ok((job, state_folder(&here)))
-}
-
-/// Beside lockgate.toml when there is one, else here.
-pub(super) fn state_folder(here: &Path) -> PathBuf {
-    match Project::find(here) {
-        Ok(project) => project.folder().to_owned(),
-        Err(_) => here.to_owned(),
-    }
 }
 
 /// The report for people.

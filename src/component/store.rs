@@ -53,6 +53,16 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// What one call may make the host allocate.
+    fn host_call_bytes(self, limits: &Limits) -> usize {
+        match self {
+            Self::Spec | Self::Check => limits.host_call_bytes.min(limits.spec_bytes),
+            Self::Discover | Self::Read | Self::Write => limits.host_call_bytes,
+        }
+    }
+}
+
 /// The store's data.
 pub(super) struct Guest {
     wasi: WasiCtx,
@@ -153,8 +163,9 @@ pub(super) fn new_store(
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     wasi.max_random_size(limits.random_bytes);
     // Each of a sync's two components has a thread of the runtime while it runs, so waiting for a
-    // disk there holds up nobody else, and saves a switch of threads for every write.
-    wasi.allow_blocking_current_thread(true);
+    // disk there holds up nobody else, and saves a switch of threads for every write. The other
+    // operations have a deadline, and a file that never opens (a FIFO) would hold up its timer too.
+    wasi.allow_blocking_current_thread(matches!(operation, Operation::Read | Operation::Write));
     // `spec` is called before anything is granted.
     if operation != Operation::Spec {
         wasi.envs(&policy.environment);
@@ -178,7 +189,7 @@ pub(super) fn new_store(
         used: 0,
         refused: false,
     };
-    let (host_call_bytes, handles) = (limits.host_call_bytes, limits.handles);
+    let (host_call_bytes, handles) = (operation.host_call_bytes(&limits), limits.handles);
     let guest = Guest {
         wasi: wasi.build(),
         table,

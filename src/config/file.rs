@@ -120,7 +120,7 @@ struct RawConnection {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "streams is neither a text nor an array of texts")]
 enum RawStreams {
     One(String),
     Many(Vec<String>),
@@ -207,6 +207,12 @@ impl Project {
             streams: match &raw.streams {
                 None => StreamSelection::All,
                 Some(RawStreams::One(text)) => StreamSelection::parse(text),
+                Some(RawStreams::Many(names)) if names.is_empty() => {
+                    return Err(ConfigError::Malformed {
+                        place: format!("{}: connections.{name}.streams", self.path.display()),
+                        reason: "it names no stream; leave it out for all".to_owned(),
+                    });
+                }
                 Some(RawStreams::Many(names)) => StreamSelection::Named(names.clone()),
             },
             strategy: raw.strategy,

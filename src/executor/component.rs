@@ -56,6 +56,10 @@ impl Executor for ComponentExecutor {
         }
     }
 
+    fn identity(&self) -> Vec<String> {
+        super::identity(self.component.path(), &self.policy)
+    }
+
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
         Ok(self.component.spec(&self.policy, context.observer.clone()).await?)
     }

@@ -9,6 +9,7 @@ mod stdin;
 pub mod stdio;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, Observer, SourceOutput, Specification,
     StateMessage,
 };
+use crate::sandbox::Policy;
 
 /// What a running operation shares with whoever started it.
 #[derive(Clone)]
@@ -106,6 +108,12 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// How it is run.
     fn describe(&self) -> Described;
 
+    /// What makes it this connector and no other, besides its configuration: where it is, and what
+    /// it was granted. The same connector named in another way has the same identity.
+    fn identity(&self) -> Vec<String> {
+        vec![self.describe().reference]
+    }
+
     /// Asks what it is.
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError>;
 
@@ -137,4 +145,12 @@ pub trait Executor: fmt::Debug + Send + Sync {
         catalog: &Catalog,
         input: Arc<dyn DestinationInput>,
     ) -> Result<(), ExecutorError>;
+}
+
+/// The identity of something at a path that was granted something.
+fn identity(path: &Path, policy: &Policy) -> Vec<String> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut identity = vec![path.display().to_string()];
+    identity.extend(policy.grants());
+    identity
 }

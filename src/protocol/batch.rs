@@ -120,6 +120,18 @@ impl Rows {
         Ok(())
     }
 
+    /// Bytes of memory it takes, which need not be in its rows: a row of two bytes may come with
+    /// metadata of many.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let times = match &self.emitted_at {
+            EmittedAt::Unknown | EmittedAt::All(_) => 0,
+            EmittedAt::Each(times) => size_of_val(times.as_slice()),
+        };
+        let metas = self.meta.iter().map(|m| size_of::<RowMeta>() + m.meta.get().len());
+        self.data.len() + times + metas.sum::<usize>()
+    }
+
     /// The rows, without their line feeds.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.data.as_slice();
@@ -225,5 +237,13 @@ mod tests {
         assert_eq!(rows(1, "{}").verify(), Err(RowsError::Unended));
         assert_eq!(rows(1, "{}\n{}\n").verify(), Err(RowsError::Count { said: 1, found: 2 }));
         assert_eq!(rows(2, "{}\n{}\n").lines().count(), 2);
+    }
+
+    #[test]
+    fn metadata_weighs() {
+        let mut batch = rows(1, "{}\n");
+        let meta = Json::object(format!(r#"{{"a":"{}"}}"#, "x".repeat(1000))).unwrap();
+        batch.meta.push(RowMeta { row: 0, meta });
+        assert!(batch.weight() > 1000);
     }
 }

@@ -60,7 +60,8 @@ pub trait Observer: Send + Sync {
 /// What a source calls while it reads.
 #[async_trait]
 pub trait SourceOutput: Send + Sync {
-    /// Hands over a batch; returns when there is room for it.
+    /// Hands over a batch; returns when there is room for it. A component's batch was not looked at:
+    /// whoever takes it asks [`Rows::verify`] first.
     async fn emit(&self, rows: Rows) -> Result<(), Failure>;
 
     /// Takes a state; returns the checkpoint's id without waiting for the commit.

@@ -256,6 +256,10 @@ impl<'a> Message<'a> {
             "TRACE" => trace(body(envelope.trace, "TRACE")?).map(Self::Trace),
             "CONTROL" => control(body(envelope.control, "CONTROL")?),
             "DESTINATION_CATALOG" => Ok(Self::Ignored),
+            // Whatever it calls itself, there is a row in it.
+            _ if envelope.record.is_some() => {
+                Err(MessageError::GarbledRecord("its type is not RECORD".into()))
+            }
             _ => Err(MessageError::NotAMessage),
         }
     }
@@ -302,13 +306,13 @@ fn trace(raw: &RawValue) -> Result<Trace, MessageError> {
         #[serde(rename = "type", borrow, default)]
         kind: Option<Cow<'a, str>>,
         #[serde(borrow, default)]
-        error: Option<ErrorBody<'a>>,
+        error: Option<&'a RawValue>,
         #[serde(borrow, default)]
         estimate: Option<&'a RawValue>,
         #[serde(borrow, default)]
-        stream_status: Option<StatusBody<'a>>,
+        stream_status: Option<&'a RawValue>,
     }
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct ErrorBody<'a> {
         #[serde(borrow, default)]
         message: Option<Cow<'a, str>>,
@@ -331,13 +335,9 @@ fn trace(raw: &RawValue) -> Result<Trace, MessageError> {
         .map_err(|e| MessageError::Garbled("TRACE", super::json::syntax(&e)))?;
     match (read.kind.as_deref(), read.error, read.estimate, read.stream_status) {
         (Some("ERROR"), error, ..) => {
-            let error = error.unwrap_or(ErrorBody {
-                message: None,
-                internal_message: None,
-                stack_trace: None,
-                failure_type: None,
-                stream_descriptor: None,
-            });
+            // An error whose body is odd is still an error: nothing may hide that it was one.
+            let error: ErrorBody<'_> =
+                error.and_then(|e| serde_json::from_str(e.get()).ok()).unwrap_or_default();
             let message = error.message.as_deref().or(error.internal_message.as_deref());
             let detail: Vec<&str> =
                 [error.internal_message.as_deref(), error.stack_trace.as_deref()]
@@ -355,6 +355,9 @@ fn trace(raw: &RawValue) -> Result<Trace, MessageError> {
             .map(Trace::Estimate)
             .map_err(|e| MessageError::Garbled("TRACE ESTIMATE", super::json::syntax(&e))),
         (Some("STREAM_STATUS"), .., Some(status)) => {
+            let status: StatusBody<'_> = serde_json::from_str(status.get()).map_err(|e| {
+                MessageError::Garbled("TRACE STREAM_STATUS", super::json::syntax(&e))
+            })?;
             let word = match status.status.as_ref() {
                 "STARTED" => StreamStatus::Started,
                 "RUNNING" => StreamStatus::Running,
@@ -419,6 +422,7 @@ mod tests {
             br#"{"type":"RECORD"}"#,
             br#"{"type":"RECORD","record":{"stream":"a","data":[1]}}"#,
             br#"{"record":{"stream":"a","data":{}},"type":"REC"#,
+            br#"{"type":"record","record":{"stream":"a","data":{}}}"#,
             br#"DEBUG {"type":"RECORD","record":{"stream":"a","data":{}}}"#,
             br#"{"type":"RECORD","record":{"stream":"a","data":{}}}{"type":"STATE"}"#,
             b"{\"type\":\"RECORD\",\"record\":{\"stream\":\"a\",\"data\":{\"s\":\"\xff\"}}}",
@@ -449,5 +453,12 @@ mod tests {
             panic!("not an error")
         };
         assert_eq!((message.as_str(), kind), ("no", FailureKind::Config));
+        for body in
+            [r#""error":{"message":5}"#, r#""error":"no""#, r#""error":{"stream_descriptor":{}}"#]
+        {
+            let line = format!(r#"{{"type":"TRACE","trace":{{"type":"ERROR",{body}}}}}"#);
+            let read = Message::decode(line.as_bytes());
+            assert!(matches!(read, Ok(Message::Trace(Trace::Error { .. }))), "{line} {read:?}");
+        }
     }
 }

@@ -42,7 +42,7 @@ impl Stats {
 }
 
 /// What a state covers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StateScope {
     /// One stream.
     Stream(StreamDescriptor),

@@ -22,6 +22,9 @@ pub struct Limits {
     /// Bytes that one call from the guest may make the host allocate. 80 MiB: one row of
     /// `row_bytes` and its envelope.
     pub host_call_bytes: usize,
+    /// The same in `spec` and `check`. 4 MiB: a schema is read into a tree that takes many times its
+    /// bytes.
+    pub spec_bytes: usize,
     /// Bytes of random data one call may ask for. 64 KiB: keys and seeds are smaller.
     pub random_bytes: u64,
     /// Bytes of one row's `data`. 64 MiB; Airbyte's platform warns at 20 MB.
@@ -59,6 +62,7 @@ impl Default for Limits {
             instances: 128,
             handles: 10_000,
             host_call_bytes: 80 * MIB,
+            spec_bytes: 4 * MIB,
             random_bytes: 64 << 10,
             row_bytes: 64 * MIB,
             state_bytes: 32 * MIB,

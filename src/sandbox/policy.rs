@@ -122,6 +122,20 @@ impl Policy {
         Ok(())
     }
 
+    /// The grants, as text: two policies that open the same have the same.
+    #[must_use]
+    pub fn grants(&self) -> Vec<String> {
+        let directories = self.directories.iter().map(|d| {
+            let host = d.host.canonicalize().unwrap_or_else(|_| d.host.clone());
+            format!("directory {}::{}", host.display(), d.guest)
+        });
+        let environment =
+            self.environment.iter().map(|(name, value)| format!("env {name}={value}"));
+        let mut grants: Vec<String> = directories.chain(environment).collect();
+        grants.sort();
+        grants
+    }
+
     /// Grants what `NAME=VALUE` says.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 //! with counts that add up; states of a stream whose old rows are being replaced are kept back
 //! until the whole sync has ended well, because until then the new rows are not in place.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -50,8 +50,9 @@ struct Pending {
     /// None for the checkpoint that ends a sync.
     state: Option<Arc<StateMessage>>,
     scope: Scope,
-    /// Rows of each stream before this checkpoint, since the sync began.
-    received: Vec<u64>,
+    /// Rows since the checkpoint before, of the streams that had any: with a number for every stream
+    /// here, many streams with a state each would take memory by the square.
+    since_last: Vec<(u32, u64)>,
     /// Rows of the scope since its checkpoint before.
     rows: u64,
     confirmed: bool,
@@ -60,15 +61,45 @@ struct Pending {
 #[derive(Debug)]
 struct Inner {
     received: Vec<u64>,
+    /// Rows of each stream up to the checkpoint `through`.
+    settled: Vec<u64>,
+    /// Rows since the last checkpoint.
+    since_last: BTreeMap<u32, u64>,
     /// Rows of each stream since its last state.
     since_state: Vec<u64>,
     next_id: u64,
     /// All checkpoints up to here are confirmed.
     through: u64,
+    /// The checkpoints after it: their ids have no gaps.
     pending: VecDeque<Pending>,
     deferred: Vec<Confirmed>,
     /// The first error; after it nothing is accepted.
     broken: Option<LedgerFault>,
+}
+
+impl Inner {
+    /// A checkpoint that is waiting, by its id.
+    fn waiting(&self, id: u64) -> Option<&Pending> {
+        let place = id.checked_sub(self.pending.front()?.id)?;
+        self.pending.get(usize::try_from(place).ok()?)
+    }
+
+    /// Rows of each stream up to a checkpoint.
+    fn rows_up_to(&self, checkpoint: u64) -> Vec<u64> {
+        let mut rows = self.settled.clone();
+        for pending in self.pending.iter().take_while(|p| p.id <= checkpoint) {
+            pending.add_to(&mut rows);
+        }
+        rows
+    }
+}
+
+impl Pending {
+    fn add_to(&self, rows: &mut [u64]) {
+        for (stream, count) in &self.since_last {
+            rows[*stream as usize] += count;
+        }
+    }
 }
 
 /// What broke the ledger, and whose fault it was.
@@ -96,6 +127,7 @@ pub struct Ledger {
     /// Held while states are stored, so that they are stored in order.
     storing: tokio::sync::Mutex<()>,
     streams: Vec<StreamDescriptor>,
+    index: HashMap<StreamDescriptor, u32>,
     replaced: Vec<bool>,
     /// Whether the source's own counts are checked.
     trusts_stats: bool,
@@ -116,6 +148,8 @@ impl Ledger {
         Self {
             inner: Mutex::new(Inner {
                 received: vec![0; count],
+                settled: vec![0; count],
+                since_last: BTreeMap::new(),
                 since_state: vec![0; count],
                 next_id: 1,
                 through: 0,
@@ -125,6 +159,7 @@ impl Ledger {
             }),
             storing: tokio::sync::Mutex::new(()),
             streams: catalog.streams.iter().map(|s| s.stream.descriptor.clone()).collect(),
+            index: catalog.index(),
             replaced: catalog
                 .streams
                 .iter()
@@ -186,6 +221,7 @@ impl Ledger {
         let (stream, count) = (rows.stream as usize, u64::from(rows.count));
         inner.received[stream] += count;
         inner.since_state[stream] += count;
+        *inner.since_last.entry(rows.stream).or_default() += count;
         self.counters.streams[stream].emitted(count, rows.data.len() as u64);
         Ok(())
     }
@@ -199,16 +235,14 @@ impl Ledger {
         Self::whole(&inner)?;
         let scope = match state.scope() {
             StateScope::Global | StateScope::Legacy => Scope::All,
-            StateScope::Stream(descriptor) => {
-                match self.streams.iter().position(|s| s == descriptor) {
-                    Some(stream) => Scope::Stream(u32::try_from(stream).unwrap_or(u32::MAX)),
-                    None => {
-                        let what = "the source gave a state of a stream that is not in the catalog";
-                        let failure = Failure::system(what).in_stream(descriptor.clone());
-                        return Err(Self::breaks(&mut inner, LedgerFault::Source(failure)));
-                    }
+            StateScope::Stream(descriptor) => match self.index.get(descriptor) {
+                Some(stream) => Scope::Stream(*stream),
+                None => {
+                    let what = "the source gave a state of a stream that is not in the catalog";
+                    let failure = Failure::system(what).in_stream(descriptor.clone());
+                    return Err(Self::breaks(&mut inner, LedgerFault::Source(failure)));
                 }
-            }
+            },
         };
         let rows = match scope {
             Scope::Stream(stream) => inner.since_state[stream as usize],
@@ -245,8 +279,8 @@ impl Ledger {
     fn push(inner: &mut Inner, state: Option<Arc<StateMessage>>, scope: Scope, rows: u64) -> u64 {
         let id = inner.next_id;
         inner.next_id += 1;
-        let received = inner.received.clone();
-        inner.pending.push_back(Pending { id, state, scope, received, rows, confirmed: false });
+        let since_last = std::mem::take(&mut inner.since_last).into_iter().collect();
+        inner.pending.push_back(Pending { id, state, scope, since_last, rows, confirmed: false });
         id
     }
 
@@ -310,10 +344,7 @@ impl Ledger {
                 inner.through
             )));
         }
-        let Some(pending) = inner.pending.iter().find(|p| p.id == checkpoint) else {
-            let what = format!("the destination committed checkpoint {checkpoint} twice");
-            return Err(Failure::system(what));
-        };
+        let received = inner.rows_up_to(checkpoint);
         let mut settled = vec![None; self.streams.len()];
         for total in totals {
             match settled.get_mut(total.stream as usize) {
@@ -334,7 +365,7 @@ impl Ledger {
         let mut out = Vec::with_capacity(settled.len());
         for (stream, slot) in settled.into_iter().enumerate() {
             let (written, rejected) = slot.unwrap_or((0, 0));
-            let given = pending.received[stream];
+            let given = received[stream];
             if written.checked_add(rejected) != Some(given) {
                 let failure = Failure::system(format!(
                     "the destination was given {given} rows up to checkpoint {checkpoint}, and says it wrote {written} and rejected {rejected}"
@@ -352,8 +383,7 @@ impl Ledger {
         checkpoint: u64,
         stats: Option<Stats>,
     ) -> Result<Vec<(usize, u64, u64)>, Failure> {
-        let Some(pending) = inner.pending.iter().find(|p| p.id == checkpoint && !p.confirmed)
-        else {
+        let Some(pending) = inner.waiting(checkpoint).filter(|p| !p.confirmed) else {
             let what = "the destination acknowledged a state that is not waiting for it";
             return Err(Failure::system(what));
         };
@@ -372,13 +402,15 @@ impl Ledger {
                 )));
             }
         }
-        let all = pending.received.iter().enumerate();
-        Ok(match pending.scope {
-            Scope::Stream(stream) => {
-                vec![(stream as usize, pending.received[stream as usize], 0)]
-            }
-            Scope::All => all.map(|(stream, rows)| (stream, *rows, 0)).collect(),
-        })
+        let received = inner.rows_up_to(checkpoint).into_iter().enumerate();
+        let of = |stream| match pending.scope {
+            Scope::Stream(only) => only as usize == stream,
+            Scope::All => true,
+        };
+        Ok(received
+            .filter(|(stream, _)| of(*stream))
+            .map(|(stream, rows)| (stream, rows, 0))
+            .collect())
     }
 
     /// Judges the end of a destination on stdio: the last state of every stream must be back.
@@ -401,7 +433,7 @@ impl Ledger {
     fn confirm(&self, inner: &mut Inner, commit: &Commit) -> (Vec<Confirmed>, u64) {
         let scope = match commit {
             Commit::Echo { checkpoint, .. } => {
-                inner.pending.iter().find(|p| p.id == *checkpoint).map_or(Scope::All, |p| p.scope)
+                inner.waiting(*checkpoint).map_or(Scope::All, |p| p.scope)
             }
             Commit::Through { .. } | Commit::Finished => Scope::All,
         };
@@ -424,15 +456,20 @@ impl Ledger {
                     Scope::All => self.replaced.contains(&true),
                 };
                 let list = if replaced { &mut inner.deferred } else { &mut states };
-                if !self.sink.wants_all() {
-                    list.retain(|c| c.state.scope() != state.scope());
-                }
                 list.push(Confirmed { state, rows: pending.rows });
             }
         }
         while inner.pending.front().is_some_and(|p| p.confirmed) {
             if let Some(done) = inner.pending.pop_front() {
                 inner.through = done.id;
+                done.add_to(&mut inner.settled);
+            }
+        }
+        if !self.sink.wants_all() {
+            keep_latest(&mut states);
+            // Now and then, since they are many where every commit comes by itself.
+            if inner.deferred.len() > 2 * self.streams.len() + 2 {
+                keep_latest(&mut inner.deferred);
             }
         }
         (states, confirmed)
@@ -455,7 +492,11 @@ impl Ledger {
                 ));
                 return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure)));
             }
-            std::mem::take(&mut inner.deferred)
+            let mut deferred = std::mem::take(&mut inner.deferred);
+            if !self.sink.wants_all() {
+                keep_latest(&mut deferred);
+            }
+            deferred
         };
         if deferred.is_empty() {
             return Ok(());
@@ -470,6 +511,14 @@ impl Ledger {
     pub fn is_waiting(&self) -> bool {
         self.lock().pending.iter().any(|p| !p.confirmed)
     }
+}
+
+/// Leaves the last state of each scope, in their order.
+fn keep_latest(states: &mut Vec<Confirmed>) {
+    let mut seen = HashSet::new();
+    let mut latest: Vec<bool> =
+        states.iter().rev().map(|c| seen.insert(c.state.scope().clone())).collect();
+    states.retain(|_| latest.pop().unwrap_or(true));
 }
 
 /// Airbyte's counts are doubles.

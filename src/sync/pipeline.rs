@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 enum Item {
     Event(Event, Option<OwnedSemaphorePermit>),
+    /// Everything was given. Said in words: a channel that closes without it was let go of by
+    /// someone who could not, and what came through it is not whole.
+    End,
     /// The source failed: after this nothing may be finished.
     Stop,
 }
@@ -75,7 +78,7 @@ impl SourceOutput for SourceSide {
         if rows.emitted_at == EmittedAt::Unknown {
             rows.emitted_at = EmittedAt::All(super::now_ms());
         }
-        let bytes = u32::try_from(rows.data.len()).unwrap_or(u32::MAX).clamp(1, IN_FLIGHT);
+        let bytes = u32::try_from(rows.weight()).unwrap_or(u32::MAX).clamp(1, IN_FLIGHT);
         let room = self.room.clone().acquire_many_owned(bytes).await;
         let permit = room.map_err(|_| Failure::cancelled())?;
         self.ledger.received(&rows)?;
@@ -115,6 +118,8 @@ struct DestinationSide {
     queue: AsyncMutex<mpsc::Receiver<Item>>,
     /// The room of the batch given out last; free again when the next is asked for.
     held: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Whether it waits for what comes next: then nobody waits for it.
+    asks: AtomicBool,
     /// Whether it was told that its input ended.
     ended: AtomicBool,
     stopped: AtomicBool,
@@ -124,30 +129,35 @@ struct DestinationSide {
 impl DestinationInput for DestinationSide {
     async fn next(&self) -> Result<Option<Event>, Failure> {
         drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if self.ended.load(Ordering::Acquire) {
+            return Ok(None);
+        }
         if self.stopped.load(Ordering::Acquire) {
             return Err(Failure::cancelled());
         }
+        self.asks.store(true, Ordering::Release);
         let mut queue = self.queue.lock().await;
         let item = match queue.try_recv() {
             Ok(item) => Some(item),
             Err(_) => match tokio::time::timeout(QUIET, queue.recv()).await {
                 Ok(item) => item,
-                Err(_) if self.ledger.is_waiting() => return Ok(Some(Event::Flush)),
+                Err(_) if self.ledger.is_waiting() => Some(Item::Event(Event::Flush, None)),
                 Err(_) => queue.recv().await,
             },
         };
+        self.asks.store(false, Ordering::Release);
         match item {
             Some(Item::Event(event, permit)) => {
                 *self.held.lock().unwrap_or_else(PoisonError::into_inner) = permit;
                 Ok(Some(event))
             }
-            Some(Item::Stop) => {
-                self.stopped.store(true, Ordering::Release);
-                Err(Failure::cancelled())
-            }
-            None => {
+            Some(Item::End) => {
                 self.ended.store(true, Ordering::Release);
                 Ok(None)
+            }
+            Some(Item::Stop) | None => {
+                self.stopped.store(true, Ordering::Release);
+                Err(Failure::cancelled())
             }
         }
     }
@@ -210,6 +220,7 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
         ledger: ledger.clone(),
         queue: AsyncMutex::new(receiver),
         held: Mutex::new(None),
+        asks: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
     });
@@ -219,13 +230,13 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
         let (executor, config) = (destination.executor(), destination.config().clone());
         let context = Context::new(destination.observer());
         let (catalog, input) = (catalog.clone(), input.clone());
-        tokio::spawn(async move { executor.write(&context, &config, &catalog, input).await })
+        Task::spawn(async move { executor.write(&context, &config, &catalog, input).await })
     };
     let mut reading = {
         let (executor, config) = (source.executor(), source.config().clone());
         let context = Context { observer: source.observer(), cancel: source_cancel };
         let catalog = catalog.clone();
-        tokio::spawn(
+        Task::spawn(
             async move { executor.read(&context, &config, &catalog, &states, output).await },
         )
     };
@@ -233,8 +244,8 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
     let mut early = None;
     let read = tokio::select! {
         biased;
-        result = &mut reading => joined(result),
-        result = &mut writing => {
+        result = &mut reading.0 => joined(result),
+        result = &mut writing.0 => {
             // The destination ended while its source was still at work.
             early = Some(joined(result));
             stop_source.cancel();
@@ -246,12 +257,10 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
             finish(&mut reading).await
         }
         () = silence(counters, idle_time) => {
-            // Room that is not there is held by batches the destination did not take.
-            let waits = room.available_permits() < IN_FLIGHT as usize;
-            let fault = if waits {
-                LedgerFault::Destination(idle())
-            } else {
+            let fault = if input.asks.load(Ordering::Acquire) {
                 LedgerFault::Source(idle())
+            } else {
+                LedgerFault::Destination(idle())
             };
             ledger.breaks_off(fault);
             stop_source.cancel();
@@ -276,11 +285,18 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
                     std::future::pending::<()>().await;
                 }
             };
+            let stopped = async {
+                cancel.cancelled().await;
+                if !good {
+                    // It is being told, and who waits for a stop does not wait for ever.
+                    tokio::time::sleep(PATIENCE).await;
+                }
+            };
             tokio::select! {
                 biased;
-                result = &mut writing => joined(result),
+                result = &mut writing.0 => joined(result),
                 () = told => finish(&mut writing).await,
-                () = cancel.cancelled(), if good => finish(&mut writing).await,
+                () = stopped => finish(&mut writing).await,
                 () = silence(counters, idle_time) => {
                     ledger.breaks_off(LedgerFault::Destination(idle()));
                     finish(&mut writing).await
@@ -337,6 +353,7 @@ async fn end(sender: mpsc::Sender<Item>, ledger: &Ledger, catalog: &Catalog, goo
     if good {
         let id = ledger.last_checkpoint();
         items.push(Item::Event(Event::Checkpoint { id, state: None }, None));
+        items.push(Item::End);
     } else {
         items.push(Item::Stop);
     }
@@ -365,6 +382,22 @@ fn incomplete(statuses: &Mutex<Vec<Option<StreamStatus>>>, catalog: &Catalog) ->
 
 type Side = Result<(), ExecutorError>;
 
+/// A side at work. Whoever drops the sync drops both sides: one that went on alone would write under
+/// a lock that somebody else may hold by then.
+struct Task(tokio::task::JoinHandle<Side>);
+
+impl Task {
+    fn spawn(side: impl Future<Output = Side> + Send + 'static) -> Self {
+        Self(tokio::spawn(side))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 fn joined(result: Result<Side, tokio::task::JoinError>) -> Side {
     result.unwrap_or_else(|error| {
         let what = if error.is_panic() {
@@ -377,11 +410,11 @@ fn joined(result: Result<Side, tokio::task::JoinError>) -> Side {
 }
 
 /// Waits for a side that was told to stop, and ends it when it does not.
-async fn finish(side: &mut tokio::task::JoinHandle<Side>) -> Side {
-    match tokio::time::timeout(PATIENCE, &mut *side).await {
+async fn finish(side: &mut Task) -> Side {
+    match tokio::time::timeout(PATIENCE, &mut side.0).await {
         Ok(result) => joined(result),
         Err(_) => {
-            side.abort();
+            side.0.abort();
             Err(ExecutorError::Failure(Failure::cancelled()))
         }
     }
@@ -433,3 +466,6 @@ async fn judge(
         ledger.broken().map_or_else(|| SyncError::Store(failure.message), by_fault)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,13 +91,15 @@ impl<E: Into<SyncError>> From<E> for Box<SyncFailure> {
     }
 }
 
-/// The key of a connection without a name: both connectors and both configurations. Another
-/// account or another database is another connection, with states of its own.
+/// The key of a connection without a name: both connectors, their configurations and their grants.
+/// Another account, database or folder is another connection, with states of its own.
 #[must_use]
 pub fn default_connection(source: &Connector, destination: &Connector) -> String {
     let mut digest = Sha256::new();
     for side in [source, destination] {
-        for part in [&side.describe().reference, &config_digest(side.config())] {
+        let mut parts = side.executor().identity();
+        parts.push(config_digest(side.config()));
+        for part in parts {
             digest.update(part.as_bytes());
             digest.update([0]);
         }

@@ -6,6 +6,7 @@
 //! twice, the second time by SIGKILL.
 
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -14,9 +15,12 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncRead;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStdin, Command};
+use tokio::sync::watch;
 
 use super::folder::RunFolder;
+use super::guard::Guard;
+use super::pipe::Stdout;
 use crate::executor::ExecutorError;
 use crate::executor::stdio::LineReader;
 use crate::protocol::{LogLevel, Observer};
@@ -30,8 +34,13 @@ const STDERR_LINES: usize = 20;
 /// A running connector.
 #[derive(Debug)]
 pub(super) struct Connector {
-    child: Child,
+    /// How it ended, once it has. A task of its own waits for it, so that it is never left unreaped
+    /// and everyone who reads its output hears of it.
+    exit: watch::Receiver<Option<ExitStatus>>,
     group: Option<Pid>,
+    /// It did not end by itself in time.
+    overdue: bool,
+    guard: Option<Guard>,
     program: String,
     stderr: Arc<Mutex<Vec<String>>>,
     stderr_task: tokio::task::JoinHandle<()>,
@@ -49,7 +58,7 @@ impl Connector {
         policy: &Policy,
         folder: Arc<RunFolder>,
         observer: Arc<dyn Observer>,
-    ) -> Result<(Self, Option<ChildStdin>, ChildStdout), ExecutorError> {
+    ) -> Result<(Self, Option<ChildStdin>, Stdout), ExecutorError> {
         let shown = program.display().to_string();
         let mut command = Command::new(program);
         command.args(arguments).env_clear();
@@ -106,9 +115,26 @@ impl Connector {
             limits.log_bytes,
             limits.log_message_bytes,
         ));
+        let guard = group.and_then(|group| {
+            let second = stdin.as_ref().and_then(|s| s.as_fd().try_clone_to_owned().ok());
+            Guard::watch(group, second)
+        });
+        let (ended, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            if let Ok(status) = child.wait().await {
+                ended.send_replace(Some(status));
+            }
+        });
+        let mut seen = exit.clone();
+        let stdout = Stdout::new(stdout, async move {
+            // An error means that nobody waits for the process any more: it is as good as gone.
+            let _ = seen.wait_for(Option::is_some).await;
+        });
         let connector = Self {
-            child,
+            exit,
             group,
+            overdue: false,
+            guard,
             program: shown,
             stderr,
             stderr_task,
@@ -116,6 +142,11 @@ impl Connector {
             _folder: folder,
         };
         Ok((connector, stdin, stdout))
+    }
+
+    /// The watcher of a destination's input, for whoever knows when that is whole.
+    pub(super) fn take_guard(&mut self) -> Option<Guard> {
+        self.guard.take()
     }
 
     /// The program's name.
@@ -137,34 +168,37 @@ impl Connector {
 
     /// Waits for the end, for at most the stop time; then it is made to end.
     pub(super) async fn wait(&mut self) -> Result<ExitStatus, ExecutorError> {
-        let ended = tokio::time::timeout(self.stop_time, self.child.wait()).await;
-        let status = match ended {
-            Ok(status) => status,
-            Err(_) => return self.stop().await,
-        };
-        self.after().await;
-        status.map_err(|e| ExecutorError::Io {
-            what: "waiting for the process",
-            reason: e.to_string(),
-        })
+        if let Some(ended) = self.ended_within(self.stop_time).await {
+            self.after().await;
+            return ended;
+        }
+        self.overdue = true;
+        self.stop().await
     }
 
     /// SIGTERM, and SIGKILL to what is left after the stop time.
     pub(super) async fn stop(&mut self) -> Result<ExitStatus, ExecutorError> {
         self.signal(Signal::TERM);
-        let ended = tokio::time::timeout(self.stop_time, self.child.wait()).await;
-        let status = match ended {
-            Ok(status) => status,
-            Err(_) => {
+        let ended = match self.ended_within(self.stop_time).await {
+            Some(ended) => ended,
+            None => {
                 self.signal(Signal::KILL);
-                self.child.wait().await
+                // Nothing survives that, but a disk that hangs can delay it.
+                let gone = self.ended_within(self.stop_time).await;
+                gone.unwrap_or_else(|| Err(unreaped("it does not end, not even when killed")))
             }
         };
         self.after().await;
-        status.map_err(|e| ExecutorError::Io {
-            what: "waiting for the process",
-            reason: e.to_string(),
-        })
+        ended
+    }
+
+    async fn ended_within(&mut self, time: Duration) -> Option<Result<ExitStatus, ExecutorError>> {
+        let ended = self.exit.wait_for(Option::is_some);
+        match tokio::time::timeout(time, ended).await {
+            Ok(Ok(status)) => Some(status.ok_or_else(|| unreaped("its status is gone"))),
+            Ok(Err(_)) => Some(Err(unreaped("nobody waits for it"))),
+            Err(_) => None,
+        }
     }
 
     /// Grandchildren may hold the pipes open; they go too.
@@ -181,10 +215,14 @@ impl Connector {
     pub(super) fn ended(&self, status: ExitStatus, early: bool) -> Option<ExecutorError> {
         // A crash says more than what it left unread, and the two are no race with one answer.
         let early = early && status.success();
-        if status.success() && !early {
+        if status.success() && !early && !self.overdue {
             return None;
         }
         let how = match (status.code(), status.signal()) {
+            _ if self.overdue => {
+                let time = self.stop_time.as_secs_f64();
+                format!("did not end within {time} s after its output had, and was stopped")
+            }
             (Some(code), _) => format!("exited with code {code}"),
             (None, Some(signal)) => format!("was killed by signal {signal}{}", name(signal)),
             (None, None) => "ended in an unknown way".to_owned(),
@@ -205,6 +243,10 @@ impl Drop for Connector {
             self.signal(Signal::KILL);
         }
     }
+}
+
+fn unreaped(reason: &str) -> ExecutorError {
+    ExecutorError::Io { what: "waiting for the process", reason: reason.to_owned() }
 }
 
 fn name(signal: i32) -> &'static str {

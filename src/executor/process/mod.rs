@@ -3,6 +3,8 @@
 mod answer;
 mod child;
 mod folder;
+mod guard;
+mod pipe;
 mod read;
 mod write;
 
@@ -14,6 +16,7 @@ use async_trait::async_trait;
 
 use self::child::Connector;
 use self::folder::RunFolder;
+use self::pipe::Stdout;
 use super::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
@@ -67,10 +70,7 @@ impl ProcessExecutor {
         with_stdin: bool,
         folder: RunFolder,
         context: &Context,
-    ) -> Result<
-        (Connector, Option<tokio::process::ChildStdin>, tokio::process::ChildStdout),
-        ExecutorError,
-    > {
+    ) -> Result<(Connector, Option<tokio::process::ChildStdin>, Stdout), ExecutorError> {
         Connector::start(
             &self.program,
             arguments,
@@ -90,6 +90,10 @@ impl Executor for ProcessExecutor {
             reference: self.program.display().to_string(),
             digest: None,
         }
+    }
+
+    fn identity(&self) -> Vec<String> {
+        crate::executor::identity(&self.program, &self.policy)
     }
 
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {

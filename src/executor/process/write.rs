@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStdin, ChildStdout};
+use tokio::process::ChildStdin;
 
 use super::ProcessExecutor;
+use super::guard::Guard;
+use super::pipe::Stdout;
 use crate::executor::stdio::{Acks, Encoder, LineReader, lines_error, note};
 use crate::executor::{Context, ExecutorError};
 use crate::protocol::{
@@ -27,8 +29,9 @@ enum Fed {
     All(Option<File>),
     /// The destination stopped reading.
     Refused,
-    /// The sync is being stopped. stdin is kept open: its end would look like a whole input.
-    Stopped(Failure, ChildStdin),
+    /// The sync is being stopped, or failed here. stdin is kept open: its end would look like a
+    /// whole input.
+    Stopped(ExecutorError, ChildStdin),
 }
 
 pub(super) async fn write(
@@ -51,9 +54,12 @@ pub(super) async fn write(
         return Err(ExecutorError::Io { what: "stdin", reason: "it is missing".into() });
     };
     let acks = Arc::new(Mutex::new(Acks::default()));
-    let feeding = feed(stdin, Encoder::new(catalog), input.clone(), acks.clone());
+    let guard = connector.take_guard();
+    let feeding = feed(stdin, guard, Encoder::new(catalog), input.clone(), acks.clone());
     let listening = listen(stdout, executor.policy.limits.line_bytes, context, input.clone(), acks);
     tokio::pin!(feeding, listening);
+    // Moved behind what holds stdin, so that who drops this kills the process before its input ends.
+    let mut connector = connector;
 
     // The output may end first: then the destination is gone, whatever it left unread.
     let mut fed = None;
@@ -66,8 +72,8 @@ pub(super) async fn write(
             () = tokio::time::sleep(stop_time), if matches!(fed, Some(Fed::Refused)) => {
                 break Ok(None);
             }
-            result = &mut feeding, if fed.is_none() => match result {
-                Ok(Fed::Stopped(failure, stdin)) => {
+            end = &mut feeding, if fed.is_none() => match end {
+                Fed::Stopped(error, stdin) => {
                     // What it confirmed before it ended counts, so it is heard out.
                     let stopping = connector.stop();
                     tokio::pin!(stopping);
@@ -80,13 +86,9 @@ pub(super) async fn write(
                     }
                     stopped?;
                     drop(stdin);
-                    return Err(failure.into());
-                }
-                Ok(end) => fed = Some(end),
-                Err(error) => {
-                    connector.stop().await?;
                     return Err(error);
                 }
+                end => fed = Some(end),
             },
         }
     };
@@ -121,19 +123,34 @@ fn reading_end(stdin: &ChildStdin) -> Option<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
 }
 
+/// Writes the input to its end. The guard holds stdin open should we be killed before that.
 async fn feed(
     mut stdin: ChildStdin,
+    guard: Option<Guard>,
     encoder: Encoder,
     input: Arc<dyn DestinationInput>,
     acks: Arc<Mutex<Acks>>,
-) -> Result<Fed, ExecutorError> {
+) -> Fed {
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
         let mut stopped = None;
         match input.next().await {
             Ok(Some(Event::Rows(rows))) => {
-                encoder.rows(&rows, &mut buffer).map_err(|fault| input.source_broke(fault))?;
+                let mut parts = encoder.rows(&rows);
+                loop {
+                    match parts.part(&mut buffer) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(fault) => {
+                            return Fed::Stopped(input.source_broke(fault).into(), stdin);
+                        }
+                    }
+                    if let Err(error) = stdin.write_all(&buffer).await {
+                        return refused(&error, stdin);
+                    }
+                    buffer.clear();
+                }
             }
             Ok(Some(Event::Checkpoint { id, state: Some(state) })) => {
                 encoder.state(id, &state, &mut buffer);
@@ -147,19 +164,16 @@ async fn feed(
             Ok(None) => {
                 let pipe = reading_end(&stdin);
                 drop(stdin);
-                return Ok(Fed::All(pipe));
+                drop(guard);
+                return Fed::All(pipe);
             }
             Err(failure) => stopped = Some(failure),
         }
         if let Some(failure) = stopped {
-            return Ok(Fed::Stopped(failure, stdin));
+            return Fed::Stopped(failure.into(), stdin);
         }
         if let Err(error) = stdin.write_all(&buffer).await {
-            if error.kind() == std::io::ErrorKind::BrokenPipe {
-                return Ok(Fed::Refused);
-            }
-            let what = "writing the destination's input";
-            return Err(ExecutorError::Io { what, reason: error.to_string() });
+            return refused(&error, stdin);
         }
         // One huge row must not keep its buffer for the rest of the sync.
         if buffer.capacity() > 4 << 20 {
@@ -168,9 +182,18 @@ async fn feed(
     }
 }
 
+/// How the writing ends when it cannot go on.
+fn refused(error: &std::io::Error, stdin: ChildStdin) -> Fed {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Fed::Refused;
+    }
+    let what = "writing the destination's input";
+    Fed::Stopped(ExecutorError::Io { what, reason: error.to_string() }, stdin)
+}
+
 /// Reads what the destination says until it ends, or fails: then its word is the result.
 async fn listen(
-    stdout: ChildStdout,
+    stdout: Stdout,
     line_bytes: usize,
     context: &Context,
     input: Arc<dyn DestinationInput>,

@@ -11,6 +11,8 @@ use crate::protocol::{Catalog, EmittedAt, Json, RecordBody, RowMeta, Rows, Strea
 const FULL: usize = 64 << 10;
 /// Bytes of all open batches together, for sources with very many streams.
 const FULL_TOGETHER: usize = 1 << 20;
+/// Open batches together: each has room for a whole one.
+const OPEN_TOGETHER: usize = 128;
 
 /// Why a record has no batch.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum BatcherError {
 #[derive(Debug, Default)]
 struct Open {
     count: u32,
+    /// Bytes of its rows and of what comes with them.
+    bytes: usize,
     data: Vec<u8>,
     times: Vec<i64>,
     same_time: bool,
@@ -47,6 +51,7 @@ pub struct Batcher {
     /// The stream of the record before: sources send runs of one stream.
     last: Option<u32>,
     open: Vec<Open>,
+    open_batches: usize,
     open_bytes: usize,
     row_bytes: usize,
 }
@@ -60,6 +65,7 @@ impl Batcher {
             descriptors: catalog.streams.iter().map(|s| s.stream.descriptor.clone()).collect(),
             last: None,
             open: catalog.streams.iter().map(|_| Open::default()).collect(),
+            open_batches: 0,
             open_bytes: 0,
             row_bytes,
         }
@@ -109,6 +115,7 @@ impl Batcher {
         }
         let open = &mut self.open[stream as usize];
         if open.count == 0 {
+            self.open_batches += 1;
             open.same_time = true;
             open.data.reserve(FULL + 4096);
         }
@@ -123,14 +130,16 @@ impl Batcher {
         open.data.extend_from_slice(text.as_bytes());
         open.data.push(b'\n');
         open.count += 1;
-        self.open_bytes += text.len() + 1;
-        Ok((open.data.len() >= FULL).then(|| self.take(stream)).flatten())
+        let bytes = text.len() + 1 + record.meta.map_or(0, str::len);
+        open.bytes += bytes;
+        self.open_bytes += bytes;
+        Ok((open.bytes >= FULL).then(|| self.take(stream)).flatten())
     }
 
     /// Whether so much is open together that all of it should be drained.
     #[must_use]
     pub fn is_heavy(&self) -> bool {
-        self.open_bytes >= FULL_TOGETHER
+        self.open_bytes >= FULL_TOGETHER || self.open_batches >= OPEN_TOGETHER
     }
 
     /// Whether anything is open.
@@ -150,7 +159,8 @@ impl Batcher {
 
     fn take(&mut self, stream: u32) -> Option<Rows> {
         let open = std::mem::take(&mut self.open[stream as usize]);
-        self.open_bytes -= open.data.len();
+        self.open_bytes -= open.bytes;
+        self.open_batches -= usize::from(open.count > 0);
         let first = *open.times.first()?;
         let emitted_at =
             if open.same_time { EmittedAt::All(first) } else { EmittedAt::Each(open.times) };
@@ -162,5 +172,59 @@ impl Batcher {
             meta: open.meta,
             parsed: true,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn batcher(streams: usize) -> Batcher {
+        let streams: Vec<String> = (0..streams)
+            .map(|i| {
+                format!(
+                    r#"{{"stream":{{"name":"s{i}","json_schema":{{}}}},"sync_mode":"full_refresh","destination_sync_mode":"append"}}"#
+                )
+            })
+            .collect();
+        let catalog = format!(r#"{{"streams":[{}]}}"#, streams.join(","));
+        Batcher::new(&Catalog::from_airbyte(&catalog).unwrap(), 1 << 20)
+    }
+
+    fn record<'a>(stream: &'a str, data: &'a str, meta: Option<&'a str>) -> RecordBody<'a> {
+        RecordBody {
+            stream: Cow::Borrowed(stream),
+            namespace: None,
+            data,
+            emitted_at: Some(1),
+            meta,
+        }
+    }
+
+    #[test]
+    fn many_streams_are_not_all_kept_open() {
+        let mut batcher = batcher(1000);
+        let mut open = 0;
+        for i in 0..1000 {
+            batcher.push(&record(&format!("s{i}"), "{}", None)).unwrap();
+            open += 1;
+            if batcher.is_heavy() {
+                while batcher.drain().is_some() {
+                    open -= 1;
+                }
+                assert!(batcher.is_empty() && open == 0);
+            }
+            assert!(open < OPEN_TOGETHER);
+        }
+    }
+
+    #[test]
+    fn metadata_fills_a_batch() {
+        let mut batcher = batcher(1);
+        let meta = format!(r#"{{"a":"{}"}}"#, "x".repeat(FULL));
+        let full = batcher.push(&record("s0", "{}", Some(&meta))).unwrap().unwrap();
+        assert_eq!((full.count, full.data.as_slice()), (1, &b"{}\n"[..]));
+        assert!(batcher.is_empty());
     }
 }

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::protocol::{
-    Catalog, Failure, LogLevel, Outcome, Rows, StateMessage, StreamDescriptor, StreamStatus,
+    Catalog, Failure, LogLevel, Outcome, RowMeta, Rows, StateMessage, StreamDescriptor,
+    StreamStatus,
 };
 
 /// Writes the lines of one sync.
@@ -51,28 +52,38 @@ impl Encoder {
         Self { descriptors, heads }
     }
 
-    /// Appends the lines of a batch.
-    ///
-    /// # Errors
-    /// A failure of the source, when a row is no JSON object.
-    pub fn rows(&self, rows: &Rows, out: &mut Vec<u8>) -> Result<(), Failure> {
-        let head = &self.heads[rows.stream as usize];
-        out.reserve(rows.data.len() + rows.count as usize * (head.len() + 40));
-        let mut metas = rows.meta.iter().peekable();
-        for (row, line) in rows.lines().enumerate() {
-            if !rows.parsed {
-                self.check(rows.stream, row, line)?;
-            }
-            out.extend_from_slice(head);
-            out.extend_from_slice(line);
-            // Writing to a vector cannot fail.
-            let _ = write!(out, r#","emitted_at":{}"#, rows.emitted_at.of(row));
-            if let Some(meta) = metas.next_if(|meta| meta.row as usize == row) {
-                out.extend_from_slice(br#","meta":"#);
-                out.extend_from_slice(meta.meta.get().as_bytes());
-            }
-            out.extend_from_slice(b"}}\n");
+    /// The lines of a batch, in parts: a batch of tiny rows is many times as large in envelopes, and
+    /// how many rows there are, and how long their stream's name is, is the source's choice.
+    #[must_use]
+    pub fn rows<'a>(&'a self, rows: &'a Rows) -> Lines<'a> {
+        Lines {
+            encoder: self,
+            rows,
+            lines: Box::new(rows.lines().enumerate()),
+            metas: rows.meta.iter().peekable(),
         }
+    }
+
+    fn row(
+        &self,
+        rows: &Rows,
+        row: usize,
+        line: &[u8],
+        meta: Option<&RowMeta>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        if !rows.parsed {
+            self.check(rows.stream, row, line)?;
+        }
+        out.extend_from_slice(&self.heads[rows.stream as usize]);
+        out.extend_from_slice(line);
+        // Writing to a vector cannot fail.
+        let _ = write!(out, r#","emitted_at":{}"#, rows.emitted_at.of(row));
+        if let Some(meta) = meta {
+            out.extend_from_slice(br#","meta":"#);
+            out.extend_from_slice(meta.meta.get().as_bytes());
+        }
+        out.extend_from_slice(b"}}\n");
         Ok(())
     }
 
@@ -157,6 +168,39 @@ impl Encoder {
     }
 }
 
+/// Bytes of lines written at once; a larger line goes alone.
+const PART: usize = 256 << 10;
+
+/// See [`Encoder::rows`].
+pub struct Lines<'a> {
+    encoder: &'a Encoder,
+    rows: &'a Rows,
+    lines: Box<dyn Iterator<Item = (usize, &'a [u8])> + Send + 'a>,
+    metas: std::iter::Peekable<std::slice::Iter<'a, RowMeta>>,
+}
+
+impl std::fmt::Debug for Lines<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").field("encoder", &self.encoder).finish_non_exhaustive()
+    }
+}
+
+impl Lines<'_> {
+    /// Appends some lines. False: there were no more.
+    ///
+    /// # Errors
+    /// A failure of the source, when a row is no JSON object.
+    pub fn part(&mut self, out: &mut Vec<u8>) -> Result<bool, Failure> {
+        let before = out.len();
+        while out.len() - before < PART {
+            let Some((row, line)) = self.lines.next() else { break };
+            let meta = self.metas.next_if(|meta| meta.row as usize == row);
+            self.encoder.row(self.rows, row, line, meta, out)?;
+        }
+        Ok(out.len() > before)
+    }
+}
+
 /// ms since the epoch.
 pub(crate) fn now_ms() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -166,7 +210,7 @@ pub(crate) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{EmittedAt, Json, Message, RowMeta};
+    use crate::protocol::{EmittedAt, Json, Message};
 
     fn encoder() -> Encoder {
         let catalog = Catalog::from_airbyte(
@@ -190,7 +234,8 @@ mod tests {
     #[test]
     fn lines_decode_to_what_was_encoded() {
         let mut out = Vec::new();
-        encoder().rows(&rows("{\"n\":1e400}\n{\"s\":\"\\ud800\"}\n", false), &mut out).unwrap();
+        let batch = rows("{\"n\":1e400}\n{\"s\":\"\\ud800\"}\n", false);
+        assert!(encoder().rows(&batch).part(&mut out).unwrap());
         let lines: Vec<&[u8]> = out.split(|b| *b == b'\n').collect();
         let Ok(Message::Record(record)) = Message::decode(lines[1]) else { panic!("no record") };
         assert_eq!(record.stream, "a\"b");
@@ -201,11 +246,25 @@ mod tests {
     }
 
     #[test]
+    fn many_rows_come_in_parts() {
+        let batch = rows(&"{}\n".repeat(50_000), true);
+        let (encoder, mut lines) = (encoder(), 0);
+        let mut parts = encoder.rows(&batch);
+        let mut out = Vec::new();
+        while parts.part(&mut out).unwrap() {
+            assert!(out.len() < 2 * PART, "{}", out.len());
+            lines += out.iter().filter(|b| **b == b'\n').count();
+            out.clear();
+        }
+        assert_eq!(lines, 50_000);
+    }
+
+    #[test]
     fn a_row_cannot_forge_a_message() {
         for row in [r#"{}},"type":"STATE","state":{"data":{}"#, "[1]", "{", "", "{} {}"] {
             let mut out = Vec::new();
             let forged = rows(&format!("{{}}\n{row}\n"), false);
-            assert!(encoder().rows(&forged, &mut out).is_err(), "{row}");
+            assert!(encoder().rows(&forged).part(&mut out).is_err(), "{row}");
         }
     }
 }

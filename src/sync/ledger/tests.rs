@@ -258,3 +258,36 @@ fn a_state_of_an_unknown_stream_breaks_the_sync() {
     assert!(b.state_with("c", 1, "").is_err());
     assert!(matches!(b.ledger.broken(), Some(LedgerFault::Source(_))));
 }
+
+#[test]
+fn rows_are_counted_per_stream_whatever_the_order_of_echoes() {
+    let b = bench("append");
+    b.rows(0, 2);
+    b.state("a", 1);
+    b.rows(1, 3);
+    b.rows(0, 1);
+    let second = b.state("b", 1);
+    b.rows(0, 4);
+    let third = b.state("a", 2);
+    let committed = || [0, 1].map(|stream| b.ledger.counters.streams[stream].get().committed);
+    b.echo(second, Some(3.0)).unwrap();
+    assert_eq!(committed(), [0, 3]);
+    b.echo(third, Some(5.0)).unwrap();
+    assert_eq!(committed(), [7, 3]);
+    b.rows(1, 10);
+    let fourth = b.state("b", 2);
+    b.through(fourth, [7, 13]).unwrap();
+    assert_eq!(committed(), [7, 13]);
+}
+
+#[test]
+fn of_states_kept_back_the_last_of_each_stream_is_stored() {
+    let b = bench("overwrite");
+    for at in 1..=20 {
+        let id = b.state(if at % 2 == 0 { "a" } else { "b" }, at);
+        b.through(id, [0, 0]).unwrap();
+    }
+    assert!(b.ledger.lock().deferred.len() <= 7);
+    b.close().unwrap();
+    assert_eq!(b.kept(), ["b=19", "a=20"]);
+}

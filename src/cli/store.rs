@@ -1,0 +1,40 @@
+//! Where a command's states are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::output::CliError;
+use crate::config::{ConfigError, Project};
+use crate::state::{SqliteStateStore, StateStore};
+
+/// Beside lockgate.toml when there is one, else here.
+pub(super) fn state_folder(here: &Path) -> PathBuf {
+    match Project::find(here) {
+        Ok(project) => project.folder().to_owned(),
+        Err(_) => here.to_owned(),
+    }
+}
+
+/// Where states are kept.
+pub(super) struct OpenStore {
+    pub(super) store: Arc<dyn StateStore>,
+    /// Where its locks are.
+    pub(super) folder: Option<PathBuf>,
+}
+
+/// Opens what `--state` names: `none`, `default` or `sqlite:PATH`.
+pub(super) fn open_store(choice: &str, folder: &Path) -> Result<Option<OpenStore>, CliError> {
+    let path = match choice {
+        "none" => return Ok(None),
+        "default" => folder.join(".lockgate/state.db"),
+        other => match other.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => PathBuf::from(path),
+            _ => {
+                let what = format!("--state {other:?} is not one of default, sqlite:PATH and none");
+                return Err(ConfigError::Usage(what).into());
+            }
+        },
+    };
+    let store = Arc::new(SqliteStateStore::open(&path)?);
+    Ok(Some(OpenStore { store, folder: path.parent().map(Path::to_owned) }))
+}
