@@ -4,7 +4,8 @@
 //! The rules (`docs/architecture.md`, "The ledger"): a state is stored after the destination
 //! confirmed everything before it; a confirmation must name a checkpoint that was given, in order,
 //! with counts that add up; states of a stream whose old rows are being replaced are kept back
-//! until the whole sync has ended well, because until then the new rows are not in place.
+//! until the whole sync has ended well, because until then the new rows are not in place; states of a
+//! full read are not stored at all, because no later read goes on from them.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use super::Counters;
 use crate::protocol::{
     Catalog, Commit, Failure, Rows, StateMessage, StateScope, Stats, StreamDescriptor, StreamTotal,
+    SyncMode,
 };
 
 /// Where confirmed states go.
@@ -129,6 +131,9 @@ pub struct Ledger {
     streams: Vec<StreamDescriptor>,
     index: HashMap<StreamDescriptor, u32>,
     replaced: Vec<bool>,
+    /// Streams whose states an incremental read goes on from. What a full read says of itself
+    /// ("everything was read") would make one believe that there is nothing new, ever.
+    resumed: Vec<bool>,
     /// Whether the source's own counts are checked.
     trusts_stats: bool,
     sink: Arc<dyn StateSink>,
@@ -165,6 +170,7 @@ impl Ledger {
                 .iter()
                 .map(crate::protocol::ConfiguredStream::truncates)
                 .collect(),
+            resumed: catalog.streams.iter().map(|s| s.sync_mode == SyncMode::Incremental).collect(),
             trusts_stats: true,
             sink,
             counters,
@@ -455,6 +461,13 @@ impl Ledger {
                     Scope::Stream(stream) => self.replaced[stream as usize],
                     Scope::All => self.replaced.contains(&true),
                 };
+                let resumes = match pending.scope {
+                    Scope::Stream(stream) => self.resumed[stream as usize],
+                    Scope::All => self.resumed.contains(&true),
+                };
+                if !resumes && !self.sink.wants_all() {
+                    continue;
+                }
                 let list = if replaced { &mut inner.deferred } else { &mut states };
                 list.push(Confirmed { state, rows: pending.rows });
             }

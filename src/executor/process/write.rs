@@ -246,3 +246,93 @@ async fn listen(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::protocol::{EmittedAt, Observer, Rows};
+    use crate::sandbox::Policy;
+
+    struct Deaf;
+
+    #[async_trait::async_trait]
+    impl Observer for Deaf {
+        fn log(&self, _: LogLevel, _: &str) {}
+
+        async fn update_config(&self, _: Json) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    /// Gives its rows, and waits for ever.
+    struct Given(Mutex<VecDeque<&'static str>>);
+
+    #[async_trait::async_trait]
+    impl DestinationInput for Given {
+        async fn next(&self) -> Result<Option<Event>, Failure> {
+            let row = self.0.lock().unwrap().pop_front();
+            let Some(row) = row else { return std::future::pending().await };
+            Ok(Some(Event::Rows(Rows {
+                stream: 0,
+                count: 1,
+                data: row.as_bytes().to_vec(),
+                emitted_at: EmittedAt::All(0),
+                meta: Vec::new(),
+                parsed: false,
+            })))
+        }
+
+        async fn committed(&self, _: Commit) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    /// A destination that takes the end of its input for a whole one, and does not hear a SIGTERM.
+    const FINALISES: &str = "#!/bin/sh\ntrap '' TERM\ncat > \"$OUT/rows\"\ntouch \"$OUT/whole\"\n";
+
+    fn write_rows(rows: &[&'static str], patience: Duration) -> (bool, Option<ExecutorError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("destination");
+        std::fs::write(&program, FINALISES).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut policy = Policy::default();
+        policy.allow_env(&format!("OUT={}", folder.path().display())).unwrap();
+        policy.limits.stop_time = Duration::from_millis(300);
+        let executor = ProcessExecutor::new(program, policy).unwrap();
+        let catalog = Catalog::from_airbyte(
+            r#"{"streams":[{"stream":{"name":"a","json_schema":{}},"sync_mode":"full_refresh",
+            "destination_sync_mode":"overwrite"}]}"#,
+        )
+        .unwrap();
+        let input = Arc::new(Given(Mutex::new(rows.iter().copied().collect())));
+        let context = Context::new(Arc::new(Deaf));
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let error = runtime.unwrap().block_on(async {
+            let config = Json::empty_object();
+            let writing = write(&executor, &context, &config, &catalog, input);
+            let ended = tokio::time::timeout(patience, writing).await;
+            // Long enough for a destination that took the end for a whole input.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            ended.ok().and_then(Result::err)
+        });
+        (folder.path().join("whole").exists(), error)
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_passed_on_is_no_end_of_input() {
+        let (whole, error) = write_rows(&["{}\n", "{\n"], Duration::from_secs(30));
+        assert!(error.unwrap().to_string().contains("not one JSON object"));
+        assert!(!whole);
+    }
+
+    #[test]
+    fn who_drops_a_write_does_not_end_its_input() {
+        let (whole, error) = write_rows(&["{}\n"], Duration::from_millis(500));
+        assert!(error.is_none());
+        assert!(!whole);
+    }
+}

@@ -35,12 +35,17 @@ fn bench(mode: &str) -> Bench {
 }
 
 fn failing(mode: &str, fails: bool) -> Bench {
-    let stream = |name| {
+    of(&[("incremental", mode), ("incremental", mode)], fails)
+}
+
+/// A ledger of the streams `a` and `b`, with these modes.
+fn of(modes: &[(&str, &str); 2], fails: bool) -> Bench {
+    let stream = |name, (read, write): (&str, &str)| {
         format!(
-            r#"{{"stream":{{"name":"{name}","json_schema":{{}}}},"sync_mode":"incremental","destination_sync_mode":"{mode}"}}"#
+            r#"{{"stream":{{"name":"{name}","json_schema":{{}}}},"sync_mode":"{read}","destination_sync_mode":"{write}"}}"#
         )
     };
-    let text = format!(r#"{{"streams":[{},{}]}}"#, stream("a"), stream("b"));
+    let text = format!(r#"{{"streams":[{},{}]}}"#, stream("a", modes[0]), stream("b", modes[1]));
     let catalog = Catalog::from_airbyte(&text).unwrap();
     let kept = Arc::new(Kept(Mutex::default(), fails));
     let counters = Arc::new(Counters::new(&catalog));
@@ -290,4 +295,15 @@ fn of_states_kept_back_the_last_of_each_stream_is_stored() {
     assert!(b.ledger.lock().deferred.len() <= 7);
     b.close().unwrap();
     assert_eq!(b.kept(), ["b=19", "a=20"]);
+}
+
+#[test]
+fn states_of_a_full_read_are_not_stored() {
+    let b = of(&[("full_refresh", "append"), ("incremental", "append")], false);
+    b.rows(0, 2);
+    b.state("a", 1);
+    let last = b.state("b", 1);
+    b.through(last, [2, 0]).unwrap();
+    assert_eq!(b.kept(), ["b=1"]);
+    b.close().unwrap();
 }
