@@ -141,7 +141,12 @@ name, a connection is known by its connectors and their configurations: with ano
 it starts again. --connection gives it a name that stays.")]
 pub(super) struct Sync {
     /// A connection of lockgate.toml; may be left out where there is only one
-    #[arg(conflicts_with_all = ["source", "destination"])]
+    // All of them: where an option conflicts, those that require it are not asked for.
+    #[arg(conflicts_with_all = [
+        "source", "source_config", "source_allow_dir", "source_env", "source_max_memory",
+        "source_timeout", "destination", "destination_config", "destination_allow_dir",
+        "destination_env", "destination_max_memory", "destination_timeout", "connection",
+    ])]
     pub(super) name: Option<String>,
     /// The source: path/to/x.wasm or exec:PATH
     #[arg(long, value_name = "CONNECTOR", requires = "destination", help_heading = "Source")]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::component::ComponentError;
 use crate::config::ConfigError;
@@ -145,10 +146,23 @@ fn indented(text: &str) -> String {
     lines.join("\n    ")
 }
 
-/// Whoever stops reading our output has seen enough of it.
+/// Whether a result could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whoever stops reading our output has seen enough of it. Any other error loses a result.
 fn write_stdout(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        LOST.store(true, Ordering::Relaxed);
+        write_stderr(&format!("stdout: {error}\n"));
+    }
+}
+
+/// Whether a result could not be printed: then nothing is done, whatever went well.
+pub(super) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 pub(super) fn write_stderr(text: &str) {

@@ -10,7 +10,7 @@ use super::output::{CliError, Output, table};
 use super::store::{open_store, state_folder};
 use crate::config::ConfigError;
 use crate::protocol::{StateMessage, StateScope, StreamDescriptor};
-use crate::state::StateStore;
+use crate::state::{StateStore, StoredState};
 
 #[expect(clippy::unused_async, reason = "one shape for all commands")]
 pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
@@ -22,7 +22,7 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
     let store = open.store;
     match call.action {
         StateAction::Show { connection: Some(connection) } => {
-            let states = store.load(&connection)?;
+            let states = StoredState::shown(store.load(&connection)?);
             if states.is_empty() {
                 let known: Vec<String> = store.connections()?.into_iter().map(|c| c.0).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -37,8 +37,10 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
                 ConfigError::Malformed { place: file.display().to_string(), reason: e.to_string() }
             })?;
             store.clear(&connection, None)?;
-            store.store(&connection, &states)?;
-            output.note(&format!("{} of {connection} stored", count(states.len())));
+            let marked: Vec<StoredState> =
+                states.into_iter().map(StoredState::incremental).collect();
+            store.store(&connection, &marked)?;
+            output.note(&format!("{} of {connection} stored", count(marked.len())));
         }
         StateAction::Clear { connection, stream } => {
             let cleared = if stream.is_empty() {
@@ -86,7 +88,7 @@ fn named(
     let stored: Vec<StreamDescriptor> = store
         .load(connection)?
         .iter()
-        .filter_map(|state| match state.scope() {
+        .filter_map(|stored| match stored.state.scope() {
             StateScope::Stream(descriptor) => Some(descriptor.clone()),
             StateScope::Global | StateScope::Legacy => None,
         })

@@ -1,6 +1,7 @@
 //! From a file to a checked and compiled component.
 
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -95,7 +96,10 @@ impl ComponentRuntime {
 
 fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
     let unreadable = |reason: String| ComponentError::Unreadable { path: path.to_owned(), reason };
-    let file = std::fs::File::open(path).map_err(|e| unreadable(e.to_string()))?;
+    // Not blocking: to open a named pipe is to wait for its writer.
+    let mut open = std::fs::OpenOptions::new();
+    let file = open.read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = file.map_err(|e| unreadable(e.to_string()))?;
     let facts = file.metadata().map_err(|e| unreadable(e.to_string()))?;
     if !facts.is_file() {
         return Err(unreadable("it is not a file".into()));

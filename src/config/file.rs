@@ -345,6 +345,17 @@ strategy = "append"
     }
 
     #[test]
+    fn streams_are_names() {
+        let with = |streams: &str| project(&WHOLE.replace("[\"users\"]", streams));
+        let error = with("[]").unwrap().connection(None).unwrap_err().to_string();
+        assert!(error.contains("nightly.streams: it names no stream"), "{error}");
+        let error = with("5").unwrap_err().to_string();
+        assert!(error.contains("neither a text nor an array"), "{error}");
+        let all = with("\"*\"").unwrap().connection(None).unwrap();
+        assert_eq!(all.streams, StreamSelection::All);
+    }
+
+    #[test]
     fn a_syntax_fault_does_not_quote_the_line() {
         let error = project("[sources.x]\nconfig = { password = hunter2 }\n").unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -2,6 +2,7 @@
 //! counts are read (protocol 0.18, `AirbyteStateMessage`).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -189,6 +190,21 @@ impl StateMessage {
         self.id
     }
 
+    /// A global state without the parts of some streams. Everything else stays the text it is; other
+    /// states stay as they are.
+    #[must_use]
+    pub fn without(self, dropped: impl Fn(&StreamDescriptor) -> bool) -> Self {
+        if self.scope != StateScope::Global || !self.parts().iter().any(|p| dropped(&p.descriptor))
+        {
+            return self;
+        }
+        match global_without(self.body.get(), dropped).map(Json::parse) {
+            Ok(Ok(body)) => Self { body, ..self },
+            // It was read above, so it can be read again.
+            Ok(Err(_)) | Err(_) => self,
+        }
+    }
+
     /// Each stream's part: one for a stream's state, all for a global one, none for legacy.
     #[must_use]
     pub fn parts(&self) -> Vec<StreamPart> {
@@ -248,6 +264,26 @@ impl StateMessage {
             })
             && same_optional(self.shared().as_ref(), other.shared().as_ref())
     }
+}
+
+/// The body of a global state without the parts of some streams.
+fn global_without(
+    body: &str,
+    dropped: impl Fn(&StreamDescriptor) -> bool,
+) -> serde_json::Result<String> {
+    type Members = BTreeMap<String, Box<RawValue>>;
+    let mut members: Members = serde_json::from_str(body)?;
+    let Some(global) = members.get_mut("global") else { return Ok(body.to_owned()) };
+    let mut inner: Members = serde_json::from_str(global.get())?;
+    let Some(parts) = inner.get_mut("stream_states") else { return Ok(body.to_owned()) };
+    let mut kept: Vec<Box<RawValue>> = serde_json::from_str(parts.get())?;
+    kept.retain(|part| {
+        let read = serde_json::from_str::<StreamBody<'_>>(part.get());
+        !read.is_ok_and(|part| dropped(&part.stream_descriptor))
+    });
+    *parts = serde_json::value::to_raw_value(&kept)?;
+    *global = serde_json::value::to_raw_value(&inner)?;
+    serde_json::to_string(&members)
 }
 
 /// The `data` of a legacy state; none for null, which resets everything.
@@ -327,6 +363,23 @@ mod tests {
         assert_eq!(read.body().get(), text);
         assert_eq!(read.numbered(7), format!(r#"{{"id":7,{}"#, &text[1..]));
         assert_eq!(read.parts()[0].state.as_ref().unwrap().get(), r#"{"at":92233720368547758079}"#);
+    }
+
+    #[test]
+    fn a_global_state_without_a_stream_keeps_the_rest_as_it_is() {
+        let text = r#"{"type":"GLOBAL","global":{"shared_state":{"lsn":92233720368547758079},"stream_states":[{"stream_descriptor":{"name":"a"},"stream_state":{"n":1.10}},{"stream_descriptor":{"name":"b","namespace":""},"stream_state":{}}]},"x":1e400}"#;
+        let without = |name: &str| state(text).without(|d| d.name == name).body().get().to_owned();
+        assert_eq!(without("c"), text);
+        let left = without("b");
+        for kept in [r#"{"lsn":92233720368547758079}"#, r#"{"n":1.10}"#, r#""x":1e400"#] {
+            assert!(left.contains(kept), "{left}");
+        }
+        let parts = state(&left).parts();
+        assert_eq!(parts.len(), 1);
+        assert_eq!(parts[0].descriptor, StreamDescriptor::new("a"));
+        let of_a_stream = StateMessage::stream(StreamDescriptor::new("a"), None);
+        let body = of_a_stream.body().get().to_owned();
+        assert_eq!(of_a_stream.without(|_| true).body().get(), body);
     }
 
     #[test]

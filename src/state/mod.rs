@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub use sqlite::SqliteStateStore;
 
 use crate::fault::{ExitClass, Fault};
-use crate::protocol::{Json, StateMessage, StreamDescriptor};
+use crate::protocol::{Json, StateMessage, StateScope, StreamDescriptor};
 
 /// Why the state store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +76,41 @@ pub struct SyncNumbers {
     pub generations: Vec<u64>,
 }
 
+/// A state, and whether it comes from a full read: then no incremental read goes on from it.
+#[derive(Debug, Clone)]
+pub struct StoredState {
+    /// The state.
+    pub state: StateMessage,
+    /// It says where a full read was.
+    pub of_full_read: bool,
+}
+
+impl StoredState {
+    /// A state that an incremental read goes on from.
+    #[must_use]
+    pub fn incremental(state: StateMessage) -> Self {
+        Self { state, of_full_read: false }
+    }
+
+    /// What is worth showing: of each stream the state of an incremental read, else that of a full
+    /// one.
+    #[must_use]
+    pub fn shown(stored: Vec<Self>) -> Vec<StateMessage> {
+        let (full, mut shown): (Vec<Self>, Vec<Self>) =
+            stored.into_iter().partition(|s| s.of_full_read);
+        let covers_all = |s: &Self| !matches!(s.state.scope(), StateScope::Stream(_));
+        if !shown.iter().any(covers_all) {
+            for stored in full {
+                let alone = shown.is_empty() || !covers_all(&stored);
+                if alone && !shown.iter().any(|s| s.state.scope() == stored.state.scope()) {
+                    shown.push(stored);
+                }
+            }
+        }
+        shown.into_iter().map(|s| s.state).collect()
+    }
+}
+
 /// A connection's memory. The methods block: call them off the async threads.
 pub trait StateStore: std::fmt::Debug + Send + Sync {
     /// Counts a new sync, and a new generation for each stream whose flag is set.
@@ -88,17 +123,18 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         streams: &[(StreamDescriptor, bool)],
     ) -> Result<SyncNumbers, StateStoreError>;
 
-    /// The states stored last: one a stream, or one global or legacy.
+    /// The states stored last: one a stream, or one global or legacy; of incremental and of full
+    /// reads apart.
     ///
     /// # Errors
     /// [`StateStoreError`].
-    fn load(&self, connection: &str) -> Result<Vec<StateMessage>, StateStoreError>;
+    fn load(&self, connection: &str) -> Result<Vec<StoredState>, StateStoreError>;
 
     /// Stores states, all or none. Durable when it returns.
     ///
     /// # Errors
     /// [`StateStoreError`].
-    fn store(&self, connection: &str, states: &[StateMessage]) -> Result<(), StateStoreError>;
+    fn store(&self, connection: &str, states: &[StoredState]) -> Result<(), StateStoreError>;
 
     /// Forgets the states of some streams, or of all. Returns how many were forgotten.
     ///

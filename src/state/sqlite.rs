@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{StateStore, StateStoreError, SyncNumbers};
+use super::{StateStore, StateStoreError, StoredState, SyncNumbers};
 use crate::config::merge_members;
 use crate::protocol::{Json, StateMessage, StateScope, StreamDescriptor};
 
@@ -21,9 +21,10 @@ CREATE TABLE generations (
     connection TEXT NOT NULL, stream TEXT NOT NULL, generation INTEGER NOT NULL,
     PRIMARY KEY (connection, stream)) WITHOUT ROWID;
 -- stream: the descriptor as JSON; 'GLOBAL' or 'LEGACY' for states of all streams together.
+-- full_read: 1 for a state that no incremental read goes on from.
 CREATE TABLE states (
-    connection TEXT NOT NULL, stream TEXT NOT NULL, body TEXT NOT NULL, stored_at INTEGER NOT NULL,
-    PRIMARY KEY (connection, stream)) WITHOUT ROWID;
+    connection TEXT NOT NULL, full_read INTEGER NOT NULL, stream TEXT NOT NULL, body TEXT NOT NULL,
+    stored_at INTEGER NOT NULL, PRIMARY KEY (connection, full_read, stream)) WITHOUT ROWID;
 CREATE TABLE config_changes (
     connection TEXT NOT NULL, side TEXT NOT NULL, digest TEXT NOT NULL, members TEXT NOT NULL,
     PRIMARY KEY (connection, side)) WITHOUT ROWID;
@@ -152,47 +153,53 @@ impl StateStore for SqliteStateStore {
         })
     }
 
-    fn load(&self, connection: &str) -> Result<Vec<StateMessage>, StateStoreError> {
-        let bodies: Vec<String> = self.transact(|t| {
-            let mut rows =
-                t.prepare("SELECT body FROM states WHERE connection = ?1 ORDER BY stream")?;
-            rows.query_map(params![connection], |row| row.get(0))?.collect()
+    fn load(&self, connection: &str) -> Result<Vec<StoredState>, StateStoreError> {
+        let rows: Vec<(bool, String)> = self.transact(|t| {
+            let mut rows = t.prepare(
+                "SELECT full_read, body FROM states WHERE connection = ?1 ORDER BY full_read, stream",
+            )?;
+            rows.query_map(params![connection], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
         let damaged = |reason: String| StateStoreError::Damaged {
             path: self.path.clone(),
             connection: connection.to_owned(),
             reason,
         };
-        bodies
-            .into_iter()
-            .map(|body| {
+        rows.into_iter()
+            .map(|(of_full_read, body)| {
                 let body = Json::parse(body).map_err(|e| damaged(e.to_string()))?;
-                StateMessage::from_airbyte(body).map_err(|e| damaged(e.to_string()))
+                let state = StateMessage::from_airbyte(body).map_err(|e| damaged(e.to_string()))?;
+                Ok(StoredState { state, of_full_read })
             })
             .collect()
     }
 
-    fn store(&self, connection: &str, states: &[StateMessage]) -> Result<(), StateStoreError> {
+    fn store(&self, connection: &str, states: &[StoredState]) -> Result<(), StateStoreError> {
         if states.is_empty() {
             return Ok(());
         }
         self.transact(|t| {
-            for state in states {
-                match state.scope() {
-                    // The two forms exclude each other: what one says, the other would contradict.
-                    StateScope::Stream(_) => t.execute(
-                        "DELETE FROM states WHERE connection = ?1 AND stream IN ('GLOBAL', 'LEGACY')",
-                        params![connection],
-                    )?,
-                    StateScope::Global | StateScope::Legacy => {
-                        t.execute("DELETE FROM states WHERE connection = ?1", params![connection])?
-                    }
+            for StoredState { state, of_full_read } in states {
+                // The two forms exclude each other: what one says, the other would contradict.
+                let contradicted = match state.scope() {
+                    StateScope::Stream(_) => "AND stream IN ('GLOBAL', 'LEGACY')",
+                    StateScope::Global | StateScope::Legacy => "",
                 };
                 t.execute(
-                    "INSERT INTO states VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (connection, stream)
-                     DO UPDATE SET body = excluded.body, stored_at = excluded.stored_at",
-                    params![connection, key(state.scope()), state.body().get(), now()],
+                    &format!(
+                        "DELETE FROM states WHERE connection = ?1 AND full_read = ?2 {contradicted}"
+                    ),
+                    params![connection, of_full_read],
+                )?;
+                t.execute(
+                    "INSERT OR REPLACE INTO states VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![
+                        connection,
+                        of_full_read,
+                        key(state.scope()),
+                        state.body().get(),
+                        now()
+                    ],
                 )?;
             }
             Ok(())
@@ -305,16 +312,35 @@ mod tests {
     }
 
     fn bodies(store: &SqliteStateStore, connection: &str) -> Vec<String> {
-        let states = store.load(connection).unwrap();
+        let states = StoredState::shown(store.load(connection).unwrap());
         states.iter().map(|s| s.body().get().to_owned()).collect()
+    }
+
+    fn keep<const N: usize>(store: &SqliteStateStore, connection: &str, states: [StateMessage; N]) {
+        store.store(connection, &states.map(StoredState::incremental)).unwrap();
+    }
+
+    #[test]
+    fn states_of_full_reads_are_beside_the_others() {
+        let (_folder, store) = store();
+        keep(&store, "a", [stream("s", 1)]);
+        let full = |state| StoredState { state, of_full_read: true };
+        store.store("a", &[full(stream("s", 7)), full(stream("t", 7))]).unwrap();
+        let stored = store.load("a").unwrap();
+        assert_eq!(stored.iter().filter(|s| !s.of_full_read).count(), 1);
+        let shown = [stream("s", 1), stream("t", 7)].map(|s| s.body().get().to_owned());
+        assert_eq!(bodies(&store, "a"), shown);
+        let global = state(r#"{"type":"GLOBAL","global":{"stream_states":[]}}"#);
+        store.store("a", &[full(global)]).unwrap();
+        assert_eq!(bodies(&store, "a"), [stream("s", 1).body().get()]);
     }
 
     #[test]
     fn states_are_kept_per_connection_and_stream() {
         let (_folder, store) = store();
-        store.store("a", &[stream("s", 1), stream("t", 1)]).unwrap();
-        store.store("b", &[stream("s", 9)]).unwrap();
-        store.store("a", &[stream("s", 2)]).unwrap();
+        keep(&store, "a", [stream("s", 1), stream("t", 1)]);
+        keep(&store, "b", [stream("s", 9)]);
+        keep(&store, "a", [stream("s", 2)]);
         assert_eq!(
             bodies(&store, "a"),
             [stream("s", 2), stream("t", 1)].map(|s| s.body().get().to_owned())
@@ -329,9 +355,9 @@ mod tests {
     fn a_global_state_replaces_all_and_is_replaced_by_one() {
         let (_folder, store) = store();
         let global = state(r#"{"type":"GLOBAL","global":{"stream_states":[]},"x":1e400}"#);
-        store.store("a", &[stream("s", 1), global.clone()]).unwrap();
+        keep(&store, "a", [stream("s", 1), global.clone()]);
         assert_eq!(bodies(&store, "a"), [global.body().get()]);
-        store.store("a", &[stream("s", 2)]).unwrap();
+        keep(&store, "a", [stream("s", 2)]);
         assert_eq!(bodies(&store, "a"), [stream("s", 2).body().get()]);
     }
 

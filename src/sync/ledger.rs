@@ -4,8 +4,7 @@
 //! The rules (`docs/architecture.md`, "The ledger"): a state is stored after the destination
 //! confirmed everything before it; a confirmation must name a checkpoint that was given, in order,
 //! with counts that add up; states of a stream whose old rows are being replaced are kept back
-//! until the whole sync has ended well, because until then the new rows are not in place; states of a
-//! full read are not stored at all, because no later read goes on from them.
+//! until the whole sync has ended well, because until then the new rows are not in place.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +36,9 @@ pub struct Confirmed {
     pub state: StateMessage,
     /// Rows of its scope since the state before.
     pub rows: u64,
+    /// No incremental read may go on from it: it says "everything was read", or where a full read
+    /// was, in a form of its own.
+    pub of_full_read: bool,
 }
 
 /// What a checkpoint covers.
@@ -131,8 +133,7 @@ pub struct Ledger {
     streams: Vec<StreamDescriptor>,
     index: HashMap<StreamDescriptor, u32>,
     replaced: Vec<bool>,
-    /// Streams whose states an incremental read goes on from. What a full read says of itself
-    /// ("everything was read") would make one believe that there is nothing new, ever.
+    /// Streams whose states an incremental read goes on from.
     resumed: Vec<bool>,
     /// Whether the source's own counts are checked.
     trusts_stats: bool,
@@ -465,11 +466,8 @@ impl Ledger {
                     Scope::Stream(stream) => self.resumed[stream as usize],
                     Scope::All => self.resumed.contains(&true),
                 };
-                if !resumes && !self.sink.wants_all() {
-                    continue;
-                }
                 let list = if replaced { &mut inner.deferred } else { &mut states };
-                list.push(Confirmed { state, rows: pending.rows });
+                list.push(Confirmed { state, rows: pending.rows, of_full_read: !resumes });
             }
         }
         while inner.pending.front().is_some_and(|p| p.confirmed) {

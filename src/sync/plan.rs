@@ -184,9 +184,9 @@ fn modes(
     let offers_incremental = stream.sync_modes.contains(&SyncMode::Incremental);
     let has_cursor = stream.source_defined_cursor || !stream.default_cursor_field.is_empty();
     if offers_incremental && !has_cursor && !full_refresh {
-        notes.push(format!("stream {name} has no default cursor, so it is read in full"));
+        notes.push(format!("stream {name} names no cursor: its source must know one by itself"));
     }
-    let sync_mode = if offers_incremental && has_cursor && !full_refresh {
+    let sync_mode = if offers_incremental && !full_refresh {
         SyncMode::Incremental
     } else {
         SyncMode::FullRefresh

@@ -1,7 +1,7 @@
 //! `Destination::write`: a sync from its first question to its last state.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,9 +16,10 @@ use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
 use crate::connector::{Connector, Destination, Source, validate_config};
 use crate::executor::Cancel;
 use crate::protocol::{
-    Catalog, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope, SyncMode,
+    Catalog, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
+    StreamDescriptor, SyncMode,
 };
-use crate::state::{StateStore, StateStoreError};
+use crate::state::{StateStore, StateStoreError, StoredState};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
 const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
@@ -132,23 +133,14 @@ impl Destination {
             None => None,
         };
         let started_at = now_ms();
-        let source = prepared(source.connector(), "source", &connection, options).await?;
-        let destination = prepared(self.connector(), "destination", &connection, options).await?;
-        let (source_spec, destination_spec) = (source.spec().await?, destination.spec().await?);
-        validate_config(source.name(), &source_spec, source.config())?;
-        validate_config(destination.name(), &destination_spec, destination.config())?;
-        source.check_with(&source_spec).await?;
-        destination.check_with(&destination_spec).await?;
-
-        let offered = source.discover().await?;
-        let mut plan = Plan::new(
-            offered,
-            &destination_spec,
-            &options.streams,
-            options.strategy,
-            options.full_refresh,
-        )?;
-        let states = number(&mut plan.catalog, &connection, options).await?;
+        let cancel = options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
+        let preparing = self.prepare(source, &connection, options);
+        let ready = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(SyncError::Cancelled.into()),
+            ready = preparing => ready?,
+        };
+        let Ready { source, destination, source_spec, destination_spec, plan, states } = ready;
         let resumed = !states.is_empty();
 
         let catalog = Arc::new(plan.catalog.clone());
@@ -158,12 +150,12 @@ impl Destination {
         }
         let sink: Arc<dyn StateSink> = match &options.state {
             Some(store) => {
-                Arc::new(StoreSink { store: store.clone(), connection: connection.clone() })
+                let (store, connection) = (store.clone(), connection.clone());
+                Arc::new(StoreSink { store, connection, catalog: catalog.clone() })
             }
             None => Arc::new(Forget),
         };
         let ledger = Arc::new(Ledger::new(&catalog, sink, counters.clone()));
-        let cancel = options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
         let result = pipeline::run(pipeline::Job {
             source: &source,
             destination: &destination,
@@ -206,6 +198,47 @@ impl Destination {
             }
         }
     }
+
+    /// Everything before the first row.
+    async fn prepare(
+        &self,
+        source: &Source,
+        connection: &str,
+        options: &WriteOptions,
+    ) -> Result<Ready, Box<SyncFailure>> {
+        let source_spec = Arc::new(source.spec().await?);
+        let destination_spec = Arc::new(self.spec().await?);
+        let from = || prepared(source.connector(), &source_spec, "source", connection, options);
+        let to =
+            || prepared(self.connector(), &destination_spec, "destination", connection, options);
+        let (source, destination) = (from().await?, to().await?);
+        validate_config(source.name(), &source_spec, source.config())?;
+        validate_config(destination.name(), &destination_spec, destination.config())?;
+        source.check_with(&source_spec).await?;
+        destination.check_with(&destination_spec).await?;
+        // Each may have changed its configuration meanwhile: a token that works once has worked.
+        let offered = from().await?.discover().await?;
+        let mut plan = Plan::new(
+            offered,
+            &destination_spec,
+            &options.streams,
+            options.strategy,
+            options.full_refresh,
+        )?;
+        let states = number(&mut plan.catalog, connection, options).await?;
+        let (source, destination) = (from().await?, to().await?);
+        Ok(Ready { source, destination, source_spec, destination_spec, plan, states })
+    }
+}
+
+/// What a sync knows before its first row.
+struct Ready {
+    source: Connector,
+    destination: Connector,
+    source_spec: Arc<Specification>,
+    destination_spec: Arc<Specification>,
+    plan: Plan,
+    states: Vec<StateMessage>,
 }
 
 /// Runs something that blocks off the async threads.
@@ -227,6 +260,7 @@ async fn blocking<T: Send + 'static>(
 /// keeps what it changes in this one.
 async fn prepared(
     connector: &Connector,
+    spec: &Arc<Specification>,
     side: &'static str,
     connection: &str,
     options: &WriteOptions,
@@ -242,6 +276,9 @@ async fn prepared(
     let keeper = ConfigKeeper {
         inner: connector.observer(),
         store: store.clone(),
+        name: connector.name().to_owned(),
+        spec: spec.clone(),
+        config: Mutex::new(config.clone()),
         connection: connection.to_owned(),
         side,
         digest,
@@ -286,19 +323,37 @@ async fn number(
             catalog.streams.iter().any(|s| s.sync_mode == SyncMode::Incremental)
         }
     };
-    Ok(stored.into_iter().filter(incremental).collect())
+    let stored = stored.into_iter().filter(|s| !s.of_full_read).map(|s| s.state);
+    let stored = stored.filter(incremental);
+    Ok(stored.map(|state| state.without(|d| is_read_in_full(catalog, d))).collect())
+}
+
+/// Whether a stream of this sync is read from its beginning. Its part of a global state would make
+/// the source believe that there is nothing to read, and the destination replace all rows by none.
+fn is_read_in_full(catalog: &Catalog, stream: &StreamDescriptor) -> bool {
+    let mut streams = catalog.streams.iter();
+    streams.any(|s| s.sync_mode == SyncMode::FullRefresh && s.stream.descriptor == *stream)
 }
 
 /// Keeps states in the store.
 struct StoreSink {
     store: Arc<dyn StateStore>,
     connection: String,
+    catalog: Arc<Catalog>,
 }
 
 #[async_trait]
 impl StateSink for StoreSink {
     async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure> {
-        let states: Vec<StateMessage> = states.into_iter().map(|c| c.state).collect();
+        // A later incremental read must not go on from what a full read says of itself.
+        let marked = |c: Confirmed| StoredState {
+            state: match c.of_full_read {
+                true => c.state,
+                false => c.state.without(|stream| is_read_in_full(&self.catalog, stream)),
+            },
+            of_full_read: c.of_full_read,
+        };
+        let states: Vec<StoredState> = states.into_iter().map(marked).collect();
         let connection = self.connection.clone();
         blocking(&self.store, move |s| s.store(&connection, &states))
             .await
@@ -320,6 +375,10 @@ impl StateSink for Forget {
 struct ConfigKeeper {
     inner: Arc<dyn Observer>,
     store: Arc<dyn StateStore>,
+    name: String,
+    spec: Arc<Specification>,
+    /// With all changes so far.
+    config: Mutex<Json>,
     connection: String,
     side: &'static str,
     digest: String,
@@ -335,6 +394,15 @@ impl Observer for ConfigKeeper {
         if !config.is_object() {
             return Err(Failure::system("the changed configuration is not a JSON object"));
         }
+        {
+            let mut whole = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = merge_members(&whole, &config);
+            // Stored, it would fail every later sync, as if the operator had written it.
+            validate_config(&self.name, &self.spec, &changed).map_err(|fault| {
+                Failure::system(format!("it changed its configuration, and now {fault}"))
+            })?;
+            *whole = changed;
+        }
         let (connection, side, digest) = (self.connection.clone(), self.side, self.digest.clone());
         let members = config.clone();
         blocking(&self.store, move |s| s.change_config(&connection, side, &digest, &members))
@@ -343,3 +411,6 @@ impl Observer for ConfigKeeper {
         self.inner.update_config(config).await
     }
 }
+
+#[cfg(test)]
+mod tests;

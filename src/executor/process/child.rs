@@ -93,9 +93,16 @@ impl Connector {
                 }
             });
         }
-        let mut child = command
-            .spawn()
-            .map_err(|e| ExecutorError::Start { program: shown.clone(), reason: e.to_string() })?;
+        let mut child = command.spawn().map_err(|e| {
+            let reason = if e.kind() == std::io::ErrorKind::NotFound && program.is_file() {
+                // The system says that the file is not there, and it is.
+                "the interpreter that its first line names is not there, or that line ends in CR LF"
+                    .to_owned()
+            } else {
+                e.to_string()
+            };
+            ExecutorError::Start { program: shown.clone(), reason }
+        })?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let (Some(stdout), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(ExecutorError::Io { what: "the pipes", reason: "they are missing".into() });
@@ -269,12 +276,18 @@ async fn listen(
     mut budget: usize,
     line_limit: usize,
 ) {
-    // Far above what is kept of a line, so that only a flood without line feeds ends the reading.
+    // Far above what is kept of a line, so that only a flood without line feeds ends the logging.
     let mut reader = LineReader::new(errors, line_limit.saturating_mul(64));
     loop {
         match reader.fill().await {
             Ok(true) => {}
-            Ok(false) | Err(_) => return,
+            Ok(false) => return,
+            Err(_) => {
+                // A flood without line feeds. It is not kept, but a pipe that nobody reads would
+                // stop the child, and one that is closed would end it.
+                let _ = tokio::io::copy(&mut reader.into_inner(), &mut tokio::io::sink()).await;
+                return;
+            }
         }
         while let Ok(Some(line)) = reader.next_line() {
             let text = String::from_utf8_lossy(&line[..line.len().min(line_limit)]);

@@ -101,6 +101,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Ok(Some(&self.buffer[start..end]))
     }
 
+    /// What the lines are read from, for who gives up on them.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+
     /// The number of the line given out last, from 1.
     pub fn number(&self) -> u64 {
         self.number

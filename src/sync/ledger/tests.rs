@@ -17,7 +17,8 @@ impl StateSink for Kept {
         for confirmed in states {
             let part = &confirmed.state.parts()[0];
             let state = part.state.as_ref().unwrap().get().to_owned();
-            kept.push(format!("{}={state}", part.descriptor));
+            let mark = if confirmed.of_full_read { " (full)" } else { "" };
+            kept.push(format!("{}={state}{mark}", part.descriptor));
         }
         Ok(())
     }
@@ -298,12 +299,12 @@ fn of_states_kept_back_the_last_of_each_stream_is_stored() {
 }
 
 #[test]
-fn states_of_a_full_read_are_not_stored() {
+fn states_of_a_full_read_are_marked() {
     let b = of(&[("full_refresh", "append"), ("incremental", "append")], false);
     b.rows(0, 2);
     b.state("a", 1);
     let last = b.state("b", 1);
     b.through(last, [2, 0]).unwrap();
-    assert_eq!(b.kept(), ["b=1"]);
+    assert_eq!(b.kept(), ["a=1 (full)", "b=1"]);
     b.close().unwrap();
 }
