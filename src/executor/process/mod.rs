@@ -2,6 +2,7 @@
 
 mod answer;
 mod child;
+mod feed;
 mod folder;
 mod guard;
 mod pipe;

@@ -1,38 +1,21 @@
 //! A destination on stdin and stdout: messages go in while acknowledgements come out.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::process::ChildStdin;
-
 use super::ProcessExecutor;
-use super::guard::Guard;
+use super::feed::{Fed, Feed};
 use super::pipe::Stdout;
-use crate::executor::stdio::{Acks, Encoder, LineReader, lines_error, note};
+use crate::executor::stdio::{Acks, LineReader, lines_error, note};
 use crate::executor::{Context, ExecutorError};
 use crate::protocol::{
-    Catalog, Commit, DestinationInput, Event, Failure, Json, LogLevel, Message, MessageError,
+    Catalog, Commit, DestinationInput, Failure, Json, LogLevel, Message, MessageError,
     StateMessage, Trace,
 };
 
 /// How long what a destination said may take to arrive after its end.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// How the writing of input ended.
-enum Fed {
-    /// All of it was written, and the end was signalled. The file sees what is left in the pipe.
-    All(Option<File>),
-    /// The destination stopped reading.
-    Refused,
-    /// The sync is being stopped, or failed here. stdin is kept open: its end would look like a
-    /// whole input.
-    Stopped(ExecutorError, ChildStdin),
-}
 
 pub(super) async fn write(
     executor: &ProcessExecutor,
@@ -55,7 +38,7 @@ pub(super) async fn write(
     };
     let acks = Arc::new(Mutex::new(Acks::default()));
     let guard = connector.take_guard();
-    let feeding = feed(stdin, guard, Encoder::new(catalog), input.clone(), acks.clone());
+    let feeding = Feed::new(stdin, guard, catalog, acks.clone()).run(input.clone());
     let listening = listen(stdout, executor.policy.limits.line_bytes, context, input.clone(), acks);
     tokio::pin!(feeding, listening);
     // Moved behind what holds stdin, so that who drops this kills the process before its input ends.
@@ -114,81 +97,6 @@ pub(super) async fn write(
         (None, Some(error)) => Err(error),
         (None, None) => Ok(input.committed(Commit::Finished).await?),
     }
-}
-
-/// Another end to read from. What a destination leaves unread when it exits stays in the pipe as
-/// long as there is one, and without it the last writes would look as if they had been read.
-fn reading_end(stdin: &ChildStdin) -> Option<File> {
-    let path = format!("/proc/self/fd/{}", stdin.as_raw_fd());
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
-}
-
-/// Writes the input to its end. The guard holds stdin open should we be killed before that.
-async fn feed(
-    mut stdin: ChildStdin,
-    guard: Option<Guard>,
-    encoder: Encoder,
-    input: Arc<dyn DestinationInput>,
-    acks: Arc<Mutex<Acks>>,
-) -> Fed {
-    let mut buffer = Vec::new();
-    loop {
-        buffer.clear();
-        let mut stopped = None;
-        match input.next().await {
-            Ok(Some(Event::Rows(rows))) => {
-                let mut parts = encoder.rows(&rows);
-                loop {
-                    match parts.part(&mut buffer) {
-                        Ok(true) => {}
-                        Ok(false) => break,
-                        Err(fault) => {
-                            return Fed::Stopped(input.source_broke(fault).into(), stdin);
-                        }
-                    }
-                    if let Err(error) = stdin.write_all(&buffer).await {
-                        return refused(&error, stdin);
-                    }
-                    buffer.clear();
-                }
-            }
-            Ok(Some(Event::Checkpoint { id, state: Some(state) })) => {
-                encoder.state(id, &state, &mut buffer);
-                acks.lock().unwrap_or_else(PoisonError::into_inner).sent(id, state);
-            }
-            // The checkpoint that ends a sync is our own; the end of the input says it.
-            Ok(Some(Event::Checkpoint { state: None, .. } | Event::Flush)) => {}
-            Ok(Some(Event::StreamEnd { stream, outcome })) => {
-                encoder.end(stream, outcome, &mut buffer);
-            }
-            Ok(None) => {
-                let pipe = reading_end(&stdin);
-                drop(stdin);
-                drop(guard);
-                return Fed::All(pipe);
-            }
-            Err(failure) => stopped = Some(failure),
-        }
-        if let Some(failure) = stopped {
-            return Fed::Stopped(failure.into(), stdin);
-        }
-        if let Err(error) = stdin.write_all(&buffer).await {
-            return refused(&error, stdin);
-        }
-        // One huge row must not keep its buffer for the rest of the sync.
-        if buffer.capacity() > 4 << 20 {
-            buffer = Vec::new();
-        }
-    }
-}
-
-/// How the writing ends when it cannot go on.
-fn refused(error: &std::io::Error, stdin: ChildStdin) -> Fed {
-    if error.kind() == std::io::ErrorKind::BrokenPipe {
-        return Fed::Refused;
-    }
-    let what = "writing the destination's input";
-    Fed::Stopped(ExecutorError::Io { what, reason: error.to_string() }, stdin)
 }
 
 /// Reads what the destination says until it ends, or fails: then its word is the result.
@@ -253,7 +161,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::protocol::{EmittedAt, Observer, Rows};
+    use crate::protocol::{EmittedAt, Event, Observer, Rows};
     use crate::sandbox::Policy;
 
     struct Deaf;

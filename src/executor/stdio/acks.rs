@@ -50,6 +50,12 @@ impl Acks {
         self.queues.entry(key(state.scope())).or_default().pending.push_back((id, state));
     }
 
+    /// Whether a state that was sent has not been echoed yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.queues.values().any(|queue| !queue.pending.is_empty())
+    }
+
     /// The checkpoint that an echo confirms. States before it, of its stream, are confirmed with
     /// it: destinations may skip some.
     ///
