@@ -54,8 +54,9 @@ struct RawRecord<'a> {
     file_reference: Option<&'a RawValue>,
 }
 
-/// ms since the epoch; sources also write it as a float.
+/// ms since the epoch; sources also write it as a float, and some as a string.
 fn milliseconds(text: &str) -> Option<i64> {
+    let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
     text.parse().ok().or_else(|| {
         let at: f64 = text.parse().ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "the fraction of a millisecond goes")]
@@ -412,6 +413,24 @@ mod tests {
             read.data,
             r#"{"n": 123456789012345678901234567890.12345678901234567890, "s": "\ud800"}"#
         );
+    }
+
+    #[test]
+    fn a_time_is_a_number_however_it_is_written() {
+        for (text, at) in [
+            ("12", Some(12)),
+            ("1.25e1", Some(12)),
+            (r#""12""#, Some(12)),
+            ("-1", Some(-1)),
+            ("null", None),
+            (r#""2020-01-01""#, None),
+            ("1e400", None),
+        ] {
+            let line = format!(
+                r#"{{"type":"RECORD","record":{{"stream":"a","data":{{}},"emitted_at":{text}}}}}"#
+            );
+            assert_eq!(record(line.as_bytes()).emitted_at, at, "{text}");
+        }
     }
 
     #[test]

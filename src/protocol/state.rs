@@ -110,6 +110,10 @@ impl StateMessage {
     /// # Errors
     /// [`StateError`].
     pub fn from_airbyte(body: Json) -> Result<Self, StateError> {
+        if !body.is_object() {
+            // An array of the members in their order would be read as well.
+            return Err(StateError::Syntax("it is not an object".into()));
+        }
         let read: Body<'_> = serde_json::from_str(body.get())
             .map_err(|e| StateError::Syntax(super::json::syntax(&e)))?;
         let scope = match read.kind.as_deref() {
@@ -286,6 +290,19 @@ fn global_without(
     serde_json::to_string(&members)
 }
 
+/// The state of a whole STATE message, which is easily taken for a state's.
+fn of_message(text: &Json) -> Option<Json> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+        #[serde(borrow)]
+        state: &'a RawValue,
+    }
+    let read: Message<'_> = serde_json::from_str(text.get()).ok()?;
+    (read.kind == "STATE").then(|| Json::from(read.state))
+}
+
 /// The `data` of a legacy state; none for null, which resets everything.
 fn legacy_data(body: &Json) -> Option<Json> {
     #[derive(Deserialize)]
@@ -330,6 +347,9 @@ impl StateMessage {
         let body = Json::object(text).map_err(|e| StateError::Syntax(e.to_string()))?;
         if body.to_value().is_ok_and(|v| v.as_object().is_some_and(serde_json::Map::is_empty)) {
             return Ok(Vec::new());
+        }
+        if let Some(state) = of_message(&body) {
+            return Self::from_airbyte(state).map(|state| vec![state]);
         }
         let wrapped = format!(r#"{{"type":"LEGACY","data":{}}}"#, body.get());
         Ok(vec![Self::made(wrapped, StateScope::Legacy)])
@@ -409,6 +429,12 @@ mod tests {
         assert_eq!(states[0].scope(), &StateScope::Legacy);
         assert_eq!(StateMessage::list_to_file(&states), r#"{"cursor": 5}"#);
         assert!(StateMessage::list_from_file("{}").unwrap().is_empty());
+        // A source's line as it came is no legacy state.
+        let line = r#"{"type":"STATE","state":{"type":"GLOBAL","global":{"stream_states":[]}}}"#;
+        assert_eq!(StateMessage::list_from_file(line).unwrap()[0].scope(), &StateScope::Global);
+        for no_state in ["[[]]", "[5]", r#"["LEGACY"]"#] {
+            assert!(StateMessage::list_from_file(no_state).is_err(), "{no_state}");
+        }
     }
 
     #[test]

@@ -6,11 +6,16 @@
 //! with counts that add up; states of a stream whose old rows are being replaced are kept back
 //! until the whole sync has ended well, because until then the new rows are not in place.
 
+mod pending;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use self::pending::{Inner, Pending, Scope};
 use super::Counters;
 use crate::protocol::{
     Catalog, Commit, Failure, Rows, StateMessage, StateScope, Stats, StreamDescriptor, StreamTotal,
@@ -39,71 +44,6 @@ pub struct Confirmed {
     /// No incremental read may go on from it: it says "everything was read", or where a full read
     /// was, in a form of its own.
     pub of_full_read: bool,
-}
-
-/// What a checkpoint covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Stream(u32),
-    All,
-}
-
-#[derive(Debug)]
-struct Pending {
-    id: u64,
-    /// None for the checkpoint that ends a sync.
-    state: Option<Arc<StateMessage>>,
-    scope: Scope,
-    /// Rows since the checkpoint before, of the streams that had any: with a number for every stream
-    /// here, many streams with a state each would take memory by the square.
-    since_last: Vec<(u32, u64)>,
-    /// Rows of the scope since its checkpoint before.
-    rows: u64,
-    confirmed: bool,
-}
-
-#[derive(Debug)]
-struct Inner {
-    received: Vec<u64>,
-    /// Rows of each stream up to the checkpoint `through`.
-    settled: Vec<u64>,
-    /// Rows since the last checkpoint.
-    since_last: BTreeMap<u32, u64>,
-    /// Rows of each stream since its last state.
-    since_state: Vec<u64>,
-    next_id: u64,
-    /// All checkpoints up to here are confirmed.
-    through: u64,
-    /// The checkpoints after it: their ids have no gaps.
-    pending: VecDeque<Pending>,
-    deferred: Vec<Confirmed>,
-    /// The first error; after it nothing is accepted.
-    broken: Option<LedgerFault>,
-}
-
-impl Inner {
-    /// A checkpoint that is waiting, by its id.
-    fn waiting(&self, id: u64) -> Option<&Pending> {
-        let place = id.checked_sub(self.pending.front()?.id)?;
-        self.pending.get(usize::try_from(place).ok()?)
-    }
-
-    /// Rows of each stream up to a checkpoint.
-    fn rows_up_to(&self, checkpoint: u64) -> Vec<u64> {
-        let mut rows = self.settled.clone();
-        for pending in self.pending.iter().take_while(|p| p.id <= checkpoint) {
-            pending.add_to(&mut rows);
-        }
-        rows
-    }
-}
-
-impl Pending {
-    fn add_to(&self, rows: &mut [u64]) {
-        for (stream, count) in &self.since_last {
-            rows[*stream as usize] += count;
-        }
-    }
 }
 
 /// What broke the ledger, and whose fault it was.
@@ -538,6 +478,3 @@ fn same_count(said: f64, counted: u64) -> bool {
     let counted = counted as f64;
     (said - counted).abs() < 0.5
 }
-
-#[cfg(test)]
-mod tests;

@@ -83,9 +83,12 @@ impl Fault for SyncError {
         match self {
             Self::Connector(error) => error.hint(),
             Self::Plan(error) => error.hint(),
-            Self::Source { error, .. } | Self::Destination { error, .. } => error
-                .hint()
-                .or_else(|| Some("run it again: it goes on from the last committed state".into())),
+            Self::Source { error, .. } | Self::Destination { error, .. } => {
+                // What a configuration or a wrong connector causes, it causes again.
+                let again = !matches!(error.code(), "CONNECTOR_CONFIG" | "CONNECTOR_KIND");
+                let hint = "run it again: it goes on from the last committed state";
+                error.hint().or_else(|| again.then(|| hint.to_owned()))
+            }
             Self::State(error) => error.hint(),
             Self::Store(_) => Some("check that the state store's folder has room".into()),
             Self::Busy { .. } => Some("wait for it to end, or stop it".into()),

@@ -1,0 +1,74 @@
+//! What the ledger remembers of the checkpoints that are not confirmed yet.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{Confirmed, LedgerFault};
+use crate::protocol::StateMessage;
+
+/// What a checkpoint covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Stream(u32),
+    All,
+}
+
+/// A checkpoint that was given to the destination.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) id: u64,
+    /// None for the checkpoint that ends a sync.
+    pub(super) state: Option<Arc<StateMessage>>,
+    pub(super) scope: Scope,
+    /// Rows since the checkpoint before, of the streams that had any: with a number for every stream
+    /// here, many streams with a state each would take memory by the square.
+    pub(super) since_last: Vec<(u32, u64)>,
+    /// Rows of the scope since its checkpoint before.
+    pub(super) rows: u64,
+    pub(super) confirmed: bool,
+}
+
+/// What is counted and what waits.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) received: Vec<u64>,
+    /// Rows of each stream up to the checkpoint `through`.
+    pub(super) settled: Vec<u64>,
+    /// Rows since the last checkpoint.
+    pub(super) since_last: BTreeMap<u32, u64>,
+    /// Rows of each stream since its last state.
+    pub(super) since_state: Vec<u64>,
+    pub(super) next_id: u64,
+    /// All checkpoints up to here are confirmed.
+    pub(super) through: u64,
+    /// The checkpoints after it: their ids have no gaps.
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) deferred: Vec<Confirmed>,
+    /// The first error; after it nothing is accepted.
+    pub(super) broken: Option<LedgerFault>,
+}
+
+impl Inner {
+    /// A checkpoint that is waiting, by its id.
+    pub(super) fn waiting(&self, id: u64) -> Option<&Pending> {
+        let place = id.checked_sub(self.pending.front()?.id)?;
+        self.pending.get(usize::try_from(place).ok()?)
+    }
+
+    /// Rows of each stream up to a checkpoint.
+    pub(super) fn rows_up_to(&self, checkpoint: u64) -> Vec<u64> {
+        let mut rows = self.settled.clone();
+        for pending in self.pending.iter().take_while(|p| p.id <= checkpoint) {
+            pending.add_to(&mut rows);
+        }
+        rows
+    }
+}
+
+impl Pending {
+    pub(super) fn add_to(&self, rows: &mut [u64]) {
+        for (stream, count) in &self.since_last {
+            rows[*stream as usize] += count;
+        }
+    }
+}
