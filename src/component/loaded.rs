@@ -237,7 +237,11 @@ impl Component {
         .map_err(|f| ComponentError::Failure(convert::failure(f)))
     }
 
-    fn must_be(&self, wanted: Kind) -> Result<(), ComponentError> {
+    /// Whether it is of a kind.
+    ///
+    /// # Errors
+    /// [`ComponentError::Kind`], and whatever [`Component::kind`] says.
+    pub fn must_be(&self, wanted: Kind) -> Result<(), ComponentError> {
         let (kind, _) = self.kind()?;
         if kind == wanted {
             return Ok(());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Connector, ConnectorError, Destination, Source};
-use crate::component::{CompileCache, ComponentRuntime};
+use crate::component::{CompileCache, ComponentRuntime, Kind};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
     ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
@@ -84,6 +84,17 @@ impl Host {
         options: &ConnectorOptions,
         config: Json,
     ) -> Result<Connector, ConnectorError> {
+        self.connector_as(name, options, config, None)
+    }
+
+    /// A connector that must be of a kind, where that can be known before it runs.
+    fn connector_as(
+        &self,
+        name: &str,
+        options: &ConnectorOptions,
+        config: Json,
+        wanted: Option<Kind>,
+    ) -> Result<Connector, ConnectorError> {
         let failed = |error: ExecutorError| ConnectorError::Run {
             name: name.to_owned(),
             error: Box::new(error),
@@ -92,7 +103,8 @@ impl Host {
         let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
             ConnectorReference::Component(path) => {
                 let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;
-                component.kind().map_err(|e| failed(e.into()))?;
+                let (kind, _) = component.kind().map_err(|e| failed(e.into()))?;
+                component.must_be(wanted.unwrap_or(kind)).map_err(|e| failed(e.into()))?;
                 Arc::new(ComponentExecutor::new(component, policy))
             }
             ConnectorReference::Process(path) => {
@@ -101,6 +113,10 @@ impl Host {
                     return Err(crate::config::ConfigError::Usage(what.to_owned()).into());
                 }
                 Arc::new(ProcessExecutor::new(path, policy).map_err(failed)?)
+            }
+            ConnectorReference::Noop if wanted == Some(Kind::Source) => {
+                let what = format!("{name} is a destination, not a source");
+                return Err(failed(ExecutorError::Unsupported(what)));
             }
             ConnectorReference::Noop => Arc::new(NoopDestination),
         };
@@ -117,7 +133,7 @@ impl Host {
         options: &ConnectorOptions,
         config: Json,
     ) -> Result<Source, ConnectorError> {
-        self.get_connector(name, options, config).map(Source)
+        self.connector_as(name, options, config, Some(Kind::Source)).map(Source)
     }
 
     /// A destination by its name.
@@ -130,7 +146,7 @@ impl Host {
         options: &ConnectorOptions,
         config: Json,
     ) -> Result<Destination, ConnectorError> {
-        self.get_connector(name, options, config).map(Destination)
+        self.connector_as(name, options, config, Some(Kind::Destination)).map(Destination)
     }
 
     /// The destination that keeps nothing. Needs no file, no network and no engine.
