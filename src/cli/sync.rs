@@ -51,14 +51,12 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
     options.cancel = Some(cancel);
     let note = *output;
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            note.note("stopping; press Ctrl-C again to end at once");
-            canceller.cancel();
-            if tokio::signal::ctrl_c().await.is_ok() {
-                #[expect(clippy::disallowed_methods, reason = "the second Ctrl-C asks for it")]
-                std::process::exit(130);
-            }
-        }
+        stop_asked().await;
+        note.note("stopping; ask again (Ctrl-C) to end at once");
+        canceller.cancel();
+        stop_asked().await;
+        #[expect(clippy::disallowed_methods, reason = "the second signal asks for it")]
+        std::process::exit(130);
     });
 
     let result = destination.write(&source, &options).await;
@@ -84,6 +82,22 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
             }
             Err(failure.into())
         }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM: a person's Ctrl-C, or a supervisor's word.
+async fn stop_asked() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending().await },
+        () = terminated => {}
     }
 }
 

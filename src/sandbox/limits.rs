@@ -36,7 +36,7 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Streams in a discovered catalog. 100,000: more is a fault or an attack.
     pub streams: usize,
-    /// Bytes of log messages of one operation that are kept. 16 MiB; the rest is counted.
+    /// Bytes of log messages of one operation that are kept. 16 MiB; the rest is dropped.
     pub log_bytes: usize,
     /// Bytes of one log message that are kept. 64 KiB: a long stack trace.
     pub log_message_bytes: usize,

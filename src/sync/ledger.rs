@@ -22,6 +22,10 @@ use crate::protocol::{
     SyncMode,
 };
 
+/// Bytes of states that may wait for their confirmation: they are in memory. 256 MiB is a million of
+/// the usual ones, for destinations that confirm nothing before their input ends.
+const WAITING_BYTES: usize = 256 << 20;
+
 /// Where confirmed states go.
 #[async_trait]
 pub trait StateSink: Send + Sync {
@@ -100,6 +104,7 @@ impl Ledger {
                 next_id: 1,
                 through: 0,
                 pending: VecDeque::new(),
+                waiting_bytes: 0,
                 deferred: Vec::new(),
                 broken: None,
             }),
@@ -211,6 +216,14 @@ impl Ledger {
         match scope {
             Scope::Stream(stream) => inner.since_state[stream as usize] = 0,
             Scope::All => inner.since_state.fill(0),
+        }
+        inner.waiting_bytes += state.body().get().len();
+        if inner.waiting_bytes > WAITING_BYTES {
+            let failure = Failure::system(format!(
+                "the destination has left states of {} MiB unconfirmed",
+                WAITING_BYTES >> 20
+            ));
+            return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure)));
         }
         self.counters.checkpoint();
         Ok(Self::push(&mut inner, Some(state.clone()), scope, rows))
@@ -396,6 +409,7 @@ impl Ledger {
             }
             pending.confirmed = true;
             if let Some(state) = pending.state.take() {
+                inner.waiting_bytes -= state.body().get().len();
                 confirmed += 1;
                 let state = Arc::unwrap_or_clone(state);
                 let replaced = match pending.scope {

@@ -104,6 +104,16 @@ fn an_unfinished_row_is_cut_before_rows_are_appended() {
 }
 
 #[test]
+fn a_last_row_that_lacks_only_its_end_is_kept() {
+    let scratch = Scratch::new();
+    scratch.put("a.jsonl", "{\"n\":1}\n{\"n\":2}");
+    let catalog = testing::catalog([testing::stream("a")]);
+    let run = scratch.run(&catalog, Feed::new().rows(0, &["{}"]).complete(0).checkpoint());
+    assert_eq!(run.result, Ok(()));
+    assert_eq!(scratch.files(), files([("a.jsonl", "{\"n\":1}\n{\"n\":2}\n{}\n")]));
+}
+
+#[test]
 fn old_rows_stay_until_the_new_ones_are_complete() {
     let scratch = Scratch::new();
     scratch.put("a.jsonl", "old\n");

@@ -17,6 +17,9 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of a file's end is read at a time to find its last whole line.
 const TAIL_BYTES: usize = 64 * 1024;
 
+/// A last row without its LF is looked at up to this size; a longer one is taken for torn.
+const LONGEST_TAIL: usize = 16 * 1024 * 1024;
+
 /// Writes all rows of the input.
 pub(crate) fn write(
     directory: &fs::Directory,
@@ -164,17 +167,39 @@ fn open(directory: &fs::Directory, plan: &Plan) -> Result<OpenFile, Failure> {
     let open = || -> Result<_, fs::Error> {
         let file = directory.open_file(name, how)?;
         let size = file.size()?;
-        let end = whole_lines(&file, size)?;
-        if end < size {
+        let mut end = whole_lines(&file, size)?;
+        let unsynced = end < size;
+        if unsynced && is_whole(&file, end, size)? {
+            // Somebody else's last row, or one of ours that lacks only its end.
+            file.write_at(b"\n", size)?;
+            end = size + 1;
+        } else if unsynced {
             log::warn(format_args!(
                 "removing {} bytes of an unfinished row at the end of {name}",
                 size - end
             ));
             file.set_size(end)?;
         }
-        Ok(OpenFile { file, end, unsynced: end < size })
+        Ok(OpenFile { file, end, unsynced })
     };
     open().map_err(|error| Failure::from(error).in_stream(&plan.descriptor))
+}
+
+/// Whether what stands behind the last LF is a whole row all the same.
+fn is_whole(file: &fs::File, start: u64, end: u64) -> Result<bool, fs::Error> {
+    let Some(length) = usize::try_from(end - start).ok().filter(|length| *length <= LONGEST_TAIL)
+    else {
+        return Ok(false);
+    };
+    let mut tail = vec![0; length];
+    let mut read = 0;
+    while read < length {
+        match file.read_at(&mut tail[read..], start + read as u64)? {
+            0 => return Ok(false),
+            more => read += more,
+        }
+    }
+    Ok(serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&tail).is_ok())
 }
 
 /// Where the last whole line of a file ends. What follows is the rest of a row that a crash cut: it

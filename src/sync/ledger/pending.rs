@@ -43,6 +43,8 @@ pub(super) struct Inner {
     pub(super) through: u64,
     /// The checkpoints after it: their ids have no gaps.
     pub(super) pending: VecDeque<Pending>,
+    /// Bytes of the states in it.
+    pub(super) waiting_bytes: usize,
     pub(super) deferred: Vec<Confirmed>,
     /// The first error; after it nothing is accepted.
     pub(super) broken: Option<LedgerFault>,

@@ -308,3 +308,13 @@ fn states_of_a_full_read_are_marked() {
     assert_eq!(b.kept(), ["a=1 (full)", "b=1"]);
     b.close().unwrap();
 }
+
+#[test]
+fn states_do_not_wait_without_measure() {
+    let b = bench("append");
+    let large = "x".repeat(16 << 20);
+    let more = format!(r#","x":"{large}""#);
+    let given = (0..20).map(|at| b.state_with("a", at, &more)).take_while(Result::is_ok).count();
+    assert_eq!(given, WAITING_BYTES / large.len() - 1);
+    assert!(matches!(b.ledger.broken(), Some(LedgerFault::Destination(_))));
+}
