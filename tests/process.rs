@@ -133,3 +133,31 @@ fn a_whole_input_ends_behind_a_wrapper_too() {
     command.timeout(Duration::from_secs(30)).assert().success();
     assert_eq!(folder.read("result").lines().filter(|l| l.contains("RECORD")).count(), 3);
 }
+
+#[test]
+fn a_supervisors_word_ends_a_sync_as_ctrl_c_does() {
+    let folder = Folder::new();
+    folder.write("result", "old\n");
+    let source = source(&folder, "", "sleep 30");
+    let destination = wrapped_destination(&folder);
+    let host = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lockgate"))
+        .args(["sync", "--state", "none", "--source", &source, "--destination", &destination])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("lockgate");
+    let start = Instant::now();
+    while folder.read("partial").lines().count() < 3 {
+        assert!(start.elapsed() < Duration::from_secs(20), "the destination got no rows");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = std::process::Command::new("kill").args(["-TERM", &host.id().to_string()]).status();
+    assert!(told.expect("kill").success());
+    let output = host.wait_with_output().expect("an end");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("error[CANCELLED]"), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+    assert_eq!(folder.read("result"), "old\n");
+}
