@@ -158,6 +158,35 @@ complete(streams[0])
     }
 }
 
+/// It closes its input after the first line and goes on living.
+const STOPS_READING: &str = r#"#!/bin/sh
+case $1 in
+spec) echo '{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"}}}' ;;
+check) echo '{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}' ;;
+write) read -r line; exec sleep 300 <&- ;;
+esac
+"#;
+
+#[test]
+fn a_destination_that_stops_reading_is_told_so() {
+    let folder = Folder::new();
+    let program = folder.write("destination", STOPS_READING);
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let code =
+        "for i in range(5000):\n    row(streams[0], {'pad': 'x' * 1000})\ncomplete(streams[0])\n";
+    let config = json!({ "streams": [{ "name": "s" }], "code": code });
+    folder.write("source.json", &config.to_string());
+    let source = format!("exec:{}", fixture("connectors/coded_source.py").display());
+    let mut command = folder.lockgate();
+    command.args(["sync", "--source", &source, "--source-config", "source.json"]);
+    command.args(["--destination", "exec:./destination"]).timeout(Duration::from_secs(60));
+    let output = command.output().expect("lockgate runs");
+    assert_eq!(output.status.code(), Some(1));
+    let error = error_of(&output);
+    assert!(error.contains("error[DESTINATION_FAILED]"), "{error}");
+    assert!(error.contains("after it had stopped reading its input"), "{error}");
+}
+
 #[test]
 fn a_missing_interpreter_is_not_a_missing_program() {
     let folder = Folder::new();

@@ -205,8 +205,12 @@ impl Fault for ComponentError {
                 "build the connector without it; `lockgate inspect` lists all imports"
             }
             Self::Directory { .. } => "create the directory, or grant another one",
-            Self::Memory { .. } => "grant more with --max-memory, for example --max-memory 512MiB",
-            Self::Timeout { .. } => "allow more with --timeout, for example --timeout 5m",
+            Self::Memory { .. } => {
+                "grant more with --max-memory (in sync: --source-max-memory, --destination-max-memory), for example 512MiB"
+            }
+            Self::Timeout { .. } => {
+                "allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m"
+            }
             Self::Invalid { .. }
             | Self::Kind { .. }
             | Self::Engine(_)

@@ -149,7 +149,7 @@ impl Fault for ExecutorError {
                 Some("check the path, and that the file is executable (chmod +x)".into())
             }
             Self::Timeout { .. } => {
-                Some("allow more with --timeout, for example --timeout 5m".into())
+                Some("allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m".into())
             }
             _ => None,
         }

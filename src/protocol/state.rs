@@ -261,7 +261,12 @@ impl StateMessage {
                 legacy_data(&other.body).as_ref(),
             );
         }
-        let (ours, theirs) = (self.parts(), other.parts());
+        let sorted = |mut parts: Vec<StreamPart>| {
+            // Who keeps the parts of a global state in a map gives them back in its order.
+            parts.sort_by(|a, b| a.descriptor.cmp(&b.descriptor));
+            parts
+        };
+        let (ours, theirs) = (sorted(self.parts()), sorted(other.parts()));
         ours.len() == theirs.len()
             && ours.iter().zip(&theirs).all(|(a, b)| {
                 a.descriptor == b.descriptor && same_optional(a.state.as_ref(), b.state.as_ref())
@@ -421,6 +426,20 @@ mod tests {
             r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"a","namespace":""},"stream_state":{"k":"é"}}}"#,
         );
         assert!(!sent.same_state(&other));
+    }
+
+    #[test]
+    fn the_order_of_a_global_states_parts_says_nothing() {
+        let global = |parts: &[&str]| {
+            let parts = parts.join(",");
+            state(&format!(r#"{{"type":"GLOBAL","global":{{"stream_states":[{parts}]}}}}"#))
+        };
+        let a = r#"{"stream_descriptor":{"name":"a"},"stream_state":{"n":1}}"#;
+        let b = r#"{"stream_descriptor":{"name":"b"},"stream_state":{"n":2}}"#;
+        let other = r#"{"stream_descriptor":{"name":"b"},"stream_state":{"n":3}}"#;
+        assert!(global(&[a, b]).same_state(&global(&[b, a])));
+        assert!(!global(&[a, b]).same_state(&global(&[other, a])));
+        assert!(!global(&[a, b]).same_state(&global(&[a])));
     }
 
     #[test]

@@ -46,8 +46,9 @@ impl Destination for Jsonl {
             if *error.reason() == fs::Reason::Denied {
                 let path = &config.path;
                 Failure::config(format!(
-                    "directory {path} is not granted for writing: pass --allow-dir \
-                     HOST_DIR::{path}:rw (in sync: --destination-allow-dir)"
+                    "directory {path} cannot be written to: grant it with :rw (--allow-dir \
+                     HOST_DIR::{path}:rw, in sync --destination-allow-dir), and see that the \
+                     host lets you write there"
                 ))
             } else {
                 error.into()

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lockgate_sdk::{Checkpoint, Event, Failure, Input, Rows, StreamEnd, fs, log};
+use lockgate_sdk::{Checkpoint, Event, Failure, FailureKind, Input, Rows, StreamEnd, fs, log};
 
 use crate::table::Plan;
 
@@ -33,21 +33,12 @@ pub(crate) fn write(
         names_unsynced: false,
         synced_at: Instant::now(),
     };
-    let mut waiting = None;
-    while let Some(event) = input.next()? {
-        match event {
-            Event::Rows(rows) => writer.write(&rows)?,
-            Event::Checkpoint(checkpoint) => {
-                waiting = Some(checkpoint);
-                if writer.is_sync_due() {
-                    writer.commit(&mut waiting, input)?;
-                }
-            }
-            Event::Flush => writer.commit(&mut waiting, input)?,
-            Event::StreamEnd(end) => writer.end(end)?,
-        }
+    let result = writer.run(input);
+    if result.as_ref().is_err_and(|failure| failure.kind != FailureKind::Cancelled) {
+        // A full disk must have room again for whoever looks into it.
+        writer.drop_partials();
     }
-    writer.commit(&mut waiting, input)
+    result
 }
 
 struct Writer<'a> {
@@ -73,6 +64,36 @@ struct OpenFile {
 }
 
 impl Writer<'_> {
+    fn run(&mut self, input: &mut Input<'_>) -> Result<(), Failure> {
+        let mut waiting = None;
+        while let Some(event) = input.next()? {
+            match event {
+                Event::Rows(rows) => self.write(&rows)?,
+                Event::Checkpoint(checkpoint) => {
+                    waiting = Some(checkpoint);
+                    if self.is_sync_due() {
+                        self.commit(&mut waiting, input)?;
+                    }
+                }
+                Event::Flush => self.commit(&mut waiting, input)?,
+                Event::StreamEnd(end) => self.end(end)?,
+            }
+        }
+        self.commit(&mut waiting, input)
+    }
+
+    /// Removes the partial files that no later run goes on with.
+    fn drop_partials(&mut self) {
+        for table in &mut self.tables {
+            if let Some(partial) = table.plan.partial.as_ref().filter(|p| !p.continues)
+                && table.open.take().is_some()
+            {
+                // The failure that led here is the one to tell.
+                let _ = self.directory.remove_file(&partial.name);
+            }
+        }
+    }
+
     fn write(&mut self, rows: &Rows) -> Result<(), Failure> {
         let open = self.open(rows.stream())?;
         let bytes = rows.bytes();

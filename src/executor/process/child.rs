@@ -38,8 +38,8 @@ pub(super) struct Connector {
     /// and everyone who reads its output hears of it.
     exit: watch::Receiver<Option<ExitStatus>>,
     group: Option<Pid>,
-    /// It did not end by itself in time.
-    overdue: bool,
+    /// It did not end by itself in time, after this.
+    overdue: Option<&'static str>,
     guard: Option<Guard>,
     program: String,
     stderr: Arc<Mutex<Vec<String>>>,
@@ -140,7 +140,7 @@ impl Connector {
         let connector = Self {
             exit,
             group,
-            overdue: false,
+            overdue: None,
             guard,
             program: shown,
             stderr,
@@ -179,7 +179,15 @@ impl Connector {
             self.after().await;
             return ended;
         }
-        self.overdue = true;
+        self.stop_overdue("its output had ended").await
+    }
+
+    /// As [`Connector::stop`], for one that should have ended by itself since something happened.
+    pub(super) async fn stop_overdue(
+        &mut self,
+        since: &'static str,
+    ) -> Result<ExitStatus, ExecutorError> {
+        self.overdue = Some(since);
         self.stop().await
     }
 
@@ -222,17 +230,17 @@ impl Connector {
     pub(super) fn ended(&self, status: ExitStatus, early: bool) -> Option<ExecutorError> {
         // A crash says more than what it left unread, and the two are no race with one answer.
         let early = early && status.success();
-        if status.success() && !early && !self.overdue {
+        if status.success() && !early && self.overdue.is_none() {
             return None;
         }
-        let how = match (status.code(), status.signal()) {
-            _ if self.overdue => {
+        let how = match (self.overdue, status.code(), status.signal()) {
+            (Some(since), ..) => {
                 let time = self.stop_time.as_secs_f64();
-                format!("did not end within {time} s after its output had, and was stopped")
+                format!("did not end within {time} s after {since}, and was stopped")
             }
-            (Some(code), _) => format!("exited with code {code}"),
-            (None, Some(signal)) => format!("was killed by signal {signal}{}", name(signal)),
-            (None, None) => "ended in an unknown way".to_owned(),
+            (None, Some(code), _) => format!("exited with code {code}"),
+            (None, None, Some(signal)) => format!("was killed by signal {signal}{}", name(signal)),
+            (None, None, None) => "ended in an unknown way".to_owned(),
         };
         Some(ExecutorError::Ended {
             program: self.program.clone(),

@@ -46,6 +46,7 @@ pub(super) async fn write(
 
     // The output may end first: then the destination is gone, whatever it left unread.
     let mut fed = None;
+    let mut overdue = false;
     let stop_time = executor.policy.limits.stop_time;
     let heard = loop {
         tokio::select! {
@@ -53,6 +54,7 @@ pub(super) async fn write(
             heard = &mut listening => break heard,
             // It reads no more, so it has nothing left to say.
             () = tokio::time::sleep(stop_time), if matches!(fed, Some(Fed::Refused)) => {
+                overdue = true;
                 break Ok(None);
             }
             end = &mut feeding, if fed.is_none() => match end {
@@ -84,6 +86,8 @@ pub(super) async fn write(
     };
     let status = if fault.is_some() && !matches!(fed, Some(Fed::All(_))) {
         connector.stop().await?
+    } else if overdue {
+        connector.stop_overdue("it had stopped reading its input").await?
     } else {
         connector.wait().await?
     };
