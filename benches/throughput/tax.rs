@@ -86,7 +86,7 @@ impl DestinationInput for Fed {
         })
     }
 
-    async fn committed(&self, _: Commit) -> Result<(), Failure> {
+    async fn committed(&self, _: Vec<Commit>) -> Result<(), Failure> {
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use wasmtime::Result;
 use super::bindings::{control, input, logging, output, types};
 use super::convert;
 use super::store::Guest;
-use crate::protocol::{Commit, Failure, FailureKind};
+use crate::protocol::{Commit, Failure, FailureKind, Observer as _};
 
 type Answer<T> = Result<Result<T, types::Failure>>;
 
@@ -88,6 +88,6 @@ impl input::Host for Guest {
     async fn committed(&mut self, checkpoint: u64, totals: Vec<input::StreamTotal>) -> Answer<()> {
         let Some(input) = self.input.clone() else { return answer(Err(misplaced("committed"))) };
         let totals = convert::totals(totals);
-        answer(input.committed(Commit::Through { checkpoint, totals }).await)
+        answer(input.committed(vec![Commit::Through { checkpoint, totals }]).await)
     }
 }

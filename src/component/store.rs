@@ -10,9 +10,9 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::ComponentError;
 use super::engine::TICK;
-use super::output_log::{LogBudget, LogStream};
+use super::output_log::LogStream;
 use crate::protocol::{DestinationInput, Failure, LogLevel, Observer, SourceOutput};
-use crate::sandbox::{Access, Limits, Policy};
+use crate::sandbox::{Access, Limits, LogBudget, Policy};
 
 /// An operation of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -190,7 +190,7 @@ impl Executor for NoopDestination {
                 }
                 Event::Checkpoint { id, .. } => {
                     let totals = totals.iter().filter(|t| t.written > 0).copied().collect();
-                    input.committed(Commit::Through { checkpoint: id, totals }).await?;
+                    input.committed(vec![Commit::Through { checkpoint: id, totals }]).await?;
                 }
                 Event::StreamEnd { .. } | Event::Flush => {}
             }

@@ -101,8 +101,9 @@ pub trait DestinationInput: Send + Sync {
     /// The next event; none when everything was given. A failure: stop, commit nothing more.
     async fn next(&self) -> Result<Option<Event>, Failure>;
 
-    /// Takes a commit; returns when the source's state is stored.
-    async fn committed(&self, commit: Commit) -> Result<(), Failure>;
+    /// Takes commits, in their order; returns when the source's states are stored. Several at once
+    /// cost one write to the state store.
+    async fn committed(&self, commits: Vec<Commit>) -> Result<(), Failure>;
 
     /// Says that what was given cannot be passed on, and that the source is to blame; gives the
     /// failure to end with.

@@ -5,9 +5,11 @@
 //! not given here, it does not have: the default policy opens nothing, and every limit is set.
 
 mod limits;
+mod logs;
 mod policy;
 mod text;
 
 pub use limits::Limits;
+pub use logs::LogBudget;
 pub use policy::{Access, DirectoryGrant, Policy, PolicyError};
 pub use text::printable;

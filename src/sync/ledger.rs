@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use self::pending::{Inner, Pending, Scope};
+use self::pending::{Freed, Inner, Pending, Scope};
 use super::Counters;
 use crate::protocol::{
     Catalog, Commit, Failure, Rows, StateMessage, StateScope, Stats, StreamDescriptor, StreamTotal,
@@ -244,14 +244,15 @@ impl Ledger {
         id
     }
 
-    /// Takes a confirmation; returns when the states it frees are stored.
+    /// Takes confirmations, in their order; returns when the states they free are stored, in one go.
     ///
     /// # Errors
-    /// A failure of the destination when the confirmation cannot be true, of the store when the
-    /// states cannot be kept. What was stored before stays stored.
-    pub async fn committed(&self, commit: Commit) -> Result<(), Failure> {
+    /// A failure of the destination when a confirmation cannot be true, of the store when the states
+    /// cannot be kept. What was confirmed before it is stored.
+    pub async fn committed(&self, commits: Vec<Commit>) -> Result<(), Failure> {
         let _order = self.storing.lock().await;
-        let (states, settled, confirmed) = {
+        let mut freed = Freed::default();
+        let refused = {
             let mut inner = self.lock();
             // A fault of the source's does not unmake what is durable in the destination.
             if let Some(fault @ (LedgerFault::Destination(_) | LedgerFault::Store(_))) =
@@ -259,29 +260,35 @@ impl Ledger {
             {
                 return Err(fault.failure());
             }
-            let judged = match &commit {
-                Commit::Through { checkpoint, totals } => self.through(&inner, *checkpoint, totals),
-                Commit::Echo { checkpoint, stats } => Self::echo(&inner, *checkpoint, *stats),
-                Commit::Finished => self.finished(&inner),
-            };
-            let settled = match judged {
-                Ok(settled) => settled,
-                Err(failure) => {
-                    return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure)));
-                }
-            };
-            let (states, confirmed) = self.confirm(&mut inner, &commit);
-            (states, settled, confirmed)
+            commits.iter().try_for_each(|commit| self.judge(&mut inner, commit, &mut freed)).err()
         };
-        if !states.is_empty()
-            && let Err(failure) = self.sink.store(states).await
+        if !self.sink.wants_all() {
+            keep_latest(&mut freed.states);
+        }
+        if !freed.states.is_empty()
+            && let Err(failure) = self.sink.store(freed.states).await
         {
             return Err(Self::breaks(&mut self.lock(), LedgerFault::Store(failure)));
         }
-        for (stream, committed, rejected) in settled {
+        for (stream, committed, rejected) in freed.settled {
             self.counters.streams[stream].settled(committed, rejected);
         }
-        self.counters.checkpoints_committed(confirmed);
+        self.counters.checkpoints_committed(freed.checkpoints);
+        match refused {
+            None => Ok(()),
+            Some(failure) => Err(Self::breaks(&mut self.lock(), LedgerFault::Destination(failure))),
+        }
+    }
+
+    /// Judges one confirmation and, if it can be true, marks what it confirms.
+    fn judge(&self, inner: &mut Inner, commit: &Commit, freed: &mut Freed) -> Result<(), Failure> {
+        let settled = match commit {
+            Commit::Through { checkpoint, totals } => self.through(inner, *checkpoint, totals)?,
+            Commit::Echo { checkpoint, stats } => Self::echo(inner, *checkpoint, *stats)?,
+            Commit::Finished => self.finished(inner)?,
+        };
+        freed.settled.extend(settled);
+        self.confirm(inner, commit, freed);
         Ok(())
     }
 
@@ -388,9 +395,8 @@ impl Ledger {
         Ok(inner.received.iter().enumerate().map(|(stream, rows)| (stream, *rows, 0)).collect())
     }
 
-    /// Marks what a judged confirmation confirms. Gives the states to store and how many
-    /// checkpoints were confirmed.
-    fn confirm(&self, inner: &mut Inner, commit: &Commit) -> (Vec<Confirmed>, u64) {
+    /// Marks what a judged confirmation confirms.
+    fn confirm(&self, inner: &mut Inner, commit: &Commit, freed: &mut Freed) {
         let scope = match commit {
             Commit::Echo { checkpoint, .. } => {
                 inner.waiting(*checkpoint).map_or(Scope::All, |p| p.scope)
@@ -401,8 +407,6 @@ impl Ledger {
             Commit::Through { checkpoint, .. } | Commit::Echo { checkpoint, .. } => *checkpoint,
             Commit::Finished => u64::MAX,
         };
-        let mut states: Vec<Confirmed> = Vec::new();
-        let mut confirmed = 0;
         for pending in inner.pending.iter_mut().take_while(|p| p.id <= up_to) {
             if pending.confirmed || (scope != Scope::All && pending.scope != scope) {
                 continue;
@@ -410,7 +414,7 @@ impl Ledger {
             pending.confirmed = true;
             if let Some(state) = pending.state.take() {
                 inner.waiting_bytes -= state.body().get().len();
-                confirmed += 1;
+                freed.checkpoints += 1;
                 let state = Arc::unwrap_or_clone(state);
                 let replaced = match pending.scope {
                     Scope::Stream(stream) => self.replaced[stream as usize],
@@ -420,7 +424,7 @@ impl Ledger {
                     Scope::Stream(stream) => self.resumed[stream as usize],
                     Scope::All => self.resumed.contains(&true),
                 };
-                let list = if replaced { &mut inner.deferred } else { &mut states };
+                let list = if replaced { &mut inner.deferred } else { &mut freed.states };
                 list.push(Confirmed { state, rows: pending.rows, of_full_read: !resumes });
             }
         }
@@ -430,14 +434,10 @@ impl Ledger {
                 done.add_to(&mut inner.settled);
             }
         }
-        if !self.sink.wants_all() {
-            keep_latest(&mut states);
-            // Now and then, since they are many where every commit comes by itself.
-            if inner.deferred.len() > 2 * self.streams.len() + 2 {
-                keep_latest(&mut inner.deferred);
-            }
+        // Now and then, since they are many where every commit comes by itself.
+        if !self.sink.wants_all() && inner.deferred.len() > 2 * self.streams.len() + 2 {
+            keep_latest(&mut inner.deferred);
         }
-        (states, confirmed)
     }
 
     /// Ends a sync that went well on both sides: everything must be confirmed. Stores the states

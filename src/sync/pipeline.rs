@@ -162,8 +162,8 @@ impl DestinationInput for DestinationSide {
         }
     }
 
-    async fn committed(&self, commit: Commit) -> Result<(), Failure> {
-        self.ledger.committed(commit).await
+    async fn committed(&self, commits: Vec<Commit>) -> Result<(), Failure> {
+        self.ledger.committed(commits).await
     }
 
     fn source_broke(&self, failure: Failure) -> Failure {

@@ -24,6 +24,10 @@ use crate::state::{StateStore, StateStoreError, StoredState};
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
 const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
 
+/// Bytes of one change of a configuration, and of all changes beyond the operator's own: a connector
+/// keeps tokens there, not data.
+const CHANGE_BYTES: usize = 1 << 20;
+
 /// What can be said of a sync besides its two connectors.
 #[derive(Clone, Default)]
 pub struct WriteOptions {
@@ -278,6 +282,7 @@ async fn prepared(
         store: store.clone(),
         name: connector.name().to_owned(),
         spec: spec.clone(),
+        most_bytes: connector.config().get().len() + CHANGE_BYTES,
         config: Mutex::new(config.clone()),
         connection: connection.to_owned(),
         side,
@@ -377,6 +382,8 @@ struct ConfigKeeper {
     store: Arc<dyn StateStore>,
     name: String,
     spec: Arc<Specification>,
+    /// Bytes of it with all changes.
+    most_bytes: usize,
     /// With all changes so far.
     config: Mutex<Json>,
     connection: String,
@@ -394,9 +401,16 @@ impl Observer for ConfigKeeper {
         if !config.is_object() {
             return Err(Failure::system("the changed configuration is not a JSON object"));
         }
+        if config.get().len() > CHANGE_BYTES {
+            let what = format!("the changed configuration has more than {CHANGE_BYTES} bytes");
+            return Err(Failure::system(what));
+        }
         {
             let mut whole = self.config.lock().unwrap_or_else(PoisonError::into_inner);
             let changed = merge_members(&whole, &config);
+            if changed.get().len() > self.most_bytes {
+                return Err(Failure::system("the changes of the configuration have no measure"));
+            }
             // Stored, it would fail every later sync, as if the operator had written it.
             validate_config(&self.name, &self.spec, &changed).map_err(|fault| {
                 Failure::system(format!("it changed its configuration, and now {fault}"))

@@ -115,13 +115,8 @@ impl Connector {
         }
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let limits = &policy.limits;
-        let stderr_task = tokio::spawn(listen(
-            errors,
-            stderr.clone(),
-            observer,
-            limits.log_bytes,
-            limits.log_message_bytes,
-        ));
+        let stderr_task =
+            tokio::spawn(listen(errors, stderr.clone(), observer, limits.log_message_bytes));
         let guard = group.and_then(|group| {
             let second = stdin.as_ref().and_then(|s| s.as_fd().try_clone_to_owned().ok());
             Guard::watch(group, second)
@@ -281,7 +276,6 @@ async fn listen(
     errors: impl AsyncRead + Unpin,
     last: Arc<Mutex<Vec<String>>>,
     observer: Arc<dyn Observer>,
-    mut budget: usize,
     line_limit: usize,
 ) {
     // Far above what is kept of a line, so that only a flood without line feeds ends the logging.
@@ -303,10 +297,7 @@ async fn listen(
             if text.is_empty() {
                 continue;
             }
-            if budget > text.len() {
-                budget -= text.len();
-                observer.log(LogLevel::Info, text);
-            }
+            observer.log(LogLevel::Info, text);
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             if last.len() == STDERR_LINES {
                 last.remove(0);

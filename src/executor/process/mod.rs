@@ -22,7 +22,7 @@ use super::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
 };
-use crate::sandbox::Policy;
+use crate::sandbox::{LogBudget, Policy};
 
 /// A program on this machine.
 #[derive(Debug, Clone)]
@@ -49,6 +49,12 @@ impl ProcessExecutor {
         // The working directory may change between now and the start.
         let program = std::path::absolute(&program).map_err(|e| absent(e.to_string()))?;
         Ok(Self { program, policy })
+    }
+
+    /// The context of one operation, with a budget over all the process says in it.
+    fn limited(&self, context: &Context) -> Context {
+        let observer = LogBudget::new(context.observer.clone(), &self.policy.limits);
+        Context { observer, cancel: context.cancel.clone() }
     }
 
     fn folder() -> Result<RunFolder, ExecutorError> {
@@ -98,11 +104,13 @@ impl Executor for ProcessExecutor {
     }
 
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
-        answer::spec(self, context).await
+        let context = self.limited(context);
+        answer::spec(self, &context).await
     }
 
     async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
-        answer::check(self, context, config).await
+        let context = self.limited(context);
+        answer::check(self, &context, config).await
     }
 
     async fn discover(
@@ -110,7 +118,8 @@ impl Executor for ProcessExecutor {
         context: &Context,
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
-        answer::discover(self, context, config).await
+        let context = self.limited(context);
+        answer::discover(self, &context, config).await
     }
 
     async fn read(
@@ -121,7 +130,8 @@ impl Executor for ProcessExecutor {
         states: &[StateMessage],
         output: Arc<dyn SourceOutput>,
     ) -> Result<(), ExecutorError> {
-        let reading = read::read(self, context, config, catalog, states, output);
+        let context = self.limited(context);
+        let reading = read::read(self, &context, config, catalog, states, output);
         within(self.policy.limits.sync_time, "read", reading).await
     }
 
@@ -132,7 +142,8 @@ impl Executor for ProcessExecutor {
         catalog: &Catalog,
         input: Arc<dyn DestinationInput>,
     ) -> Result<(), ExecutorError> {
-        let writing = write::write(self, context, config, catalog, input);
+        let context = self.limited(context);
+        let writing = write::write(self, &context, config, catalog, input);
         within(self.policy.limits.sync_time, "write", writing).await
     }
 }

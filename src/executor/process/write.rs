@@ -99,7 +99,7 @@ pub(super) async fn write(
     match (fault, connector.ended(status, early)) {
         (Some(failure), _) => Err(failure.into()),
         (None, Some(error)) => Err(error),
-        (None, None) => Ok(input.committed(Commit::Finished).await?),
+        (None, None) => Ok(input.committed(vec![Commit::Finished]).await?),
     }
 }
 
@@ -113,46 +113,57 @@ async fn listen(
 ) -> Result<Option<Failure>, ExecutorError> {
     let mut reader = LineReader::new(stdout, line_bytes);
     while reader.fill().await.map_err(lines_error)? {
-        let mut number = reader.number();
-        while let Some(line) = reader.next_line().map_err(lines_error)? {
-            number += 1;
-            match Message::decode(line) {
-                Ok(Message::State(body)) => {
-                    let protocol = |e: String| {
-                        ExecutorError::Protocol(format!("line {number} of its output: {e}"))
-                    };
-                    let echo = StateMessage::from_airbyte(Json::from(body))
-                        .map_err(|e| protocol(e.to_string()))?;
-                    let acknowledged =
-                        acks.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(&echo);
-                    let checkpoint = acknowledged.map_err(|e| protocol(e.to_string()))?;
-                    let stats = echo.destination_stats();
-                    input.committed(Commit::Echo { checkpoint, stats }).await?;
-                }
-                Ok(Message::Trace(Trace::Error { message, detail, kind, stream })) => {
-                    context.observer.log(LogLevel::Error, &message);
-                    return Ok(Some(Failure {
-                        kind,
-                        message,
-                        detail,
-                        stream,
-                        retry_after_ms: None,
-                    }));
-                }
-                Ok(Message::Log(log)) => context.observer.log(log.level(), &log.message),
-                Ok(Message::Control(control)) => {
-                    context.observer.update_config(Json::from(control.config)).await?;
-                }
-                Ok(Message::Record(_)) => {
-                    let what = format!("line {number} of its output is a RECORD");
-                    return Err(ExecutorError::Protocol(what));
-                }
-                Ok(_) => {}
-                Err(MessageError::NotAMessage) => note(context, line),
-                Err(e) => {
-                    let text = format!("line {number} of the destination's output: {e}");
-                    context.observer.log(LogLevel::Warn, &text);
-                }
+        let mut echoes = Vec::new();
+        let heard = hear(&mut reader, context, &acks, &mut echoes).await;
+        // All that came at once is stored at once, also what came before a word that ends it.
+        if !echoes.is_empty() {
+            input.committed(echoes).await?;
+        }
+        if let Some(fault) = heard? {
+            return Ok(Some(fault));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes the lines that are there. Gives the failure that the destination tells of.
+async fn hear(
+    reader: &mut LineReader<Stdout>,
+    context: &Context,
+    acks: &Mutex<Acks>,
+    echoes: &mut Vec<Commit>,
+) -> Result<Option<Failure>, ExecutorError> {
+    let mut number = reader.number();
+    while let Some(line) = reader.next_line().map_err(lines_error)? {
+        number += 1;
+        let protocol =
+            |e: String| ExecutorError::Protocol(format!("line {number} of its output: {e}"));
+        match Message::decode(line) {
+            Ok(Message::State(body)) => {
+                let echo = StateMessage::from_airbyte(Json::from(body))
+                    .map_err(|e| protocol(e.to_string()))?;
+                let acknowledged =
+                    acks.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(&echo);
+                let checkpoint = acknowledged.map_err(|e| protocol(e.to_string()))?;
+                echoes.push(Commit::Echo { checkpoint, stats: echo.destination_stats() });
+            }
+            Ok(Message::Trace(Trace::Error { message, detail, kind, stream })) => {
+                context.observer.log(LogLevel::Error, &message);
+                return Ok(Some(Failure { kind, message, detail, stream, retry_after_ms: None }));
+            }
+            Ok(Message::Log(log)) => context.observer.log(log.level(), &log.message),
+            Ok(Message::Control(control)) => {
+                context.observer.update_config(Json::from(control.config)).await?;
+            }
+            Ok(Message::Record(_)) => {
+                let what = format!("line {number} of its output is a RECORD");
+                return Err(ExecutorError::Protocol(what));
+            }
+            Ok(_) => {}
+            Err(MessageError::NotAMessage) => note(context, line),
+            Err(e) => {
+                let text = format!("line {number} of the destination's output: {e}");
+                context.observer.log(LogLevel::Warn, &text);
             }
         }
     }
@@ -197,7 +208,7 @@ mod tests {
             })))
         }
 
-        async fn committed(&self, _: Commit) -> Result<(), Failure> {
+        async fn committed(&self, _: Vec<Commit>) -> Result<(), Failure> {
             Ok(())
         }
     }

@@ -28,6 +28,17 @@ pub(super) struct Pending {
     pub(super) confirmed: bool,
 }
 
+/// What confirmations free.
+#[derive(Debug, Default)]
+pub(super) struct Freed {
+    /// To be stored.
+    pub(super) states: Vec<Confirmed>,
+    /// Stream, rows committed, rows rejected, since the sync began; later ones count.
+    pub(super) settled: Vec<(usize, u64, u64)>,
+    /// How many checkpoints were confirmed.
+    pub(super) checkpoints: u64,
+}
+
 /// What is counted and what waits.
 #[derive(Debug)]
 pub(super) struct Inner {

@@ -92,7 +92,7 @@ impl Bench {
     }
 
     fn commit(&self, commit: Commit) -> Result<(), Failure> {
-        self.runtime.block_on(self.ledger.committed(commit))
+        self.runtime.block_on(self.ledger.committed(vec![commit]))
     }
 
     fn close(&self) -> Result<(), Failure> {
@@ -316,5 +316,22 @@ fn states_do_not_wait_without_measure() {
     let more = format!(r#","x":"{large}""#);
     let given = (0..20).map(|at| b.state_with("a", at, &more)).take_while(Result::is_ok).count();
     assert_eq!(given, WAITING_BYTES / large.len() - 1);
+    assert!(matches!(b.ledger.broken(), Some(LedgerFault::Destination(_))));
+}
+
+#[test]
+fn what_was_confirmed_before_a_lie_is_stored() {
+    let b = bench("append");
+    b.rows(0, 2);
+    let first = b.state("a", 1);
+    b.rows(1, 2);
+    let second = b.state("b", 1);
+    let lie = Stats { records: Some(7.0), rejected: None };
+    let commits = vec![
+        Commit::Echo { checkpoint: first, stats: None },
+        Commit::Echo { checkpoint: second, stats: Some(lie) },
+    ];
+    says(b.runtime.block_on(b.ledger.committed(commits)), "with 7 records");
+    assert_eq!(b.kept(), ["a=1"]);
     assert!(matches!(b.ledger.broken(), Some(LedgerFault::Destination(_))));
 }
