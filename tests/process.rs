@@ -94,17 +94,13 @@ esac
     format!("exec:{}", folder.path().join("wrapper").display())
 }
 
-#[test]
-fn a_torn_input_is_not_taken_for_a_whole_one_when_the_host_is_killed() {
-    let folder = Folder::new();
-    folder.write("result", "old\n");
-    let source = source(&folder, "", "sleep 30");
-    let destination = wrapped_destination(&folder);
-    let mut host = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lockgate"))
-        .args(["sync", "--state", "none", "--source", &source, "--destination", &destination])
+/// A sync whose destination has its first rows and waits for more.
+fn in_the_middle(folder: &Folder, source: &str, destination: &str) -> std::process::Child {
+    let host = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lockgate"))
+        .args(["sync", "--state", "none", "--source", source, "--destination", destination])
         .current_dir(folder.path())
         .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("lockgate");
     let start = Instant::now();
@@ -112,6 +108,16 @@ fn a_torn_input_is_not_taken_for_a_whole_one_when_the_host_is_killed() {
         assert!(start.elapsed() < Duration::from_secs(20), "the destination got no rows");
         std::thread::sleep(Duration::from_millis(20));
     }
+    host
+}
+
+#[test]
+fn a_torn_input_is_not_taken_for_a_whole_one_when_the_host_is_killed() {
+    let folder = Folder::new();
+    folder.write("result", "old\n");
+    let source = source(&folder, "", "sleep 30");
+    let destination = wrapped_destination(&folder);
+    let mut host = in_the_middle(&folder, &source, &destination);
     host.kill().expect("a kill");
     host.wait().expect("an end");
     std::thread::sleep(Duration::from_secs(2));
@@ -140,18 +146,8 @@ fn a_supervisors_word_ends_a_sync_as_ctrl_c_does() {
     folder.write("result", "old\n");
     let source = source(&folder, "", "sleep 30");
     let destination = wrapped_destination(&folder);
-    let host = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lockgate"))
-        .args(["sync", "--state", "none", "--source", &source, "--destination", &destination])
-        .current_dir(folder.path())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("lockgate");
+    let host = in_the_middle(&folder, &source, &destination);
     let start = Instant::now();
-    while folder.read("partial").lines().count() < 3 {
-        assert!(start.elapsed() < Duration::from_secs(20), "the destination got no rows");
-        std::thread::sleep(Duration::from_millis(20));
-    }
     let told = std::process::Command::new("kill").args(["-TERM", &host.id().to_string()]).status();
     assert!(told.expect("kill").success());
     let output = host.wait_with_output().expect("an end");

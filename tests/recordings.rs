@@ -348,3 +348,16 @@ fn a_destination_that_fails_in_its_input_fails_the_sync() {
         assert_eq!(states(&folder), Vec::<Value>::new());
     }
 }
+
+#[test]
+fn a_destination_that_says_nothing_but_warnings_fails_the_sync() {
+    for (file, strategy) in [("write_garbage", "append"), ("write_overwrite", "replace")] {
+        let folder = Folder::new();
+        let (message, _) = write(&folder, "dest-pgvector", file, strategy).bad(1);
+        assert!(message.starts_with("DESTINATION_FAILED: "), "{message}");
+        // Which is seen first depends on how fast it ends.
+        let seen = ["before it had read all its input", "without acknowledging"];
+        assert!(seen.iter().any(|words| message.contains(words)), "{message}");
+        assert_eq!(states(&folder), Vec::<Value>::new());
+    }
+}
