@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> anyhow::Result<ExitCode> {
-    lockgate::cli::run(std::env::args_os())
+    Ok(lockgate::cli::run(std::env::args_os())?)
 }

@@ -25,7 +25,7 @@ use self::output::{CliError, Output};
 ///
 /// # Errors
 /// When the runtime cannot be started.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<ExitCode> {
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,

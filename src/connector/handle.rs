@@ -99,16 +99,15 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub async fn check(&self) -> Result<(), ConnectorError> {
-        let spec = self.spec().await?;
-        self.check_with(&spec).await
+        validate_config(&self.name, &self.spec().await?, &self.config)?;
+        self.try_config().await
     }
 
-    /// As [`Connector::check`], with a specification that is already known.
+    /// Lets it try its configuration, which is known to fit its specification.
     ///
     /// # Errors
     /// [`ConnectorError`].
-    pub async fn check_with(&self, spec: &Specification) -> Result<(), ConnectorError> {
-        validate_config(&self.name, spec, &self.config)?;
+    pub async fn try_config(&self) -> Result<(), ConnectorError> {
         self.executor.check(&self.context(), &self.config).await.map_err(|e| self.failed(e))
     }
 

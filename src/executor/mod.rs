@@ -102,7 +102,8 @@ pub struct Described {
     pub digest: Option<String>,
 }
 
-/// A connector that can be run. Each call is an operation of its own: nothing is kept between two.
+/// A connector that can be run. Each call is an operation of its own: nothing is kept between two. An
+/// operation that a way of running does not have is refused.
 #[async_trait]
 pub trait Executor: fmt::Debug + Send + Sync {
     /// How it is run.
@@ -115,36 +116,51 @@ pub trait Executor: fmt::Debug + Send + Sync {
     }
 
     /// Asks what it is.
-    async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError>;
+    async fn spec(&self, _context: &Context) -> Result<Specification, ExecutorError> {
+        Err(refused(self.describe(), "spec"))
+    }
 
     /// Lets it try a configuration. A failure of kind `config` is its answer "no".
-    async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError>;
+    async fn check(&self, _context: &Context, _config: &Json) -> Result<(), ExecutorError> {
+        Err(refused(self.describe(), "check"))
+    }
 
     /// Lets a source list its streams.
     async fn discover(
         &self,
-        context: &Context,
-        config: &Json,
-    ) -> Result<Vec<DiscoveredStream>, ExecutorError>;
+        _context: &Context,
+        _config: &Json,
+    ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
+        Err(refused(self.describe(), "discover"))
+    }
 
     /// Lets a source read. Returns when it ended well: the caller knows which streams completed.
     async fn read(
         &self,
-        context: &Context,
-        config: &Json,
-        catalog: &Catalog,
-        states: &[StateMessage],
-        output: Arc<dyn SourceOutput>,
-    ) -> Result<(), ExecutorError>;
+        _context: &Context,
+        _config: &Json,
+        _catalog: &Catalog,
+        _states: &[StateMessage],
+        _output: Arc<dyn SourceOutput>,
+    ) -> Result<(), ExecutorError> {
+        Err(refused(self.describe(), "read"))
+    }
 
     /// Lets a destination write until its input ends.
     async fn write(
         &self,
-        context: &Context,
-        config: &Json,
-        catalog: &Catalog,
-        input: Arc<dyn DestinationInput>,
-    ) -> Result<(), ExecutorError>;
+        _context: &Context,
+        _config: &Json,
+        _catalog: &Catalog,
+        _input: Arc<dyn DestinationInput>,
+    ) -> Result<(), ExecutorError> {
+        Err(refused(self.describe(), "write"))
+    }
+}
+
+/// What is said of an operation that is not there.
+fn refused(described: Described, operation: &str) -> ExecutorError {
+    ExecutorError::Unsupported(format!("{} has no {operation}", described.reference))
 }
 
 /// The identity of something at a path that was granted something.

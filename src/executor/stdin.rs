@@ -7,10 +7,7 @@ use async_trait::async_trait;
 
 use super::stdio::{LineReader, SourceDecoder};
 use super::{Context, Described, Executor, ExecutorError};
-use crate::protocol::{
-    Catalog, DestinationInput, DiscoveredStream, Failure, Json, Rows, SourceOutput, Specification,
-    StateMessage, StreamStatus,
-};
+use crate::protocol::{Catalog, Failure, Json, Rows, SourceOutput, StateMessage, StreamStatus};
 use crate::sandbox::Limits;
 
 /// Reads Airbyte's messages from stdin until it ends.
@@ -45,30 +42,10 @@ impl SourceOutput for Noting {
     }
 }
 
-fn unsupported<T>() -> Result<T, ExecutorError> {
-    Err(ExecutorError::Unsupported("stdin can only be read".into()))
-}
-
 #[async_trait]
 impl Executor for StdinSource {
     fn describe(&self) -> Described {
         Described { executor: "stdin", reference: "stdin".into(), digest: None }
-    }
-
-    async fn spec(&self, _: &Context) -> Result<Specification, ExecutorError> {
-        unsupported()
-    }
-
-    async fn check(&self, _: &Context, _: &Json) -> Result<(), ExecutorError> {
-        unsupported()
-    }
-
-    async fn discover(
-        &self,
-        _: &Context,
-        _: &Json,
-    ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
-        unsupported()
     }
 
     async fn read(
@@ -100,15 +77,5 @@ impl Executor for StdinSource {
             }
         }
         Ok(())
-    }
-
-    async fn write(
-        &self,
-        _: &Context,
-        _: &Json,
-        _: &Catalog,
-        _: Arc<dyn DestinationInput>,
-    ) -> Result<(), ExecutorError> {
-        unsupported()
     }
 }

@@ -416,16 +416,10 @@ impl Ledger {
                 inner.waiting_bytes -= state.body().get().len();
                 freed.checkpoints += 1;
                 let state = Arc::unwrap_or_clone(state);
-                let replaced = match pending.scope {
-                    Scope::Stream(stream) => self.replaced[stream as usize],
-                    Scope::All => self.replaced.contains(&true),
-                };
-                let resumes = match pending.scope {
-                    Scope::Stream(stream) => self.resumed[stream as usize],
-                    Scope::All => self.resumed.contains(&true),
-                };
+                let replaced = pending.scope.any(&self.replaced);
                 let list = if replaced { &mut inner.deferred } else { &mut freed.states };
-                list.push(Confirmed { state, rows: pending.rows, of_full_read: !resumes });
+                let of_full_read = !pending.scope.any(&self.resumed);
+                list.push(Confirmed { state, rows: pending.rows, of_full_read });
             }
         }
         while inner.pending.front().is_some_and(|p| p.confirmed) {

@@ -218,8 +218,8 @@ impl Destination {
         let (source, destination) = (from().await?, to().await?);
         validate_config(source.name(), &source_spec, source.config())?;
         validate_config(destination.name(), &destination_spec, destination.config())?;
-        source.check_with(&source_spec).await?;
-        destination.check_with(&destination_spec).await?;
+        source.try_config().await?;
+        destination.try_config().await?;
         // Each may have changed its configuration meanwhile: a token that works once has worked.
         let offered = from().await?.discover().await?;
         let mut plan = Plan::new(

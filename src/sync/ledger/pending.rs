@@ -13,6 +13,16 @@ pub(super) enum Scope {
     All,
 }
 
+impl Scope {
+    /// Whether a flag is set for a stream it covers.
+    pub(super) fn any(self, flags: &[bool]) -> bool {
+        match self {
+            Self::Stream(stream) => flags[stream as usize],
+            Self::All => flags.contains(&true),
+        }
+    }
+}
+
 /// A checkpoint that was given to the destination.
 #[derive(Debug)]
 pub(super) struct Pending {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::executor::{Described, Executor};
-use crate::protocol::{DiscoveredStream, Json, Specification};
+use crate::protocol::Json;
 use crate::sync::{Confirmed, StateSink};
 
 struct Nowhere;
@@ -63,30 +63,10 @@ async fn an_input_ends_once_it_was_said() {
 #[derive(Debug, Clone)]
 struct Idle(Arc<()>);
 
-fn unasked<T>() -> Result<T, ExecutorError> {
-    Err(ExecutorError::Unsupported("not asked".into()))
-}
-
 #[async_trait]
 impl Executor for Idle {
     fn describe(&self) -> Described {
         Described { executor: "noop", reference: "idle".into(), digest: None }
-    }
-
-    async fn spec(&self, _: &Context) -> Result<Specification, ExecutorError> {
-        unasked()
-    }
-
-    async fn check(&self, _: &Context, _: &Json) -> Result<(), ExecutorError> {
-        unasked()
-    }
-
-    async fn discover(
-        &self,
-        _: &Context,
-        _: &Json,
-    ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
-        unasked()
     }
 
     async fn read(

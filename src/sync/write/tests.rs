@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::connector::{Host, Silent};
 use crate::executor::{Context, Described, Executor, ExecutorError};
-use crate::protocol::{DestinationInput, DiscoveredStream, SourceOutput, StreamStatus};
+use crate::protocol::{DiscoveredStream, SourceOutput, StreamStatus};
 use crate::state::SqliteStateStore;
 
 /// A source whose token works once: each operation gets the next.
@@ -62,16 +62,6 @@ impl Executor for OneTimeToken {
     ) -> Result<(), ExecutorError> {
         self.use_up(context, config).await?;
         Ok(output.status(0, StreamStatus::Complete).await?)
-    }
-
-    async fn write(
-        &self,
-        _: &Context,
-        _: &Json,
-        _: &Catalog,
-        _: Arc<dyn DestinationInput>,
-    ) -> Result<(), ExecutorError> {
-        Err(ExecutorError::Unsupported("it is a source".into()))
     }
 }
 
