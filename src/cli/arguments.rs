@@ -74,34 +74,65 @@ pub(super) enum Command {
     State(State),
 }
 
-/// Grants and limits of one connector.
-#[derive(Debug, Args)]
-pub(super) struct Grants {
-    /// Grant a component the directory HOST, which it knows as GUEST; :ro to read only
-    #[arg(long, value_name = "HOST::GUEST[:ro|rw]", help_heading = "Grants and limits")]
-    allow_dir: Vec<String>,
-    /// Set an environment variable; nothing of your own environment is passed on
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Grants and limits")]
-    env: Vec<String>,
-    /// The most memory a component may use [default: 256MiB]
-    #[arg(long, value_name = "SIZE", help_heading = "Grants and limits")]
-    max_memory: Option<String>,
-    /// The most time an operation may take [default: spec 10s, check and discover 60s, read and
-    /// write no limit]
-    #[arg(long, value_name = "DURATION", help_heading = "Grants and limits")]
-    timeout: Option<String>,
+/// The grants and limits of one connector: unprefixed where a command has one, and with a prefix
+/// for each side of a sync.
+macro_rules! grants {
+    ($name:ident, $prefix:literal, $heading:literal $(, requires = $requires:literal)?) => {
+        /// Grants and limits of one connector.
+        #[derive(Debug, Args)]
+        pub(super) struct $name {
+            /// Grant it the directory HOST, which it knows as GUEST; :ro to read only
+            #[arg(id = concat!($prefix, "allow-dir"), long = concat!($prefix, "allow-dir"), value_name = "HOST::GUEST[:ro|rw]", help_heading = $heading $(, requires = $requires)?)]
+            allow_dir: Vec<String>,
+            /// Grant it a host and port: db.example:5432, *.example.com:443, 10.0.0.0/8:5432
+            #[arg(id = concat!($prefix, "allow-net"), long = concat!($prefix, "allow-net"), value_name = "HOST:PORT", help_heading = $heading $(, requires = $requires)?)]
+            allow_net: Vec<String>,
+            /// Let * be a host in its network grants: every public address
+            #[arg(id = concat!($prefix, "allow-any-network"), long = concat!($prefix, "allow-any-network"), help_heading = $heading $(, requires = $requires)?)]
+            allow_any_network: bool,
+            /// Trust the certificate authorities of this PEM file too
+            #[arg(id = concat!($prefix, "tls-root"), long = concat!($prefix, "tls-root"), value_name = "FILE", help_heading = $heading $(, requires = $requires)?)]
+            tls_root: Vec<PathBuf>,
+            /// Set an environment variable; nothing of your own environment is passed on
+            #[arg(id = concat!($prefix, "env"), long = concat!($prefix, "env"), value_name = "NAME=VALUE", help_heading = $heading $(, requires = $requires)?)]
+            env: Vec<String>,
+            /// The kernel's fence around it, if it is a process: require, best-effort or off
+            /// [default: require]
+            #[arg(id = concat!($prefix, "sandbox"), long = concat!($prefix, "sandbox"), value_name = "LEVEL", help_heading = $heading $(, requires = $requires)?)]
+            sandbox: Option<String>,
+            /// The most memory it may use, if it is a component [default: 256MiB]
+            #[arg(id = concat!($prefix, "max-memory"), long = concat!($prefix, "max-memory"), value_name = "SIZE", help_heading = $heading $(, requires = $requires)?)]
+            max_memory: Option<String>,
+            /// The most time each of its operations may take [default: spec 10s, check and discover
+            /// 60s, read and write no limit]
+            #[arg(id = concat!($prefix, "timeout"), long = concat!($prefix, "timeout"), value_name = "DURATION", help_heading = $heading $(, requires = $requires)?)]
+            timeout: Option<String>,
+            /// Set another limit; `lockgate policy show` lists all
+            #[arg(id = concat!($prefix, "limit"), long = concat!($prefix, "limit"), value_name = "NAME=VALUE", help_heading = $heading $(, requires = $requires)?)]
+            limit: Vec<String>,
+        }
+
+        impl $name {
+            pub(super) fn options(&self) -> ConnectorOptions {
+                ConnectorOptions {
+                    allow_dir: self.allow_dir.clone(),
+                    env: self.env.clone(),
+                    allow_net: self.allow_net.clone(),
+                    allow_any_network: self.allow_any_network,
+                    tls_root: self.tls_root.clone(),
+                    sandbox: self.sandbox.clone(),
+                    limit: self.limit.clone(),
+                    max_memory: self.max_memory.clone(),
+                    timeout: self.timeout.clone(),
+                }
+            }
+        }
+    };
 }
 
-impl Grants {
-    pub(super) fn options(&self) -> ConnectorOptions {
-        ConnectorOptions {
-            allow_dir: self.allow_dir.clone(),
-            env: self.env.clone(),
-            max_memory: self.max_memory.clone(),
-            timeout: self.timeout.clone(),
-        }
-    }
-}
+grants!(Grants, "", "Grants and limits");
+grants!(SourceGrants, "source-", "Source", requires = "source");
+grants!(DestinationGrants, "destination-", "Destination", requires = "destination");
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  lockgate spec target/guests/source-faker.wasm")]
@@ -141,12 +172,7 @@ name, a connection is known by its connectors and their configurations: with ano
 it starts again. --connection gives it a name that stays.")]
 pub(super) struct Sync {
     /// A connection of lockgate.toml; may be left out where there is only one
-    // All of them: where an option conflicts, those that require it are not asked for.
-    #[arg(conflicts_with_all = [
-        "source", "source_config", "source_allow_dir", "source_env", "source_max_memory",
-        "source_timeout", "destination", "destination_config", "destination_allow_dir",
-        "destination_env", "destination_max_memory", "destination_timeout", "connection",
-    ])]
+    #[arg(conflicts_with_all = ["source", "destination", "connection"])]
     pub(super) name: Option<String>,
     /// The source: path/to/x.wasm or exec:PATH
     #[arg(long, value_name = "CONNECTOR", requires = "destination", help_heading = "Source")]
@@ -154,41 +180,16 @@ pub(super) struct Sync {
     /// Its configuration: a file name, or JSON beginning with {
     #[arg(long, value_name = "CONFIG", requires = "source", help_heading = "Source")]
     pub(super) source_config: Option<String>,
-    /// Grant it the directory HOST, which it knows as GUEST; :ro to read only
-    #[arg(long, value_name = "HOST::GUEST[:ro|rw]", requires = "source", help_heading = "Source")]
-    source_allow_dir: Vec<String>,
-    /// Set an environment variable; nothing of your own environment is passed on
-    #[arg(long, value_name = "NAME=VALUE", requires = "source", help_heading = "Source")]
-    source_env: Vec<String>,
-    /// The most memory it may use, if it is a component [default: 256MiB]
-    #[arg(long, value_name = "SIZE", requires = "source", help_heading = "Source")]
-    source_max_memory: Option<String>,
-    /// The most time each of its operations may take, reading and writing included
-    #[arg(long, value_name = "DURATION", requires = "source", help_heading = "Source")]
-    source_timeout: Option<String>,
+    #[command(flatten)]
+    pub(super) source_grants: SourceGrants,
     /// The destination: path/to/x.wasm, exec:PATH or destination-dev-null
     #[arg(long, value_name = "CONNECTOR", requires = "source", help_heading = "Destination")]
     pub(super) destination: Option<String>,
     /// Its configuration: a file name, or JSON beginning with {
     #[arg(long, value_name = "CONFIG", requires = "destination", help_heading = "Destination")]
     pub(super) destination_config: Option<String>,
-    /// Grant it the directory HOST, which it knows as GUEST; :ro to read only
-    #[arg(
-        long,
-        value_name = "HOST::GUEST[:ro|rw]",
-        requires = "destination",
-        help_heading = "Destination"
-    )]
-    destination_allow_dir: Vec<String>,
-    /// Set an environment variable; nothing of your own environment is passed on
-    #[arg(long, value_name = "NAME=VALUE", requires = "destination", help_heading = "Destination")]
-    destination_env: Vec<String>,
-    /// The most memory it may use, if it is a component [default: 256MiB]
-    #[arg(long, value_name = "SIZE", requires = "destination", help_heading = "Destination")]
-    destination_max_memory: Option<String>,
-    /// The most time each of its operations may take, reading and writing included
-    #[arg(long, value_name = "DURATION", requires = "destination", help_heading = "Destination")]
-    destination_timeout: Option<String>,
+    #[command(flatten)]
+    pub(super) destination_grants: DestinationGrants,
     /// The streams to move: names with commas between them, or * for all [default: *]
     #[arg(long, value_name = "A,B|*", help_heading = "What is moved, and how")]
     pub(super) streams: Option<String>,
@@ -241,38 +242,22 @@ impl Sync {
         if self.source.is_some() {
             return None;
         }
-        let given = [
-            ("--source-config", self.source_config.is_some()),
-            ("--source-allow-dir", !self.source_allow_dir.is_empty()),
-            ("--source-env", !self.source_env.is_empty()),
-            ("--source-max-memory", self.source_max_memory.is_some()),
-            ("--source-timeout", self.source_timeout.is_some()),
-            ("--destination-config", self.destination_config.is_some()),
-            ("--destination-allow-dir", !self.destination_allow_dir.is_empty()),
-            ("--destination-env", !self.destination_env.is_empty()),
-            ("--destination-max-memory", self.destination_max_memory.is_some()),
-            ("--destination-timeout", self.destination_timeout.is_some()),
-            ("--connection", self.connection.is_some()),
-        ];
-        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
-    }
-
-    pub(super) fn source_options(&self) -> ConnectorOptions {
-        ConnectorOptions {
-            allow_dir: self.source_allow_dir.clone(),
-            env: self.source_env.clone(),
-            max_memory: self.source_max_memory.clone(),
-            timeout: self.source_timeout.clone(),
+        // A grant requires its side, and clap says so; where NAME conflicts with that side, it does
+        // not ask.
+        let nothing = ConnectorOptions::default();
+        if self.source_config.is_some() {
+            return Some("--source-config");
         }
-    }
-
-    pub(super) fn destination_options(&self) -> ConnectorOptions {
-        ConnectorOptions {
-            allow_dir: self.destination_allow_dir.clone(),
-            env: self.destination_env.clone(),
-            max_memory: self.destination_max_memory.clone(),
-            timeout: self.destination_timeout.clone(),
+        if self.source_grants.options() != nothing {
+            return Some("a grant or limit of the source");
         }
+        if self.destination_config.is_some() {
+            return Some("--destination-config");
+        }
+        if self.destination_grants.options() != nothing {
+            return Some("a grant or limit of the destination");
+        }
+        self.connection.is_some().then_some("--connection")
     }
 }
 

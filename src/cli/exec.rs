@@ -21,7 +21,7 @@ use crate::executor::stdio::{Encoder, message};
 use crate::executor::{Cancel, Context, StdinSource};
 use crate::fault::Fault;
 use crate::protocol::{
-    Catalog, DestinationSyncMode, Failure, FailureKind, Json, LogLevel, Observer, Rows,
+    Catalog, Decision, DestinationSyncMode, Failure, FailureKind, Json, LogLevel, Observer, Rows,
     SourceOutput, StateMessage, StateScope, StreamDescriptor, StreamStatus, SyncMode,
 };
 use crate::sync::{Confirmed, Counters, Job, Ledger, StateSink, SyncError, run_pipeline};
@@ -53,6 +53,13 @@ impl Observer for Messages {
             "connectorConfig": { "config": config },
         });
         print(&message("CONTROL", "control", &body))
+    }
+
+    fn decided(&self, decision: &Decision) {
+        if !decision.allowed {
+            let (what, target) = (decision.capability.word(), &decision.target);
+            self.log(LogLevel::Warn, &format!("denied: {what} {target} ({})", decision.rule));
+        }
     }
 }
 

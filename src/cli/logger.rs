@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::output::{Output, write_stderr};
-use crate::protocol::{Failure, Json, LogLevel, Observer};
+use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 use crate::sandbox::printable;
 
 /// Prints warnings, and with `--verbose` the rest; with `--quiet` nothing.
@@ -36,5 +36,13 @@ impl Observer for Logger {
     async fn update_config(&self, _: Json) -> Result<(), Failure> {
         self.log(LogLevel::Info, "the connector changed its configuration");
         Ok(())
+    }
+
+    fn decided(&self, decision: &Decision) {
+        let (what, target, rule) = (decision.capability.word(), &decision.target, &decision.rule);
+        match decision.allowed {
+            true => self.log(LogLevel::Debug, &format!("allowed: {what} {target} ({rule})")),
+            false => self.log(LogLevel::Warn, &format!("denied: {what} {target} ({rule})")),
+        }
     }
 }

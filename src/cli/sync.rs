@@ -162,8 +162,12 @@ fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
     let destination = call.destination.as_deref().unwrap_or_default();
     let job = make(
         &Host::new(),
-        (source, &call.source_options(), config(call.source_config.as_ref())?),
-        (destination, &call.destination_options(), config(call.destination_config.as_ref())?),
+        (source, &call.source_grants.options(), config(call.source_config.as_ref())?),
+        (
+            destination,
+            &call.destination_grants.options(),
+            config(call.destination_config.as_ref())?,
+        ),
         options,
     )?;
     Ok((job, state_folder(&here)))

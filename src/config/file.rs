@@ -103,8 +103,33 @@ struct RawConnector {
     allow_dir: Vec<String>,
     #[serde(default)]
     env: Vec<String>,
+    #[serde(default)]
+    allow_net: Vec<String>,
+    #[serde(default)]
+    allow_any_network: bool,
+    #[serde(default)]
+    tls_root: Vec<PathBuf>,
+    sandbox: Option<String>,
+    #[serde(default)]
+    limits: BTreeMap<String, RawLimit>,
     max_memory: Option<String>,
     timeout: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "a limit is neither a text nor a whole number")]
+enum RawLimit {
+    Text(String),
+    Number(u64),
+}
+
+impl std::fmt::Display for RawLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -247,6 +272,11 @@ impl Project {
             options: ConnectorOptions {
                 allow_dir: raw.allow_dir.clone(),
                 env: raw.env.clone(),
+                allow_net: raw.allow_net.clone(),
+                allow_any_network: raw.allow_any_network,
+                tls_root: raw.tls_root.clone(),
+                sandbox: raw.sandbox.clone(),
+                limit: raw.limits.iter().map(|(name, value)| format!("{name}={value}")).collect(),
                 max_memory: raw.max_memory.clone(),
                 timeout: raw.timeout.clone(),
             },

@@ -4,11 +4,13 @@
 mod document;
 mod error;
 mod file;
+mod limits;
 mod options;
 mod units;
 
 pub use document::{config_digest, merge_members, read_config, read_json_object};
 pub use error::ConfigError;
 pub use file::{ConnectionSettings, ConnectorSettings, Project, Strategy, StreamSelection};
+pub use limits::{LIMIT_NAMES, limits_as_text, set_limit};
 pub use options::{ConnectorOptions, ConnectorReference};
 pub use units::{parse_duration, parse_size};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::limits::set_limit_pair;
 use super::{ConfigError, parse_duration, parse_size};
 use crate::sandbox::Policy;
 
@@ -67,6 +68,16 @@ pub struct ConnectorOptions {
     pub allow_dir: Vec<String>,
     /// `NAME=VALUE`, each.
     pub env: Vec<String>,
+    /// `HOST:PORT`, each.
+    pub allow_net: Vec<String>,
+    /// Whether `*` may be a host.
+    pub allow_any_network: bool,
+    /// PEM files of certificate authorities trusted besides the platform's.
+    pub tls_root: Vec<PathBuf>,
+    /// `require`, `best-effort` or `off`; for processes.
+    pub sandbox: Option<String>,
+    /// `NAME=VALUE`, each.
+    pub limit: Vec<String>,
     /// A size.
     pub max_memory: Option<String>,
     /// A duration, for every operation.
@@ -89,11 +100,21 @@ impl ConnectorOptions {
         for grant in &self.env {
             policy.allow_env(grant)?;
         }
-        if let Some(size) = &self.max_memory {
-            let bytes = parse_size("max-memory", size)?;
-            // A component's memory has 32-bit addresses.
-            policy.limits.memory_bytes = bytes.min(4 << 30);
+        for grant in &self.allow_net {
+            policy.allow_net(grant, self.allow_any_network)?;
         }
+        policy.network.tls_roots = self.tls_root.iter().map(|file| base.join(file)).collect();
+        if let Some(level) = &self.sandbox {
+            policy.fence = level.parse()?;
+        }
+        for pair in &self.limit {
+            set_limit_pair(&mut policy.limits, pair)?;
+        }
+        if let Some(size) = &self.max_memory {
+            policy.limits.memory_bytes = parse_size("max-memory", size)?;
+        }
+        // A component's memory has 32-bit addresses.
+        policy.limits.memory_bytes = policy.limits.memory_bytes.min(4 << 30);
         if let Some(text) = &self.timeout {
             let limit = parse_duration("timeout", text)?;
             policy.limits.spec_time = limit;

@@ -11,7 +11,7 @@ use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
     ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
 };
-use crate::protocol::{Failure, Json, LogLevel, Observer};
+use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 
 /// Hears nothing and remembers nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,6 +24,8 @@ impl Observer for Silent {
     async fn update_config(&self, _: Json) -> Result<(), Failure> {
         Ok(())
     }
+
+    fn decided(&self, _: &Decision) {}
 }
 
 /// Makes connectors. Holds the folder that relative paths begin in and the cache of compiled

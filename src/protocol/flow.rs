@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::{Event, Failure, Json, Rows, StateMessage, StreamStatus, StreamTotal};
+use super::{Decision, Event, Failure, Json, Rows, StateMessage, StreamStatus, StreamTotal};
 
 /// How much a message matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,10 @@ pub trait Observer: Send + Sync {
     /// Merges the top-level members of `config` into the stored configuration. Durable when it
     /// returns.
     async fn update_config(&self, config: Json) -> Result<(), Failure>;
+
+    /// Takes a decision of the sandbox about this connector. Must not block. Whoever passes an
+    /// observer's words on passes these on too: a decision that is not heard leaves no trail.
+    fn decided(&self, decision: &Decision);
 }
 
 /// What a source calls while it reads.

@@ -4,6 +4,7 @@
 
 mod batch;
 mod catalog;
+mod decision;
 mod descriptor;
 mod failure;
 mod flow;
@@ -17,6 +18,7 @@ pub use batch::{EmittedAt, Event, Outcome, RowMeta, Rows, RowsError, StreamStatu
 pub use catalog::{
     Catalog, CatalogError, ConfiguredStream, DestinationSyncMode, DiscoveredStream, SyncMode,
 };
+pub use decision::{Capability, Decision};
 pub use descriptor::StreamDescriptor;
 pub use failure::{Failure, FailureKind};
 pub use flow::{Commit, DestinationInput, LogLevel, Observer, SourceOutput};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::Limits;
-use crate::protocol::{Failure, Json, LogLevel, Observer};
+use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 
 /// An observer of one operation, with a budget over everything it says.
 pub struct LogBudget {
@@ -68,6 +68,10 @@ impl Observer for LogBudget {
     async fn update_config(&self, config: Json) -> Result<(), Failure> {
         self.observer.update_config(config).await
     }
+
+    fn decided(&self, decision: &Decision) {
+        self.observer.decided(decision);
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +90,8 @@ mod tests {
         async fn update_config(&self, _: Json) -> Result<(), Failure> {
             Ok(())
         }
+
+        fn decided(&self, _: &Decision) {}
     }
 
     #[test]

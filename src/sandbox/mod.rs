@@ -6,10 +6,12 @@
 
 mod limits;
 mod logs;
+mod network;
 mod policy;
 mod text;
 
 pub use limits::Limits;
 pub use logs::LogBudget;
-pub use policy::{Access, DirectoryGrant, Policy, PolicyError};
+pub use network::{NetworkGrants, NetworkPattern};
+pub use policy::{Access, DirectoryGrant, Fence, Policy, PolicyError};
 pub use text::printable;

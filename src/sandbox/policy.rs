@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::Limits;
+use super::{Limits, NetworkGrants, NetworkPattern};
 use crate::fault::{ExitClass, Fault};
 
 /// What may be done in a directory.
@@ -29,6 +29,41 @@ pub struct DirectoryGrant {
     pub access: Access,
 }
 
+/// How much a connector that is a process must be fenced in by the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fence {
+    /// The whole fence, or it is not run.
+    #[default]
+    Require,
+    /// As much of it as this kernel has.
+    BestEffort,
+    /// None: it reaches what its user reaches.
+    Off,
+}
+
+impl Fence {
+    /// `require`, `best-effort` or `off`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Require => "require",
+            Self::BestEffort => "best-effort",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl std::str::FromStr for Fence {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        [Self::Require, Self::BestEffort, Self::Off]
+            .into_iter()
+            .find(|fence| fence.word() == text)
+            .ok_or_else(|| PolicyError::Fence(text.to_owned()))
+    }
+}
+
 /// Why a grant cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
@@ -46,6 +81,17 @@ pub enum PolicyError {
     /// Not `NAME=VALUE`; the value is not shown.
     #[error("the environment grant for {0:?} is not NAME=VALUE")]
     Environment(String),
+    /// Not a pattern of hosts and ports.
+    #[error("the network grant {grant:?} cannot be used: {why}")]
+    Network {
+        /// As it was written.
+        grant: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Not a level of the fence.
+    #[error("sandbox {0:?} is not one of require, best-effort and off")]
+    Fence(String),
 }
 
 impl Fault for PolicyError {
@@ -53,12 +99,19 @@ impl Fault for PolicyError {
         match self {
             Self::Directory(_) | Self::GuestPath(_) | Self::Twice(_) => "GRANT_DIRECTORY",
             Self::Environment(_) => "GRANT_ENVIRONMENT",
+            Self::Network { .. } => "GRANT_NETWORK",
+            Self::Fence(_) => "GRANT_SANDBOX",
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Environment(_) => "write --env NAME=VALUE".into(),
+            Self::Network { .. } => {
+                "for example --allow-net db.example:5432, *.example.com:443 or 10.0.0.0/8:5432"
+                    .into()
+            }
+            Self::Fence(_) => "write --sandbox best-effort".into(),
             _ => "for example --allow-dir ./out::/out, or ./in::/in:ro to read only".into(),
         })
     }
@@ -75,6 +128,10 @@ pub struct Policy {
     pub directories: Vec<DirectoryGrant>,
     /// Environment variables, name and value. Nothing of the host's own environment passes.
     pub environment: Vec<(String, String)>,
+    /// Names and addresses.
+    pub network: NetworkGrants,
+    /// How much of a fence a process must have.
+    pub fence: Fence,
     /// How much it may use.
     pub limits: Limits,
 }
@@ -131,9 +188,22 @@ impl Policy {
         });
         let environment =
             self.environment.iter().map(|(name, value)| format!("env {name}={value}"));
-        let mut grants: Vec<String> = directories.chain(environment).collect();
+        let network = self.network.patterns.iter().map(|p| format!("network {}", p.text()));
+        let mut grants: Vec<String> = directories.chain(environment).chain(network).collect();
         grants.sort();
         grants
+    }
+
+    /// Grants what `HOST:PORT` says; `*` as a host only if any network is allowed.
+    ///
+    /// # Errors
+    /// [`PolicyError`], when the text is not of that form.
+    pub fn allow_net(&mut self, grant: &str, allow_any: bool) -> Result<(), PolicyError> {
+        let pattern = NetworkPattern::parse(grant, allow_any)?;
+        if !self.network.patterns.contains(&pattern) {
+            self.network.patterns.push(pattern);
+        }
+        Ok(())
     }
 
     /// Grants what `NAME=VALUE` says.

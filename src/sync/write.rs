@@ -16,7 +16,7 @@ use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
 use crate::connector::{Connector, Destination, Source, validate_config};
 use crate::executor::Cancel;
 use crate::protocol::{
-    Catalog, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
+    Catalog, Decision, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
     StreamDescriptor, SyncMode,
 };
 use crate::state::{StateStore, StateStoreError, StoredState};
@@ -423,6 +423,10 @@ impl Observer for ConfigKeeper {
             .await
             .map_err(|e| Failure::system(e.to_string()))?;
         self.inner.update_config(config).await
+    }
+
+    fn decided(&self, decision: &Decision) {
+        self.inner.decided(decision);
     }
 }
 

@@ -188,6 +188,8 @@ mod tests {
         async fn update_config(&self, _: Json) -> Result<(), Failure> {
             Ok(())
         }
+
+        fn decided(&self, _: &crate::protocol::Decision) {}
     }
 
     /// Gives its rows, and waits for ever.
