@@ -12,6 +12,7 @@ mod contract;
 mod convert;
 mod engine;
 mod error;
+mod header;
 mod imports;
 mod link;
 mod loaded;
@@ -22,6 +23,8 @@ mod store;
 pub use cache::CompileCache;
 pub use contract::{CONTRACT_VERSION, Kind};
 pub use error::ComponentError;
+#[doc(hidden)]
+pub use header::header;
 pub use loaded::{Component, Import};
 pub use runtime::ComponentRuntime;
 pub use store::Operation;

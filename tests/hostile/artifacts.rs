@@ -281,6 +281,13 @@ fn importing(import: &str) -> Vec<u8> {
     wat::parse_str(text).expect("it is valid")
 }
 
+/// Streams and futures, which this engine is built without.
+pub(crate) fn streams() -> Vec<u8> {
+    let text = r#"(component (type $s (stream u8)) (core func (canon stream.new $s))
+        (instance $source) (export "lockgate:connector/source@0.1.0" (instance $source)))"#;
+    wat::parse_str(text).expect("it is valid")
+}
+
 /// The right names with the wrong types.
 pub(crate) fn wrong_types() -> Vec<u8> {
     let text = r#"(component (import "lockgate:connector/logging@0.1.0" (instance

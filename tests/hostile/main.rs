@@ -13,6 +13,7 @@ mod checklist;
 mod common;
 mod harness;
 mod neighbours;
+mod soak;
 mod wat;
 
 use std::sync::Mutex;
