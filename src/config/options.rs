@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::limits::set_limit_pair;
 use super::{ConfigError, parse_duration, parse_size};
+use crate::protocol::Json;
 use crate::sandbox::Policy;
 
 /// What a connector's name means.
@@ -85,11 +86,13 @@ pub struct ConnectorOptions {
 }
 
 impl ConnectorOptions {
-    /// The policy these options say. Relative host directories are relative to `base`.
+    /// The policy these options say. Relative host directories are relative to `base`; `${path}` in
+    /// a network grant is a member of `config`, which is what the operator wrote: members that a
+    /// connector changed open nothing.
     ///
     /// # Errors
     /// [`ConfigError`], naming the option.
-    pub fn policy(&self, base: &Path) -> Result<Policy, ConfigError> {
+    pub fn policy(&self, base: &Path, config: &Json) -> Result<Policy, ConfigError> {
         let mut policy = Policy::default();
         for grant in &self.allow_dir {
             policy.allow_dir(grant)?;
@@ -100,8 +103,12 @@ impl ConnectorOptions {
         for grant in &self.env {
             policy.allow_env(grant)?;
         }
+        let config = match self.allow_net.iter().any(|grant| grant.contains("${")) {
+            true => config.to_value().unwrap_or_default(),
+            false => serde_json::Value::Null,
+        };
         for grant in &self.allow_net {
-            policy.allow_net(grant, self.allow_any_network)?;
+            policy.allow_net(grant, &config, self.allow_any_network)?;
         }
         policy.network.tls_roots = self.tls_root.iter().map(|file| base.join(file)).collect();
         if let Some(level) = &self.sandbox {

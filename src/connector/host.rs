@@ -101,7 +101,7 @@ impl Host {
             name: name.to_owned(),
             error: Box::new(error),
         };
-        let policy = options.policy(&self.base)?;
+        let policy = options.policy(&self.base, &config)?;
         let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
             ConnectorReference::Component(path) => {
                 let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;

@@ -12,6 +12,10 @@ mod text;
 
 pub use limits::Limits;
 pub use logs::LogBudget;
-pub use network::{NetworkGrants, NetworkPattern};
+#[doc(hidden)]
+pub use network::reference as network_reference;
+pub use network::{
+    AddressClass, NetworkDenied, NetworkGate, NetworkGrants, NetworkHost, NetworkPattern,
+};
 pub use policy::{Access, DirectoryGrant, Fence, Policy, PolicyError};
 pub use text::printable;

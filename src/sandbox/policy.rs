@@ -194,12 +194,18 @@ impl Policy {
         grants
     }
 
-    /// Grants what `HOST:PORT` says; `*` as a host only if any network is allowed.
+    /// Grants what `HOST:PORT` says, its `${config.path}` taken from the configuration; `*` as a
+    /// host only if any network is allowed.
     ///
     /// # Errors
     /// [`PolicyError`], when the text is not of that form.
-    pub fn allow_net(&mut self, grant: &str, allow_any: bool) -> Result<(), PolicyError> {
-        let pattern = NetworkPattern::parse(grant, allow_any)?;
+    pub fn allow_net(
+        &mut self,
+        grant: &str,
+        config: &serde_json::Value,
+        allow_any: bool,
+    ) -> Result<(), PolicyError> {
+        let pattern = NetworkPattern::fill(grant, config, allow_any)?;
         if !self.network.patterns.contains(&pattern) {
             self.network.patterns.push(pattern);
         }
