@@ -83,6 +83,22 @@ pub enum ComponentError {
         /// Why not.
         why: &'static str,
     },
+    /// It imports the network, and its policy grants nothing of it.
+    #[error("{path} imports {import}, which reaches the network, and it is granted none of it")]
+    NoNetwork {
+        /// The file.
+        path: PathBuf,
+        /// The import's name.
+        import: String,
+    },
+    /// A file of trusted certificate authorities cannot be used.
+    #[error("the certificate authorities in {path} cannot be used: {reason}")]
+    TlsRoot {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Asked for the wrong half of a sync.
     #[error("{path} is a {is}, not a {wanted}")]
     Kind {
@@ -168,7 +184,8 @@ impl Fault for ComponentError {
             Self::Precompiled { .. } => "COMPONENT_PRECOMPILED",
             Self::NoConnector { .. } => "COMPONENT_NO_CONNECTOR",
             Self::Contract { .. } => "COMPONENT_CONTRACT",
-            Self::Import { .. } => "COMPONENT_IMPORT",
+            Self::Import { .. } | Self::NoNetwork { .. } => "COMPONENT_IMPORT",
+            Self::TlsRoot { .. } => "GRANT_TLS_ROOT",
             Self::Kind { .. } => "CONNECTOR_KIND",
             Self::Directory { .. } => "GRANT_DIRECTORY",
             Self::Engine(_) => "COMPONENT_ENGINE",
@@ -204,6 +221,12 @@ impl Fault for ComponentError {
             Self::Import { .. } => {
                 "build the connector without it; `lockgate inspect` lists all imports"
             }
+            Self::NoNetwork { .. } => {
+                "grant what it may reach with --allow-net HOST:PORT (in sync: --source-allow-net, --destination-allow-net); `lockgate inspect` shows what it asks for"
+            }
+            Self::TlsRoot { .. } => {
+                "--tls-root names a PEM file with the certificates of authorities"
+            }
             Self::Directory { .. } => "create the directory, or grant another one",
             Self::Memory { .. } => {
                 "grant more with --max-memory (in sync: --source-max-memory, --destination-max-memory), for example 512MiB"
@@ -230,8 +253,11 @@ impl Fault for ComponentError {
             | Self::NoConnector { .. }
             | Self::Contract { .. }
             | Self::Directory { .. }
+            | Self::TlsRoot { .. }
             | Self::Kind { .. } => ExitClass::Usage,
-            Self::Import { .. } | Self::Precompiled { .. } => ExitClass::Refused,
+            Self::Import { .. } | Self::NoNetwork { .. } | Self::Precompiled { .. } => {
+                ExitClass::Refused
+            }
             _ => ExitClass::Failed,
         }
     }

@@ -5,6 +5,7 @@ use wasmtime::{Engine, Store};
 
 use super::bindings::{control, destination, input, logging, output, source};
 use super::contract::Kind;
+use super::network;
 use super::store::Guest;
 
 /// One half of the contract, linked: what is left is to instantiate it.
@@ -28,14 +29,19 @@ impl Linked {
         })
     }
 }
-/// Links a component against the contract and the WASI interfaces that open nothing.
+/// Links a component against the contract and the WASI interfaces that open nothing; and against the
+/// network, which lets through what the policy grants, where it imports that.
 pub(super) fn link(
     engine: &Engine,
     compiled: &wasmtime::component::Component,
     kind: Kind,
+    with_network: bool,
 ) -> wasmtime::Result<Linked> {
     let mut linker = Linker::<Guest>::new(engine);
     link_wasi(&mut linker)?;
+    if with_network {
+        network::link(&mut linker)?;
+    }
     logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
     control::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
     Ok(match kind {

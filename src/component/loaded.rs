@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Engine, Store};
 
 use super::contract::{self, ContractFault, Kind};
-use super::link::{Instance, Linked};
+use super::link::{Instance, Linked, link};
+use super::network::{Network, Resolver, Run};
 use super::store::{Guest, new_store};
 use super::{ComponentError, Operation, convert};
 use crate::protocol::{
-    Catalog, DestinationInput, DiscoveredStream, Json, Observer, SourceOutput, Specification,
-    StateMessage,
+    Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, Observer,
+    SourceOutput, Specification, StateMessage,
 };
-use crate::sandbox::Policy;
+use crate::sandbox::{LogBudget, NetworkGrants, Policy};
 
 /// One import of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Import {
     pub name: String,
     /// Why it is refused; none: it is linked.
     pub refused: Option<&'static str>,
+    /// It is linked only where some of the network is granted.
+    pub needs_network: bool,
 }
 
 /// A checked, compiled component.
@@ -34,8 +37,13 @@ pub struct Component {
     pub(super) digest: String,
     pub(super) size: u64,
     pub(super) verdict: Result<(Kind, String), Arc<ContractFault>>,
-    /// Linked once; none where the verdict is against it.
-    pub(super) linked: Option<Linked>,
+    /// The first import that reaches the network.
+    pub(super) network: Option<String>,
+    /// Linked once.
+    pub(super) linked: Arc<OnceLock<Linked>>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    /// What the operations under one policy share.
+    pub(super) run: Option<Arc<Run>>,
 }
 
 impl fmt::Debug for Component {
@@ -70,7 +78,7 @@ impl Component {
     pub fn imports(&self) -> Vec<Import> {
         contract::imports(&self.compiled.component_type(), &self.engine)
             .into_iter()
-            .map(|v| Import { name: v.name, refused: v.refused })
+            .map(|v| Import { name: v.name, refused: v.refused, needs_network: v.network })
             .collect()
     }
 
@@ -106,7 +114,75 @@ impl Component {
         }
     }
 
-    /// Asks what it is. Nothing is granted.
+    /// The component as one connector runs it: its operations share what they found out about the
+    /// network. Refused when it imports the network and is granted none.
+    ///
+    /// # Errors
+    /// [`ComponentError`], also when a file of certificate authorities cannot be used.
+    pub fn granted(mut self, policy: &Policy) -> Result<Self, ComponentError> {
+        self.may_import(policy)?;
+        self.run = Some(self.run_under(&policy.network)?);
+        Ok(self)
+    }
+
+    /// Whether a policy grants what it imports.
+    fn may_import(&self, policy: &Policy) -> Result<(), ComponentError> {
+        match &self.network {
+            Some(import) if policy.network.patterns.is_empty() => {
+                Err(ComponentError::NoNetwork { path: self.path.clone(), import: import.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What operations under these grants share; a run of its own where nobody began one.
+    fn run_under(&self, grants: &NetworkGrants) -> Result<Arc<Run>, ComponentError> {
+        match &self.run {
+            Some(run) if run.is_of(grants) => Ok(run.clone()),
+            _ => Ok(Arc::new(Run::new(grants)?)),
+        }
+    }
+
+    /// A store for one operation. `spec` has a network that is closed, whatever is granted.
+    fn store(
+        &self,
+        policy: &Policy,
+        operation: Operation,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Store<Guest>, ComponentError> {
+        let run = match operation {
+            Operation::Spec => self.run_under(&NetworkGrants::default())?,
+            _ => {
+                if let Err(refused) = self.may_import(policy) {
+                    let import = self.network.as_deref().unwrap_or_default();
+                    let decision = Decision::deny(Capability::Import, import, "not-granted");
+                    observer.decided(&decision);
+                    return Err(refused);
+                }
+                self.run_under(&policy.network)?
+            }
+        };
+        let network = |observer: Arc<LogBudget>| {
+            Network::new(run, self.resolver.clone(), observer, &policy.limits)
+        };
+        new_store(&self.engine, policy, operation, observer, network)
+    }
+
+    /// The component, linked.
+    pub(super) fn linked(&self) -> Result<&Linked, ComponentError> {
+        if let Some(linked) = self.linked.get() {
+            return Ok(linked);
+        }
+        let (kind, _) = self.kind()?;
+        let linked = link(&self.engine, &self.compiled, kind, self.network.is_some());
+        let linked = linked.map_err(|e| {
+            // The names fit and the types do not: somebody else's idea of the contract.
+            ComponentError::Invalid { path: self.path.clone(), reason: format!("{e:#}") }
+        })?;
+        Ok(self.linked.get_or_init(|| linked))
+    }
+
+    /// Asks what it is. Nothing is granted, and what it imports of the network is closed.
     ///
     /// # Errors
     /// [`ComponentError`].
@@ -115,7 +191,7 @@ impl Component {
         policy: &Policy,
         observer: Arc<dyn Observer>,
     ) -> Result<Specification, ComponentError> {
-        let mut store = new_store(&self.engine, policy, Operation::Spec, observer)?;
+        let mut store = self.store(policy, Operation::Spec, observer)?;
         let spec = self
             .call(&mut store, policy, Operation::Spec, async |store, instance| match instance {
                 Instance::Source(i) => {
@@ -139,7 +215,7 @@ impl Component {
         observer: Arc<dyn Observer>,
         config: &Json,
     ) -> Result<(), ComponentError> {
-        let mut store = new_store(&self.engine, policy, Operation::Check, observer)?;
+        let mut store = self.store(policy, Operation::Check, observer)?;
         let config = &config.get().to_owned();
         self.call(&mut store, policy, Operation::Check, async |store, instance| match instance {
             Instance::Source(i) => i.lockgate_connector_source().call_check(store, config).await,
@@ -162,7 +238,7 @@ impl Component {
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ComponentError> {
         self.must_be(Kind::Source)?;
-        let mut store = new_store(&self.engine, policy, Operation::Discover, observer)?;
+        let mut store = self.store(policy, Operation::Discover, observer)?;
         let config = &config.get().to_owned();
         let streams = self
             .call(&mut store, policy, Operation::Discover, async |store, instance| match instance {
@@ -191,7 +267,7 @@ impl Component {
         output: Arc<dyn SourceOutput>,
     ) -> Result<(), ComponentError> {
         self.must_be(Kind::Source)?;
-        let mut store = new_store(&self.engine, policy, Operation::Read, observer)?;
+        let mut store = self.store(policy, Operation::Read, observer)?;
         store.data_mut().output = Some(output);
         let (config, catalog) = (&config.get().to_owned(), convert::catalog(catalog));
         let states = convert::wit_states(states).map_err(ComponentError::Failure)?;
@@ -223,7 +299,7 @@ impl Component {
         input: Arc<dyn DestinationInput>,
     ) -> Result<(), ComponentError> {
         self.must_be(Kind::Destination)?;
-        let mut store = new_store(&self.engine, policy, Operation::Write, observer)?;
+        let mut store = self.store(policy, Operation::Write, observer)?;
         store.data_mut().input = Some(input);
         let (config, catalog) = (&config.get().to_owned(), convert::catalog(catalog));
         let catalog = &catalog;
@@ -259,9 +335,7 @@ impl Component {
         body: impl AsyncFnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, ComponentError> {
         self.kind()?;
-        let Some(linked) = &self.linked else {
-            return Err(ComponentError::Engine("the component is not linked".into()));
-        };
+        let linked = self.linked()?;
         let limit = operation.deadline(&policy.limits);
         let running = async {
             let instance = linked.instantiate(store).await?;

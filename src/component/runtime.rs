@@ -8,21 +8,42 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
-use super::link::link;
-use super::{CompileCache, Component, ComponentError, contract, engine};
+use super::{CompileCache, Component, ComponentError, Resolver, SystemResolver, contract, engine};
 
 /// Bytes of a component file: more is refused before it is read. Python components have 20 MB.
 const LARGEST_FILE: u64 = 256 << 20;
 /// Loads components. Cheap to clone; the engine behind it is one a process.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ComponentRuntime {
     cache: Option<CompileCache>,
+    resolver: Arc<dyn Resolver>,
 }
+
+impl Default for ComponentRuntime {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
 impl ComponentRuntime {
     /// With a cache of compiled code, or without.
     #[must_use]
     pub fn new(cache: Option<CompileCache>) -> Self {
-        Self { cache }
+        Self { cache, resolver: Arc::new(SystemResolver) }
+    }
+
+    /// The same with another cache, or none.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<CompileCache>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The same with another resolver of names.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = resolver;
+        self
     }
 
     /// Reads and compiles a component, or takes it from the cache. Whether it is a connector that
@@ -57,22 +78,25 @@ impl ComponentRuntime {
         };
         let ty = compiled.component_type();
         let verdict = contract::check(&ty, &engine).map_err(Arc::new);
-        let linked = match &verdict {
-            Ok((kind, _)) => Some(link(&engine, &compiled, *kind).map_err(|e| {
-                // The names fit and the types do not: somebody else's idea of the contract.
-                ComponentError::Invalid { path: path.to_owned(), reason: format!("{e:#}") }
-            })?),
-            Err(_) => None,
-        };
-        Ok(Component {
+        let network = contract::imports(&ty, &engine).into_iter().find(|import| import.network);
+        let component = Component {
             engine,
             compiled,
             path: path.to_owned(),
             digest: format!("sha256:{digest}"),
             size: bytes.len() as u64,
             verdict,
-            linked,
-        })
+            network: network.map(|import| import.name),
+            linked: Arc::default(),
+            resolver: self.resolver.clone(),
+            run: None,
+        };
+        // Somebody else's idea of the contract is known at once; where the network is imported, when
+        // it is known to be granted.
+        if component.verdict.is_ok() && component.network.is_none() {
+            component.linked()?;
+        }
+        Ok(component)
     }
 
     fn compile(

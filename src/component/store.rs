@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::ComponentError;
 use super::engine::TICK;
+use super::network::Network;
 use super::output_log::LogStream;
 use crate::protocol::{DestinationInput, Failure, LogLevel, Observer, SourceOutput};
 use crate::sandbox::{Access, Limits, LogBudget, Policy};
@@ -66,6 +68,7 @@ impl Operation {
 /// The store's data.
 pub(super) struct Guest {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
     table: ResourceTable,
     pub(super) memory: MemoryLimits,
     pub(super) limits: Limits,
@@ -77,6 +80,7 @@ pub(super) struct Guest {
     /// returns after that, it did not succeed.
     pub(super) refused: Option<Failure>,
     streams: [LogStream; 2],
+    pub(super) network: Network,
 }
 
 impl Guest {
@@ -91,6 +95,12 @@ impl Guest {
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
@@ -150,9 +160,12 @@ pub(super) fn new_store(
     policy: &Policy,
     operation: Operation,
     observer: Arc<dyn Observer>,
+    network: impl FnOnce(Arc<LogBudget>) -> Network,
 ) -> Result<Store<Guest>, ComponentError> {
     let limits = policy.limits.clone();
     let logs = LogBudget::new(observer.clone(), &limits);
+    let mut http = WasiHttpCtx::new();
+    http.set_field_size_limit(limits.http_header_bytes);
     let streams = [
         LogStream::new(logs.clone(), LogLevel::Info),
         LogStream::new(logs.clone(), LogLevel::Warn),
@@ -192,9 +205,11 @@ pub(super) fn new_store(
     let (host_call_bytes, handles) = (operation.host_call_bytes(&limits), limits.handles);
     let guest = Guest {
         wasi: wasi.build(),
+        http,
         table,
         memory,
         limits,
+        network: network(logs.clone()),
         logs,
         observer,
         output: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Connector, ConnectorError, Destination, Source};
-use crate::component::{CompileCache, ComponentRuntime, Kind};
+use crate::component::{CompileCache, ComponentRuntime, Kind, Resolver};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
     ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
@@ -53,7 +53,15 @@ impl Host {
     /// The same with another cache, or none.
     #[must_use]
     pub fn with_cache(mut self, cache: Option<CompileCache>) -> Self {
-        self.runtime = ComponentRuntime::new(cache);
+        self.runtime = self.runtime.with_cache(cache);
+        self
+    }
+
+    /// The same with another resolver: what turns the names into addresses that a component asks
+    /// for. What it answers is judged as any answer is.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.runtime = self.runtime.with_resolver(resolver);
         self
     }
 
@@ -107,6 +115,7 @@ impl Host {
                 let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;
                 let (kind, _) = component.kind().map_err(|e| failed(e.into()))?;
                 component.must_be(wanted.unwrap_or(kind)).map_err(|e| failed(e.into()))?;
+                let component = component.granted(&policy).map_err(|e| failed(e.into()))?;
                 Arc::new(ComponentExecutor::new(component, policy))
             }
             ConnectorReference::Process(path) => {
