@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::arguments::WithConfig;
 use super::check::connector;
 use super::output::{CliError, Output};
-use crate::connector::validate_config;
 use crate::protocol::DiscoveredStream;
 
 /// An Airbyte catalog.
@@ -15,7 +14,7 @@ pub(super) fn catalog(streams: &[DiscoveredStream]) -> Value {
 
 pub(super) async fn run(call: &WithConfig, output: &Output) -> Result<(), CliError> {
     let connector = connector(call, output)?;
-    validate_config(connector.name(), &connector.spec().await?, connector.config())?;
+    connector.validate(&connector.whole_spec().await?).await?;
     output.json(&catalog(&connector.discover().await?));
     Ok(())
 }

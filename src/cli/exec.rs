@@ -16,7 +16,7 @@ use super::arguments::{Exec, ExecOperation};
 use super::discover;
 use super::output::{CliError, Output};
 use crate::config::{ConfigError, read_json_object};
-use crate::connector::{Connector, ConnectorError, Host, Silent, validate_config};
+use crate::connector::{Connector, ConnectorError, Host, Silent};
 use crate::executor::stdio::{Encoder, message};
 use crate::executor::{Cancel, Context, StdinSource};
 use crate::fault::Fault;
@@ -147,8 +147,8 @@ async fn discover(connector: &Connector) -> Result<(), Failure> {
 }
 
 async fn validated(connector: &Connector) -> Result<(), Failure> {
-    let spec = connector.spec().await.map_err(failed)?;
-    validate_config(connector.name(), &spec, connector.config()).map_err(failed)
+    let spec = connector.whole_spec().await.map_err(failed)?;
+    connector.validate(&spec).await.map_err(failed)
 }
 
 async fn read(

@@ -181,7 +181,9 @@ pub(super) fn new_store(
     wasi.allow_blocking_current_thread(matches!(operation, Operation::Read | Operation::Write));
     // `spec` is called before anything is granted.
     if operation != Operation::Spec {
-        wasi.envs(&policy.environment);
+        for (name, value) in &policy.environment {
+            wasi.env(name, value.expose());
+        }
         for grant in &policy.directories {
             let perms = match grant.access {
                 Access::Read => FsPerms::ReadOnly,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{ConnectorError, validate_config};
+use crate::executor::secrets::{hide_specification, hide_stream};
 use crate::executor::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{DiscoveredStream, Json, Observer, Specification};
 
@@ -86,12 +87,45 @@ impl Connector {
         ConnectorError::Run { name: self.name.clone(), error: Box::new(error) }
     }
 
-    /// Asks what it is.
+    /// Asks what it is, for whoever shows it: what is known as a secret is hidden.
     ///
     /// # Errors
     /// [`ConnectorError`].
     pub async fn spec(&self) -> Result<Specification, ConnectorError> {
+        Ok(self.shown(self.whole_spec().await?))
+    }
+
+    /// Asks what it is, for whoever checks a configuration against it.
+    pub(crate) async fn whole_spec(&self) -> Result<Specification, ConnectorError> {
         self.executor.spec(&self.context()).await.map_err(|e| self.failed(e))
+    }
+
+    /// A specification with what is known as a secret hidden.
+    pub(crate) fn shown(&self, spec: Specification) -> Specification {
+        hide_specification(&self.executor.redactor(), spec)
+    }
+
+    /// Checks its configuration, secrets filled in, against its specification.
+    ///
+    /// # Errors
+    /// [`ConnectorError`].
+    pub(crate) async fn validate(&self, spec: &Specification) -> Result<(), ConnectorError> {
+        let filled = self.executor.filled_in(&self.context(), &self.config).await;
+        let filled = filled.map_err(|e| self.failed(e))?;
+        validate_config(&self.name, spec, &filled).map_err(|error| {
+            // A member's name may be a secret too.
+            let redactor = self.executor.redactor();
+            let hide = |text: String| redactor.redact(&text).into_owned();
+            match error {
+                ConnectorError::Invalid { name, faults } => {
+                    ConnectorError::Invalid { name, faults: faults.into_iter().map(hide).collect() }
+                }
+                ConnectorError::Schema { name, reason } => {
+                    ConnectorError::Schema { name, reason: hide(reason) }
+                }
+                other => other,
+            }
+        })
     }
 
     /// Checks its configuration against its specification, then lets it try it.
@@ -99,7 +133,7 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub async fn check(&self) -> Result<(), ConnectorError> {
-        validate_config(&self.name, &self.spec().await?, &self.config)?;
+        self.validate(&self.whole_spec().await?).await?;
         self.try_config().await
     }
 
@@ -111,11 +145,18 @@ impl Connector {
         self.executor.check(&self.context(), &self.config).await.map_err(|e| self.failed(e))
     }
 
-    /// Lets it list its streams.
+    /// Lets it list its streams, for whoever shows them: what is known as a secret is hidden.
     ///
     /// # Errors
     /// [`ConnectorError`].
     pub async fn discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
+        let streams = self.whole_discover().await?;
+        let redactor = self.executor.redactor();
+        Ok(streams.into_iter().map(|s| hide_stream(&redactor, s)).collect())
+    }
+
+    /// Lets it list its streams, for whoever moves them.
+    pub(crate) async fn whole_discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
         self.executor.discover(&self.context(), &self.config).await.map_err(|e| self.failed(e))
     }
 }

@@ -9,7 +9,8 @@ use super::{Connector, ConnectorError, Destination, Source};
 use crate::component::{CompileCache, ComponentRuntime, Kind, Resolver};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
-    ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
+    ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor, SecretExecutor,
+    SecretSource, SystemSecrets, Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 
@@ -34,6 +35,9 @@ impl Observer for Silent {
 pub struct Host {
     base: PathBuf,
     runtime: ComponentRuntime,
+    secrets: Option<Arc<dyn SecretSource>>,
+    /// What its connectors were given, to be hidden in what any of them says.
+    vault: Arc<Vault>,
 }
 
 impl Default for Host {
@@ -47,7 +51,8 @@ impl Host {
     #[must_use]
     pub fn new() -> Self {
         let base = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        Self { base, runtime: ComponentRuntime::new(CompileCache::of_user()) }
+        let runtime = ComponentRuntime::new(CompileCache::of_user());
+        Self { base, runtime, secrets: None, vault: Arc::default() }
     }
 
     /// The same with another cache, or none.
@@ -69,6 +74,14 @@ impl Host {
     #[must_use]
     pub fn in_folder(mut self, base: impl Into<PathBuf>) -> Self {
         self.base = base.into();
+        self
+    }
+
+    /// The same with another place that secrets come from than the environment, files and commands
+    /// of this machine.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Arc<dyn SecretSource>) -> Self {
+        self.secrets = Some(secrets);
         self
     }
 
@@ -110,6 +123,11 @@ impl Host {
             error: Box::new(error),
         };
         let policy = options.policy(&self.base, &config)?;
+        let environment = policy.environment.clone();
+        let secrets = self
+            .secrets
+            .clone()
+            .unwrap_or_else(|| Arc::new(SystemSecrets::new(&self.base, policy.limits.secret_time)));
         let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
             ConnectorReference::Component(path) => {
                 let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;
@@ -131,7 +149,8 @@ impl Host {
             }
             ConnectorReference::Noop => Arc::new(NoopDestination),
         };
-        Ok(Connector::new(name, executor, config, Arc::new(Silent)))
+        let executor = SecretExecutor::new(executor, secrets, environment, self.vault.clone());
+        Ok(Connector::new(name, Arc::new(executor), config, Arc::new(Silent)))
     }
 
     /// A source by its name.

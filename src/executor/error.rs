@@ -80,6 +80,9 @@ pub enum ExecutorError {
         /// The system's reason.
         reason: String,
     },
+    /// A secret cannot be had, or is where it must not be.
+    #[error(transparent)]
+    Secret(super::SecretError),
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -109,7 +112,9 @@ impl ExecutorError {
         match self {
             Self::Failure(failure) => failure,
             Self::Component(error) => error.into_failure(),
-            Self::Start { .. } | Self::Unsupported(_) => Failure::config(self.to_string()),
+            Self::Start { .. } | Self::Unsupported(_) | Self::Secret(_) => {
+                Failure::config(self.to_string())
+            }
             Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
                 let detail = stderr.clone();
                 Failure::system(self.to_string()).with_detail(detail)
@@ -138,6 +143,7 @@ impl Fault for ExecutorError {
             Self::Protocol(_) => "CONNECTOR_PROTOCOL",
             Self::Timeout { .. } => "LIMIT_TIME",
             Self::Io { .. } => "CONNECTOR_IO",
+            Self::Secret(error) => error.code(),
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
         }
     }
@@ -145,6 +151,7 @@ impl Fault for ExecutorError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Component(error) => error.hint(),
+            Self::Secret(error) => error.hint(),
             Self::Start { .. } => {
                 Some("check the path, and that the file is executable (chmod +x)".into())
             }
@@ -158,6 +165,7 @@ impl Fault for ExecutorError {
     fn exit(&self) -> ExitClass {
         match self {
             Self::Component(error) => error.exit(),
+            Self::Secret(error) => error.exit(),
             Self::Start { .. } | Self::Unsupported(_) => ExitClass::Usage,
             _ => ExitClass::Failed,
         }

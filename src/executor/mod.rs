@@ -5,6 +5,7 @@ mod component;
 mod error;
 mod noop;
 mod process;
+pub(crate) mod secrets;
 mod stdin;
 pub mod stdio;
 
@@ -19,6 +20,7 @@ pub use component::ComponentExecutor;
 pub use error::ExecutorError;
 pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
+pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};
 pub use stdin::StdinSource;
 
 use crate::protocol::{
@@ -26,6 +28,7 @@ use crate::protocol::{
     StateMessage,
 };
 use crate::sandbox::Policy;
+use crate::sandbox::secrets::Redactor;
 
 /// What a running operation shares with whoever started it.
 #[derive(Clone)]
@@ -115,7 +118,18 @@ pub trait Executor: fmt::Debug + Send + Sync {
         vec![self.describe().reference]
     }
 
-    /// Asks what it is.
+    /// What hides the secrets it knows in what is printed. Hides nothing by default.
+    fn redactor(&self) -> Arc<Redactor> {
+        Arc::default()
+    }
+
+    /// A configuration as the connector is given it: references to secrets filled in.
+    async fn filled_in(&self, _context: &Context, config: &Json) -> Result<Json, ExecutorError> {
+        Ok(config.clone())
+    }
+
+    /// Asks what it is. For checking a configuration; [`crate::Source::spec`] gives one that may be
+    /// shown.
     async fn spec(&self, _context: &Context) -> Result<Specification, ExecutorError> {
         Err(refused(self.describe(), "spec"))
     }

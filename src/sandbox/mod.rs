@@ -8,6 +8,7 @@ mod limits;
 mod logs;
 mod network;
 mod policy;
+pub mod secrets;
 mod text;
 
 pub use limits::Limits;

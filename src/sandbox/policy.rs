@@ -6,6 +6,9 @@
 
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
+
+use super::secrets::Variable;
 use super::{Limits, NetworkGrants, NetworkPattern};
 use crate::fault::{ExitClass, Fault};
 
@@ -127,7 +130,7 @@ pub struct Policy {
     /// Directories.
     pub directories: Vec<DirectoryGrant>,
     /// Environment variables, name and value. Nothing of the host's own environment passes.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(String, Variable)>,
     /// Names and addresses.
     pub network: NetworkGrants,
     /// How much of a fence a process must have.
@@ -186,8 +189,10 @@ impl Policy {
             let host = d.host.canonicalize().unwrap_or_else(|_| d.host.clone());
             format!("directory {}::{}", host.display(), d.guest)
         });
-        let environment =
-            self.environment.iter().map(|(name, value)| format!("env {name}={value}"));
+        // Which value it is counts, and nobody shall read it.
+        let environment = self.environment.iter().map(|(name, value)| {
+            format!("env {name} sha256:{}", hex::encode(Sha256::digest(value.written())))
+        });
         let network = self.network.patterns.iter().map(|p| format!("network {}", p.text()));
         let mut grants: Vec<String> = directories.chain(environment).chain(network).collect();
         grants.sort();
@@ -220,7 +225,7 @@ impl Policy {
         match grant.split_once('=') {
             Some((name, value)) if !name.is_empty() && !grant.contains('\0') => {
                 self.environment.retain(|(known, _)| known != name);
-                self.environment.push((name.to_owned(), value.to_owned()));
+                self.environment.push((name.to_owned(), Variable::new(value)));
                 Ok(())
             }
             _ => {

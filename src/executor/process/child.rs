@@ -70,7 +70,7 @@ impl Connector {
             .env("LANG", "C.UTF-8")
             .env("HOME", folder.scratch())
             .env("TMPDIR", folder.scratch());
-        command.envs(policy.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(policy.environment.iter().map(|(name, value)| (name, value.expose())));
         command.stdin(if with_stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
