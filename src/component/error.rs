@@ -101,6 +101,14 @@ pub enum ComponentError {
         /// The system's reason.
         reason: String,
     },
+    /// A directory that is granted to no connector.
+    #[error("the directory {path} is never granted: {reason}")]
+    DirectoryRefused {
+        /// The host directory.
+        path: PathBuf,
+        /// What is in it.
+        reason: &'static str,
+    },
     /// The engine cannot be set up, or the compile cache cannot be used.
     #[error("the component engine cannot be used: {0}")]
     Engine(String),
@@ -170,7 +178,7 @@ impl Fault for ComponentError {
             Self::Contract { .. } => "COMPONENT_CONTRACT",
             Self::Import { .. } => "COMPONENT_IMPORT",
             Self::Kind { .. } => "CONNECTOR_KIND",
-            Self::Directory { .. } => "GRANT_DIRECTORY",
+            Self::Directory { .. } | Self::DirectoryRefused { .. } => "GRANT_DIRECTORY",
             Self::Engine(_) => "COMPONENT_ENGINE",
             Self::Trap { .. } => "CONNECTOR_TRAP",
             Self::Memory { .. } => "LIMIT_MEMORY",
@@ -205,6 +213,9 @@ impl Fault for ComponentError {
                 "build the connector without it; `lockgate inspect` lists all imports"
             }
             Self::Directory { .. } => "create the directory, or grant another one",
+            Self::DirectoryRefused { .. } => {
+                "grant the directory with the connector's own files, and nothing above it"
+            }
             Self::Memory { .. } => {
                 "grant more with --max-memory (in sync: --source-max-memory, --destination-max-memory), for example 512MiB"
             }
@@ -231,7 +242,9 @@ impl Fault for ComponentError {
             | Self::Contract { .. }
             | Self::Directory { .. }
             | Self::Kind { .. } => ExitClass::Usage,
-            Self::Import { .. } | Self::Precompiled { .. } => ExitClass::Refused,
+            Self::Import { .. } | Self::Precompiled { .. } | Self::DirectoryRefused { .. } => {
+                ExitClass::Refused
+            }
             _ => ExitClass::Failed,
         }
     }

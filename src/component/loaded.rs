@@ -33,6 +33,8 @@ pub struct Component {
     pub(super) path: PathBuf,
     pub(super) digest: String,
     pub(super) size: u64,
+    /// Where compiled code is kept: never written by a guest.
+    pub(super) cache: Option<PathBuf>,
     pub(super) verdict: Result<(Kind, String), Arc<ContractFault>>,
     /// Linked once; none where the verdict is against it.
     pub(super) linked: Option<Linked>,
@@ -115,7 +117,7 @@ impl Component {
         policy: &Policy,
         observer: Arc<dyn Observer>,
     ) -> Result<Specification, ComponentError> {
-        let mut store = new_store(&self.engine, policy, Operation::Spec, observer)?;
+        let mut store = self.store(policy, Operation::Spec, observer)?;
         let spec = self
             .call(&mut store, policy, Operation::Spec, async |store, instance| match instance {
                 Instance::Source(i) => {
@@ -139,7 +141,7 @@ impl Component {
         observer: Arc<dyn Observer>,
         config: &Json,
     ) -> Result<(), ComponentError> {
-        let mut store = new_store(&self.engine, policy, Operation::Check, observer)?;
+        let mut store = self.store(policy, Operation::Check, observer)?;
         let config = &config.get().to_owned();
         self.call(&mut store, policy, Operation::Check, async |store, instance| match instance {
             Instance::Source(i) => i.lockgate_connector_source().call_check(store, config).await,
@@ -162,7 +164,7 @@ impl Component {
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ComponentError> {
         self.must_be(Kind::Source)?;
-        let mut store = new_store(&self.engine, policy, Operation::Discover, observer)?;
+        let mut store = self.store(policy, Operation::Discover, observer)?;
         let config = &config.get().to_owned();
         let streams = self
             .call(&mut store, policy, Operation::Discover, async |store, instance| match instance {
@@ -191,7 +193,7 @@ impl Component {
         output: Arc<dyn SourceOutput>,
     ) -> Result<(), ComponentError> {
         self.must_be(Kind::Source)?;
-        let mut store = new_store(&self.engine, policy, Operation::Read, observer)?;
+        let mut store = self.store(policy, Operation::Read, observer)?;
         store.data_mut().output = Some(output);
         let (config, catalog) = (&config.get().to_owned(), convert::catalog(catalog));
         let states = convert::wit_states(states).map_err(ComponentError::Failure)?;
@@ -223,7 +225,7 @@ impl Component {
         input: Arc<dyn DestinationInput>,
     ) -> Result<(), ComponentError> {
         self.must_be(Kind::Destination)?;
-        let mut store = new_store(&self.engine, policy, Operation::Write, observer)?;
+        let mut store = self.store(policy, Operation::Write, observer)?;
         store.data_mut().input = Some(input);
         let (config, catalog) = (&config.get().to_owned(), convert::catalog(catalog));
         let catalog = &catalog;
@@ -248,6 +250,15 @@ impl Component {
         }
         let path = self.path.clone();
         Err(ComponentError::Kind { path, is: kind.word(), wanted: wanted.word() })
+    }
+
+    fn store(
+        &self,
+        policy: &Policy,
+        operation: Operation,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Store<Guest>, ComponentError> {
+        new_store(&self.engine, policy, operation, observer, self.cache.as_deref())
     }
 
     /// Instantiates and calls, under the operation's deadline, and turns traps into errors.
