@@ -42,6 +42,11 @@ impl CompileCache {
         Self { folder: base.join("components") }
     }
 
+    /// Where compiled components are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The file of a component, by its digest.
     pub(super) fn file(&self, engine: &Engine, digest: &str) -> PathBuf {
         let mut settings = DefaultHasher::new();

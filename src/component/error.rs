@@ -117,6 +117,14 @@ pub enum ComponentError {
         /// The system's reason.
         reason: String,
     },
+    /// A directory that is granted to no connector.
+    #[error("the directory {path} is never granted: {reason}")]
+    DirectoryRefused {
+        /// The host directory.
+        path: PathBuf,
+        /// What is in it.
+        reason: &'static str,
+    },
     /// The engine cannot be set up, or the compile cache cannot be used.
     #[error("the component engine cannot be used: {0}")]
     Engine(String),
@@ -187,7 +195,7 @@ impl Fault for ComponentError {
             Self::Import { .. } | Self::NoNetwork { .. } => "COMPONENT_IMPORT",
             Self::TlsRoot { .. } => "GRANT_TLS_ROOT",
             Self::Kind { .. } => "CONNECTOR_KIND",
-            Self::Directory { .. } => "GRANT_DIRECTORY",
+            Self::Directory { .. } | Self::DirectoryRefused { .. } => "GRANT_DIRECTORY",
             Self::Engine(_) => "COMPONENT_ENGINE",
             Self::Trap { .. } => "CONNECTOR_TRAP",
             Self::Memory { .. } => "LIMIT_MEMORY",
@@ -228,6 +236,9 @@ impl Fault for ComponentError {
                 "--tls-root names a PEM file with the certificates of authorities"
             }
             Self::Directory { .. } => "create the directory, or grant another one",
+            Self::DirectoryRefused { .. } => {
+                "grant the directory with the connector's own files, and nothing above it"
+            }
             Self::Memory { .. } => {
                 "grant more with --max-memory (in sync: --source-max-memory, --destination-max-memory), for example 512MiB"
             }
@@ -255,9 +266,10 @@ impl Fault for ComponentError {
             | Self::Directory { .. }
             | Self::TlsRoot { .. }
             | Self::Kind { .. } => ExitClass::Usage,
-            Self::Import { .. } | Self::NoNetwork { .. } | Self::Precompiled { .. } => {
-                ExitClass::Refused
-            }
+            Self::Import { .. }
+            | Self::NoNetwork { .. }
+            | Self::Precompiled { .. }
+            | Self::DirectoryRefused { .. } => ExitClass::Refused,
             _ => ExitClass::Failed,
         }
     }

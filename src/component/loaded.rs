@@ -36,6 +36,8 @@ pub struct Component {
     pub(super) path: PathBuf,
     pub(super) digest: String,
     pub(super) size: u64,
+    /// Where compiled code is kept: never written by a guest.
+    pub(super) cache: Option<PathBuf>,
     pub(super) verdict: Result<(Kind, String), Arc<ContractFault>>,
     /// The first import that reaches the network.
     pub(super) network: Option<String>,
@@ -165,7 +167,7 @@ impl Component {
         let network = |observer: Arc<LogBudget>| {
             Network::new(run, self.resolver.clone(), observer, &policy.limits)
         };
-        new_store(&self.engine, policy, operation, observer, network)
+        new_store(&self.engine, policy, operation, observer, network, self.cache.as_deref())
     }
 
     /// The component, linked.

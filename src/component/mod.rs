@@ -12,6 +12,7 @@ mod contract;
 mod convert;
 mod engine;
 mod error;
+mod filesystem;
 mod imports;
 mod link;
 mod loaded;

@@ -85,6 +85,7 @@ impl ComponentRuntime {
             path: path.to_owned(),
             digest: format!("sha256:{digest}"),
             size: bytes.len() as u64,
+            cache: self.cache.as_ref().map(|cache| cache.folder().to_owned()),
             verdict,
             network: network.map(|import| import.name),
             linked: Arc::default(),

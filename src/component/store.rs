@@ -1,20 +1,23 @@
 //! One operation, one store: what a guest can touch while `spec`, `check`, `discover`, `read` or
 //! `write` runs, and how it is stopped.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::ComponentError;
 use super::engine::TICK;
+use super::filesystem::{Files, FilesView, open_grants};
 use super::network::Network;
 use super::output_log::LogStream;
 use crate::protocol::{DestinationInput, Failure, LogLevel, Observer, SourceOutput};
-use crate::sandbox::{Access, Limits, LogBudget, Policy};
+use crate::sandbox::{Limits, LogBudget, Policy};
 
 /// An operation of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,7 @@ impl Operation {
 pub(super) struct Guest {
     wasi: WasiCtx,
     http: WasiHttpCtx,
+    files: Files,
     table: ResourceTable,
     pub(super) memory: MemoryLimits,
     pub(super) limits: Limits,
@@ -89,6 +93,12 @@ impl Guest {
         for stream in &self.streams {
             stream.finish();
         }
+    }
+
+    /// Its directories.
+    pub(super) fn files(&mut self) -> FilesView<'_> {
+        let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
+        FilesView { wasi, files: &mut self.files }
     }
 }
 
@@ -161,6 +171,7 @@ pub(super) fn new_store(
     operation: Operation,
     observer: Arc<dyn Observer>,
     network: impl FnOnce(Arc<LogBudget>) -> Network,
+    cache: Option<&Path>,
 ) -> Result<Store<Guest>, ComponentError> {
     let limits = policy.limits.clone();
     let logs = LogBudget::new(observer.clone(), &limits);
@@ -178,22 +189,18 @@ pub(super) fn new_store(
     // Each of a sync's two components has a thread of the runtime while it runs, so waiting for a
     // disk there holds up nobody else, and saves a switch of threads for every write. The other
     // operations have a deadline, and a file that never opens (a FIFO) would hold up its timer too.
-    wasi.allow_blocking_current_thread(matches!(operation, Operation::Read | Operation::Write));
+    let may_block = matches!(operation, Operation::Read | Operation::Write);
+    wasi.allow_blocking_current_thread(may_block);
     // `spec` is called before anything is granted.
     if operation != Operation::Spec {
         for (name, value) in &policy.environment {
             wasi.env(name, value.expose());
         }
-        for grant in &policy.directories {
-            let perms = match grant.access {
-                Access::Read => FsPerms::ReadOnly,
-                Access::ReadWrite => FsPerms::ReadWrite,
-            };
-            wasi.preopened_dir(&grant.host, &grant.guest, perms).map_err(|e| {
-                ComponentError::Directory { path: grant.host.clone(), reason: format!("{e:#}") }
-            })?;
-        }
+        open_grants(&mut wasi, policy, cache)?;
     }
+    let mut wasi = wasi.build();
+    let files = Files::new(wasi.filesystem(), policy, logs.clone(), may_block)
+        .map_err(|e| ComponentError::Engine(format!("{e:#}")))?;
 
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles);
@@ -206,8 +213,9 @@ pub(super) fn new_store(
     };
     let (host_call_bytes, handles) = (operation.host_call_bytes(&limits), limits.handles);
     let guest = Guest {
-        wasi: wasi.build(),
         http,
+        wasi,
+        files,
         table,
         memory,
         limits,

@@ -72,7 +72,10 @@ fn component(redactor: &Redactor, error: ComponentError) -> ComponentError {
         | E::Contract { .. }
         | E::Import { .. }
         | E::Kind { .. }
+        | E::NoNetwork { .. }
+        | E::TlsRoot { .. }
         | E::Directory { .. }
+        | E::DirectoryRefused { .. }
         | E::Timeout { .. }) => error,
     }
 }
