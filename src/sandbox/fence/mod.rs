@@ -192,6 +192,33 @@ impl FencePlan {
         self.prepare_on(level, KernelSupport::here())
     }
 
+    /// What would be in force, without opening anything.
+    ///
+    /// # Errors
+    /// [`FenceError::Kernel`].
+    pub fn outlook(&self, level: Fence, kernel: KernelSupport) -> Result<FenceReport, FenceError> {
+        if level == Fence::Off {
+            return Ok(FenceReport { enforced: Vec::new(), lacks: Vec::new() });
+        }
+        let mut lacks = kernel.lacks(self);
+        if level == Fence::Require && !lacks.is_empty() {
+            return Err(FenceError::Kernel { lacks });
+        }
+        let mut enforced = Vec::new();
+        if kernel.landlock > 0 {
+            enforced.push(format!("landlock-{}", kernel.landlock));
+            // Worth a word, but no kernel is refused for it: many that are in use would be.
+            if kernel.landlock < 6 {
+                lacks.push("a fence for signals (Landlock 6)".into());
+            }
+        }
+        if kernel.seccomp {
+            enforced.push("seccomp".to_owned());
+        }
+        enforced.push("limits".to_owned());
+        Ok(FenceReport { enforced, lacks })
+    }
+
     /// As [`FencePlan::prepare`], for a kernel that is said to have so much.
     ///
     /// # Errors
@@ -201,6 +228,7 @@ impl FencePlan {
         level: Fence,
         kernel: KernelSupport,
     ) -> Result<PreparedFence, FenceError> {
+        let report = self.outlook(level, kernel)?;
         if level == Fence::Off {
             return Ok(PreparedFence {
                 on: false,
@@ -208,31 +236,12 @@ impl FencePlan {
                 own_proc: false,
                 filters: Vec::new(),
                 limits: Vec::new(),
-                report: FenceReport { enforced: Vec::new(), lacks: Vec::new() },
+                report,
             });
         }
-        let lacks = kernel.lacks(self);
-        if level == Fence::Require && !lacks.is_empty() {
-            return Err(FenceError::Kernel { lacks });
-        }
-        let mut enforced = Vec::new();
         let ruleset = files::ruleset(self, kernel)?;
-        if ruleset.is_some() {
-            enforced.push(format!("landlock-{}", kernel.landlock));
-        }
         let filters = if kernel.seccomp { calls::filters(self)? } else { Vec::new() };
-        if !filters.is_empty() {
-            enforced.push("seccomp".to_owned());
-        }
         let limits = enter::resource_limits(self)?;
-        enforced.push("limits".to_owned());
-        let mut lacks = lacks;
-        // Worth a word, but no kernel is refused for it: the oldest that is supported elsewhere
-        // would be.
-        if ruleset.is_some() && kernel.landlock < 6 {
-            lacks.push("a fence for signals (Landlock 6)".into());
-        }
-        let report = FenceReport { enforced, lacks };
         Ok(PreparedFence { on: true, ruleset, own_proc: self.exec, filters, limits, report })
     }
 }
