@@ -15,7 +15,7 @@ const GLOBAL: &str = "Output";
 #[command(name = "lockgate", version)]
 #[command(after_help = "\
 CONNECTOR is path/to/x.wasm (a component, which reaches only what it is granted), exec:PATH (a
-program that speaks Airbyte's protocol, which reaches what you reach), or destination-dev-null.
+program that speaks Airbyte's protocol, behind the kernel's fence), or destination-dev-null.
 CONFIG is a file name, or inline JSON beginning with {.
 
 Exit codes: 0 done, 1 the sync or connector failed, 2 bad usage or configuration,
@@ -81,8 +81,9 @@ macro_rules! grants {
         /// Grants and limits of one connector.
         #[derive(Debug, Args)]
         pub(super) struct $name {
-            /// Grant it the directory HOST, which it knows as GUEST; :ro to read only
-            #[arg(id = concat!($prefix, "allow-dir"), long = concat!($prefix, "allow-dir"), value_name = "HOST::GUEST[:ro|rw]", help_heading = $heading $(, requires = $requires)?)]
+            /// Grant it the directory HOST, which it knows as GUEST; without GUEST, and for a
+            /// process always, under its own path; :ro to read only
+            #[arg(id = concat!($prefix, "allow-dir"), long = concat!($prefix, "allow-dir"), value_name = "HOST[::GUEST][:ro|rw]", help_heading = $heading $(, requires = $requires)?)]
             allow_dir: Vec<String>,
             /// Grant it a host and port: db.example:5432, *.example.com:443, 10.0.0.0/8:5432
             #[arg(id = concat!($prefix, "allow-net"), long = concat!($prefix, "allow-net"), value_name = "HOST:PORT", help_heading = $heading $(, requires = $requires)?)]

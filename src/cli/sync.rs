@@ -212,5 +212,13 @@ fn human(report: &Report) -> String {
         report.connection,
         if report.resumed { ", went on from stored states" } else { "" },
     ));
+    for (side, connector) in [("source", &report.source), ("destination", &report.destination)] {
+        // A whole fence is what everyone expects.
+        if let Some(fence) = &connector.fence
+            && (fence == "off" || fence.contains(';'))
+        {
+            text.push_str(&format!("  the fence of the {side}: {fence}\n"));
+        }
+    }
     crate::sandbox::printable(&text).into_owned()
 }

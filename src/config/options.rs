@@ -65,7 +65,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 /// Everything that can be said of a connector besides its name and configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectorOptions {
-    /// `HOST_DIR::GUEST_DIR[:ro|rw]`, each.
+    /// `HOST_DIR::GUEST_DIR[:ro|rw]`, or `DIR[:ro|rw]` under its own path; each.
     pub allow_dir: Vec<String>,
     /// `NAME=VALUE`, each.
     pub env: Vec<String>,
@@ -95,10 +95,7 @@ impl ConnectorOptions {
     pub fn policy(&self, base: &Path, config: &Json) -> Result<Policy, ConfigError> {
         let mut policy = Policy::default();
         for grant in &self.allow_dir {
-            policy.allow_dir(grant)?;
-        }
-        for grant in &mut policy.directories {
-            grant.host = base.join(&grant.host);
+            policy.allow_dir_in(base, grant)?;
         }
         for grant in &self.env {
             policy.allow_env(grant)?;

@@ -137,10 +137,6 @@ impl Host {
                 Arc::new(ComponentExecutor::new(component, policy))
             }
             ConnectorReference::Process(path) => {
-                if !policy.directories.is_empty() {
-                    let what = "allow-dir is for components; a process sees what its user sees";
-                    return Err(crate::config::ConfigError::Usage(what.to_owned()).into());
-                }
                 Arc::new(ProcessExecutor::new(path, policy).map_err(failed)?)
             }
             ConnectorReference::Noop if wanted == Some(Kind::Source) => {

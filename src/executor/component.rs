@@ -53,6 +53,7 @@ impl Executor for ComponentExecutor {
             executor: "component",
             reference: self.component.path().display().to_string(),
             digest: Some(self.component.digest().to_owned()),
+            fence: None,
         }
     }
 

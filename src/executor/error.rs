@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::component::ComponentError;
 use crate::fault::{ExitClass, Fault};
 use crate::protocol::{Failure, FailureKind};
+use crate::sandbox::fence::FenceError;
 
 /// Why a connector's operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +84,25 @@ pub enum ExecutorError {
     /// A secret cannot be had, or is where it must not be.
     #[error(transparent)]
     Secret(super::SecretError),
+    /// The kernel cannot fence it in as its policy wants.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// A directory under another name.
+    #[error("a process sees the directory {host} under that path and no other, not as {guest}")]
+    Grant {
+        /// The directory.
+        host: String,
+        /// What it was to be called.
+        guest: String,
+    },
+    /// An error of a process that its fence may be the reason of.
+    #[error("{error}")]
+    Fenced {
+        /// The error.
+        error: Box<ExecutorError>,
+        /// What the fence comes to.
+        fence: String,
+    },
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -102,6 +122,7 @@ impl ExecutorError {
             Self::Failure(failure) | Self::Component(ComponentError::Failure(failure)) => {
                 failure.is_cancelled()
             }
+            Self::Fenced { error, .. } => error.is_cancelled(),
             _ => false,
         }
     }
@@ -112,9 +133,12 @@ impl ExecutorError {
         match self {
             Self::Failure(failure) => failure,
             Self::Component(error) => error.into_failure(),
-            Self::Start { .. } | Self::Unsupported(_) | Self::Secret(_) => {
-                Failure::config(self.to_string())
-            }
+            Self::Fenced { error, .. } => error.into_failure(),
+            Self::Start { .. }
+            | Self::Grant { .. }
+            | Self::Fence(_)
+            | Self::Secret(_)
+            | Self::Unsupported(_) => Failure::config(self.to_string()),
             Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
                 let detail = stderr.clone();
                 Failure::system(self.to_string()).with_detail(detail)
@@ -144,6 +168,9 @@ impl Fault for ExecutorError {
             Self::Timeout { .. } => "LIMIT_TIME",
             Self::Io { .. } => "CONNECTOR_IO",
             Self::Secret(error) => error.code(),
+            Self::Fence(error) => error.code(),
+            Self::Grant { .. } => "GRANT_DIRECTORY",
+            Self::Fenced { error, .. } => error.code(),
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
         }
     }
@@ -158,6 +185,17 @@ impl Fault for ExecutorError {
             Self::Timeout { .. } => {
                 Some("allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m".into())
             }
+            Self::Fence(error) => error.hint(),
+            Self::Grant { host, .. } => Some(format!("write --allow-dir {host}, or {host}:ro to read only")),
+            Self::Fenced { error, fence } => {
+                let fence = format!(
+                    "it ran behind the kernel's fence ({fence}); what it needs beyond its own files is opened with --allow-dir DIR and --allow-net HOST:PORT, or everything with --sandbox off (in sync: --source-allow-dir, --destination-allow-dir and so on)"
+                );
+                Some(match error.hint() {
+                    Some(hint) => format!("{hint}; {fence}"),
+                    None => fence,
+                })
+            }
             _ => None,
         }
     }
@@ -166,7 +204,9 @@ impl Fault for ExecutorError {
         match self {
             Self::Component(error) => error.exit(),
             Self::Secret(error) => error.exit(),
-            Self::Start { .. } | Self::Unsupported(_) => ExitClass::Usage,
+            Self::Fence(error) => error.exit(),
+            Self::Fenced { error, .. } => error.exit(),
+            Self::Start { .. } | Self::Grant { .. } | Self::Unsupported(_) => ExitClass::Usage,
             _ => ExitClass::Failed,
         }
     }
@@ -174,6 +214,7 @@ impl Fault for ExecutorError {
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Component(error) => error.context(),
+            Self::Fenced { error, .. } => error.context(),
             Self::Failure(failure) => {
                 failure.detail.clone().map(|d| ("detail", d)).into_iter().collect()
             }

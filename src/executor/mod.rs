@@ -103,6 +103,9 @@ pub struct Described {
     pub reference: String,
     /// The component's digest, where there is one.
     pub digest: Option<String>,
+    /// The fence of a process, and what it does not do: `landlock-7, seccomp, limits`, or `off`.
+    /// None for what is no process.
+    pub fence: Option<String>,
 }
 
 /// A connector that can be run. Each call is an operation of its own: nothing is kept between two. An

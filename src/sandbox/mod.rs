@@ -4,6 +4,7 @@
 //! The attack: a connector is a stranger's program that holds a database password. Whatever it is
 //! not given here, it does not have: the default policy opens nothing, and every limit is set.
 
+pub mod fence;
 mod limits;
 mod logs;
 mod network;

@@ -4,7 +4,7 @@
 //! is nothing, a grant names one thing, and what a connector says it needs is only shown to the
 //! operator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -72,7 +72,7 @@ impl std::str::FromStr for Fence {
 pub enum PolicyError {
     /// Not `HOST_DIR::GUEST_DIR[:ro|rw]`.
     #[error(
-        "the directory grant {0:?} is not HOST_DIR::GUEST_DIR, HOST_DIR::GUEST_DIR:ro or HOST_DIR::GUEST_DIR:rw"
+        "the directory grant {0:?} is not HOST_DIR::GUEST_DIR or DIR, with :ro or :rw behind it or nothing"
     )]
     Directory(String),
     /// A guest path that is relative or has dots.
@@ -162,6 +162,40 @@ impl Policy {
             guest: guest.to_owned(),
             access,
         })
+    }
+
+    /// As [`Policy::allow_dir`], where relative host directories begin in `base`; and the short form
+    /// `DIR[:ro|rw]`, whose guest path is the directory's own.
+    ///
+    /// # Errors
+    /// [`PolicyError`], when the text is of neither form.
+    pub fn allow_dir_in(&mut self, base: &Path, grant: &str) -> Result<(), PolicyError> {
+        if grant.contains("::") {
+            let last = self.directories.len();
+            self.allow_dir(grant)?;
+            for grant in &mut self.directories[last..] {
+                grant.host = base.join(&grant.host);
+            }
+            return Ok(());
+        }
+        let malformed = || PolicyError::Directory(grant.to_owned());
+        let (host, access) = match grant.rsplit_once(':') {
+            Some((host, "ro")) => (host, Access::Read),
+            Some((host, "rw")) => (host, Access::ReadWrite),
+            Some(_) => return Err(malformed()),
+            None => (grant, Access::ReadWrite),
+        };
+        if host.is_empty() {
+            return Err(malformed());
+        }
+        let host = std::path::absolute(base.join(host)).map_err(|_| malformed())?;
+        // `..` is left in by that, and may lead anywhere behind a link.
+        let host = match host.components().any(|c| c == std::path::Component::ParentDir) {
+            true => host.canonicalize().map_err(|_| malformed())?,
+            false => host,
+        };
+        let guest = host.to_str().ok_or_else(malformed)?.to_owned();
+        self.grant_directory(DirectoryGrant { host, guest, access })
     }
 
     /// Grants a directory.
@@ -264,6 +298,26 @@ mod tests {
         }
         for bad in ["out::out", "out::/../x", "out::/a/./b"] {
             assert!(matches!(policy.allow_dir(bad), Err(PolicyError::GuestPath(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_directory_under_its_own_name() {
+        let mut policy = Policy::default();
+        let base = Path::new("/p");
+        policy.allow_dir_in(base, "./in:ro").unwrap();
+        policy.allow_dir_in(base, "/data").unwrap();
+        policy.allow_dir_in(base, "x::/y").unwrap();
+        let granted = |n: usize| {
+            let grant = &policy.directories[n];
+            (grant.host.to_str().unwrap(), grant.guest.as_str(), grant.access)
+        };
+        assert_eq!(granted(0), ("/p/in", "/p/in", Access::Read));
+        assert_eq!(granted(1), ("/data", "/data", Access::ReadWrite));
+        assert_eq!(granted(2), ("/p/x", "/y", Access::ReadWrite));
+        for bad in ["", ":ro", "out:/out", "out:wo"] {
+            let refused = Policy::default().allow_dir_in(base, bad);
+            assert!(matches!(refused, Err(PolicyError::Directory(_))), "{bad}");
         }
     }
 

@@ -23,6 +23,10 @@ pub struct ConnectorReport {
     pub executor: &'static str,
     /// `sha256:…` of a component.
     pub digest: Option<String>,
+    /// The fence of a process: `landlock-7, seccomp, limits`, with what it lacks or does not do
+    /// behind a semicolon; `off` where there is none. Absent for what is no process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<String>,
 }
 
 impl ConnectorReport {
@@ -33,6 +37,7 @@ impl ConnectorReport {
             version: spec.version.clone(),
             executor: described.executor,
             digest: described.digest.clone(),
+            fence: described.fence.clone(),
         }
     }
 }

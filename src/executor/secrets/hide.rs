@@ -46,7 +46,14 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Protocol(said) => E::Protocol(text(redactor, &said)),
         E::Io { what, reason } => E::Io { what, reason: text(redactor, &reason) },
         E::Unsupported(said) => E::Unsupported(text(redactor, &said)),
-        error @ (E::LineTooLong { .. } | E::Timeout { .. } | E::Secret(_)) => error,
+        E::Fenced { error: inner, fence } => {
+            E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
+        }
+        error @ (E::LineTooLong { .. }
+        | E::Timeout { .. }
+        | E::Secret(_)
+        | E::Grant { .. }
+        | E::Fence(_)) => error,
     }
 }
 
