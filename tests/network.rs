@@ -176,6 +176,45 @@ fn a_name_that_turns_private_is_refused() {
 }
 
 #[test]
+fn a_name_keeps_its_kind_from_one_operation_to_the_next() {
+    let turns: &[&[&str]] = &[&["203.0.114.1"], &["127.0.0.1"]];
+    let scene = Scene::new(Names::new(&[("db.example", turns)]), &["db.example:1"]);
+    let connector =
+        scene.connector(&json!({ "steps": [{ "do": "resolve", "name": "db.example" }] }));
+    assert_eq!(scene.run(&connector).ok(0), &json!(["203.0.114.1"]));
+    let outcome = scene.run(&connector);
+    outcome.error(0);
+    outcome.assert_denied(Capability::Lookup, "db.example", "rebinding");
+}
+
+#[test]
+fn an_operation_that_waits_for_the_network_ends_at_its_deadline() {
+    let server = Server::silent();
+    let to = format!("127.0.0.1:{}", server.port);
+    let mut scene = Scene::new(Names::here(&[]), &[&to]);
+    scene.options.timeout = Some("1s".into());
+    let steps = [
+        json!({ "do": "tcp", "to": to, "send": "hello" }),
+        json!({ "do": "http", "authority": to }),
+        json!({ "do": "flood", "to": to, "connections": 60 }),
+    ];
+    for step in &steps {
+        let begun = Instant::now();
+        let connector =
+            scene.connector(&json!({ "steps": [step, { "do": "sleep", "millis": 9000 }] }));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let error = runtime.block_on(connector.try_config()).expect_err("it takes too long");
+        assert_eq!(error.code(), "LIMIT_TIME", "{step}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{step}: {:?}", begun.elapsed());
+    }
+    // And the next one is served.
+    let healthy = Server::greeting("hello");
+    let to = format!("127.0.0.1:{}", healthy.port);
+    let outcome = Scene::new(Names::here(&[]), &[&to]).take(&json!([{ "do": "tcp", "to": to }]));
+    assert_eq!(outcome.ok(0), "hello");
+}
+
+#[test]
 fn listening_and_datagrams_are_refused() {
     let scene = Scene::new(Names::here(&["db.example"]), &["db.example:5432", "127.0.0.1:*"]);
     let outcome = scene.take(&json!([

@@ -261,6 +261,16 @@ fn requests_are_connections() {
     outcome.assert_denied(Capability::Limit, "connections-total", "limit connections-total");
 }
 
+#[test]
+fn headers_are_not_hoarded() {
+    let outcome = Scene::new(Names::here(&[]), &["127.0.0.1:1"])
+        .take(&json!([{ "do": "hoard", "sets": 100 }, { "do": "hoard", "sets": 5000 }]));
+    assert_eq!(outcome.ok(0)["kept"], 100);
+    let kept = outcome.ok(1)["kept"].as_u64().expect("a number");
+    assert!(kept < 600, "{outcome:#?}");
+    outcome.assert_denied(Capability::Limit, "sets of HTTP headers", "header-sets");
+}
+
 /// A server behind TLS, and the certificate it is to be trusted by.
 fn tls_server(name: &str) -> (Server, String) {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");

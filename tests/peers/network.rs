@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lockgate::component::{CompileCache, Resolver};
 use lockgate::protocol::{Capability, Decision, Failure, Json, LogLevel, Observer};
-use lockgate::{ConnectorOptions, Host};
+use lockgate::{Connector, ConnectorOptions, Host};
 use serde_json::{Value, json};
 
 use crate::common::{guest, target};
@@ -237,15 +237,20 @@ impl Scene {
     }
 
     pub fn take_with(&self, config: &Value) -> Outcome {
+        self.run(&self.connector(config))
+    }
+
+    pub fn connector(&self, config: &Value) -> Connector {
         let host = Host::new()
             .with_cache(Some(CompileCache::at(&target().join("test-cache"))))
             .with_resolver(self.names.clone());
         let name = guest("network-source").display().to_string();
+        host.get_connector(&name, &self.options, Json::from_value(config)).expect("a connector")
+    }
+
+    pub fn run(&self, connector: &Connector) -> Outcome {
         let heard = Arc::new(Heard::default());
-        let connector = host
-            .get_connector(&name, &self.options, Json::from_value(config))
-            .expect("a connector")
-            .with_observer(heard.clone());
+        let connector = connector.clone().with_observer(heard.clone());
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(connector.try_config()).expect("the steps are taken");
         let lines = heard.lines.lock().expect("a lock").clone();

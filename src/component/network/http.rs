@@ -62,7 +62,8 @@ pub(super) fn header_bytes(headers: &HeaderMap) -> usize {
 
 impl WasiHttpHooks for Network {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        is_forbidden(name)
+        // Asked before anything is stored.
+        self.crowded || is_forbidden(name)
     }
 
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {

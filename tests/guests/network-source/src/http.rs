@@ -52,6 +52,27 @@ fn fields(pairs: &[(String, String)]) -> Result<Fields, String> {
     Ok(fields)
 }
 
+/// Keeps headers: new ones, and copies that are changed.
+pub(crate) fn hoard(sets: usize) -> Result<Value, String> {
+    let mut kept: Vec<Fields> = Vec::new();
+    for at in 0..sets {
+        let mut add = || {
+            let fields = match kept.last() {
+                Some(last) if at % 2 == 1 => last.clone(),
+                _ => Fields::from_list(&[("x".to_owned(), vec![b'x'; 100_000])])?,
+            };
+            fields.set("y", &[b"y".to_vec()])?;
+            kept.push(fields);
+            Ok(())
+        };
+        let added: Result<(), crate::bindings::wasi::http::types::HeaderError> = add();
+        if let Err(error) = added {
+            return Ok(json!({ "kept": kept.len(), "error": format!("{error:?}") }));
+        }
+    }
+    Ok(json!({ "kept": kept.len() }))
+}
+
 pub(crate) fn ask(ask: &Ask) -> Result<Value, String> {
     let request = OutgoingRequest::new(fields(&ask.headers)?);
     let method = match ask.method.as_str() {

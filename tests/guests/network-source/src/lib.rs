@@ -53,6 +53,8 @@ enum Step {
     Udp { to: String },
     /// Sends a request.
     Http(Box<http::Ask>),
+    /// Keeps so many sets of headers of 100 KB each.
+    Hoard { sets: usize },
     /// Sleeps.
     Sleep { millis: u64 },
 }
@@ -118,6 +120,7 @@ fn take(step: &Step) -> Result<Value, String> {
         Step::Listen { at } => sockets::listen(at),
         Step::Udp { to } => sockets::datagram(to),
         Step::Http(ask) => http::ask(ask),
+        Step::Hoard { sets } => http::hoard(*sets),
         Step::Sleep { millis } => {
             std::thread::sleep(std::time::Duration::from_millis(*millis));
             Ok(Value::Null)
