@@ -62,7 +62,8 @@ pub(super) fn header_bytes(headers: &HeaderMap) -> usize {
 
 impl WasiHttpHooks for Network {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        is_forbidden(name)
+        // Asked before anything is stored.
+        self.crowded || is_forbidden(name)
     }
 
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
@@ -188,16 +189,20 @@ async fn exchange(
         .map_err(|e| sent_error(&shared, e))?;
     let mut connection = Box::pin(connection);
     let mut driving = true;
+    let mut broken = None;
     let mut answer = std::pin::pin!(sender.send_request(request));
     let answer = loop {
         // From when something was sent last: a body may take its time.
         let deadline = activity.last() + first_byte;
         tokio::select! {
             biased;
-            answer = &mut answer => break answer.map_err(|e| sent_error(&shared, e))?,
+            answer = &mut answer => {
+                break answer.map_err(|e| sent_error(&shared, broken.unwrap_or(e)))?;
+            }
+            // An answer that came before the end is an answer; without one, this is why.
             ended = &mut connection, if driving => {
                 driving = false;
-                ended.map_err(|e| sent_error(&shared, e))?;
+                broken = ended.err();
             }
             () = tokio::time::sleep_until(deadline.into()) => {
                 if activity.last() + first_byte <= Instant::now() {

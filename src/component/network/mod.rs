@@ -21,13 +21,15 @@ mod udp;
 use std::fmt;
 use std::sync::Arc;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi_http::FieldMap;
+use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest};
 
 use self::shared::Shared;
 use self::tls::Tls;
 use super::ComponentError;
 use super::store::Guest;
-use crate::protocol::Observer;
+use crate::protocol::{Capability, Observer};
 use crate::sandbox::{Limits, NetworkGate, NetworkGrants};
 
 pub use resolver::{Resolver, SystemResolver};
@@ -57,8 +59,16 @@ impl Run {
     }
 }
 
+/// Sets of headers that a guest may hold at once. Each is up to `http-header-bytes`, and a request and
+/// its answer have a handful.
+const HEADER_SETS: usize = 512;
+
 /// The network of one operation.
-pub(super) struct Network(Arc<Shared>);
+pub(super) struct Network {
+    shared: Arc<Shared>,
+    /// The guest holds more sets of headers than it may: none can be filled or changed.
+    crowded: bool,
+}
 
 impl Network {
     pub(super) fn new(
@@ -67,11 +77,26 @@ impl Network {
         observer: Arc<dyn Observer>,
         limits: &Limits,
     ) -> Self {
-        Self(Arc::new(Shared::new(run, resolver, observer, limits.clone())))
+        let shared = Arc::new(Shared::new(run, resolver, observer, limits.clone()));
+        Self { shared, crowded: false }
     }
 
     fn shared(&self) -> Arc<Shared> {
-        self.0.clone()
+        self.shared.clone()
+    }
+
+    /// Counts the sets of headers that a guest holds. The limit of handles alone would let it hold
+    /// gigabytes of them in the host's memory.
+    pub(super) fn count_headers(&mut self, table: &mut ResourceTable) {
+        let holds = |entry: &&mut (dyn std::any::Any + Send)| {
+            entry.is::<FieldMap>()
+                || entry.is::<HostOutgoingRequest>()
+                || entry.is::<HostIncomingResponse>()
+        };
+        self.crowded = table.iter_mut().filter(holds).count() > HEADER_SETS;
+        if self.crowded {
+            self.shared.forbidden(Capability::Limit, "sets of HTTP headers", "header-sets");
+        }
     }
 }
 

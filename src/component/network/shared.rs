@@ -17,6 +17,8 @@ use crate::sandbox::{Limits, NetworkDenied};
 
 /// Refusals the operator is told of in words. The audit trail has all.
 const TOLD: usize = 50;
+/// Names that one operation looks up at once; more wait. The resolver is everybody's.
+const ASKING: usize = 4;
 /// Addresses of one name that are looked at.
 const ADDRESSES: usize = 64;
 
@@ -27,6 +29,7 @@ pub(super) struct Shared {
     resolver: Arc<dyn Resolver>,
     observer: Arc<dyn Observer>,
     connections: Arc<Semaphore>,
+    asking: Semaphore,
     opened: AtomicU64,
     lookups: AtomicU64,
     bytes: AtomicU64,
@@ -59,6 +62,7 @@ impl Shared {
             resolver,
             observer,
             connections: Arc::new(Semaphore::new(connections)),
+            asking: Semaphore::new(ASKING),
             opened: AtomicU64::new(0),
             lookups: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -148,7 +152,11 @@ impl Shared {
     /// The addresses of a name that the gate has let through, as the resolver gives them.
     pub(super) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Refused> {
         let limit = self.limits.connect_time;
-        match tokio::time::timeout(limit, self.resolver.resolve(name)).await {
+        let asking = async {
+            let _turn = self.asking.acquire().await.map_err(io::Error::other)?;
+            self.resolver.resolve(name).await
+        };
+        match tokio::time::timeout(limit, asking).await {
             Err(_) => {
                 self.time_limit("connect-time", limit);
                 Err(Refused::Timeout)
@@ -167,7 +175,12 @@ impl Shared {
         address: SocketAddr,
         within: Duration,
     ) -> io::Result<TcpStream> {
-        let Ok(connected) = tokio::time::timeout(within, TcpStream::connect(address)).await else {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that dials for a component: the gate has seen the address"
+        )]
+        let connecting = TcpStream::connect(address);
+        let Ok(connected) = tokio::time::timeout(within, connecting).await else {
             self.time_limit("connect-time", within);
             return Err(io::ErrorKind::TimedOut.into());
         };
