@@ -1,10 +1,11 @@
 //! Sources and destinations as values.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ConnectorError, validate_config};
-use crate::executor::{Context, Described, Executor, ExecutorError};
+use super::{ConnectorError, MissingNeed, needs, validate_config};
+use crate::executor::{Audited, Context, Described, Executor, ExecutorError};
 use crate::protocol::{DiscoveredStream, Json, Observer, Specification};
+use crate::sandbox::{JudgedNeed, Policy};
 
 /// A connector with its configuration, not yet known to be a source or a destination.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub struct Connector {
     executor: Arc<dyn Executor>,
     config: Json,
     observer: Arc<dyn Observer>,
+    /// What it said it needs, as it was last judged; shared by all copies.
+    needs: Arc<Mutex<Vec<JudgedNeed>>>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -33,7 +36,8 @@ impl Connector {
         config: Json,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { name: name.into(), executor, config, observer }
+        let executor = Audited::around(executor);
+        Self { name: name.into(), executor, config, observer, needs: Arc::default() }
     }
 
     /// As it was named.
@@ -78,6 +82,39 @@ impl Connector {
         self.observer.clone()
     }
 
+    /// What it is granted; none where nothing can be.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.executor.policy()
+    }
+
+    /// What it said it needs, once that was judged: by [`Connector::ready`], or by a sync.
+    #[must_use]
+    pub fn needs(&self) -> Vec<JudgedNeed> {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks it what it needs, with nothing granted, and judges that; refuses nothing.
+    ///
+    /// # Errors
+    /// [`ConnectorError`], where it cannot be asked.
+    pub async fn asked_needs(&self) -> Result<Vec<JudgedNeed>, ConnectorError> {
+        let spec = self.spec().await?;
+        Ok(needs::judge(&self.clone().with_observer(Arc::new(super::Silent)), &spec, "").0)
+    }
+
+    /// Judges what it says it needs, and gives what it is not granted; nothing where it may go on
+    /// without. `prefix` is that of its flags.
+    pub(crate) fn missing_needs(
+        &self,
+        spec: &Specification,
+        prefix: &'static str,
+    ) -> Vec<MissingNeed> {
+        let (judged, missing) = needs::judge(self, spec, prefix);
+        *self.needs.lock().unwrap_or_else(PoisonError::into_inner) = judged;
+        missing
+    }
+
     fn context(&self) -> Context {
         Context::new(self.observer.clone())
     }
@@ -94,12 +131,24 @@ impl Connector {
         self.executor.spec(&self.context()).await.map_err(|e| self.failed(e))
     }
 
+    /// Checks its configuration against its specification, and its needs against its policy:
+    /// before anything of it runs but `spec`.
+    ///
+    /// # Errors
+    /// [`ConnectorError`]; [`ConnectorError::Needs`] lists all that is not granted.
+    pub async fn ready(&self) -> Result<Specification, ConnectorError> {
+        let spec = self.spec().await?;
+        validate_config(&self.name, &spec, &self.config)?;
+        needs::require(self.missing_needs(&spec, ""))?;
+        Ok(spec)
+    }
+
     /// Checks its configuration against its specification, then lets it try it.
     ///
     /// # Errors
     /// [`ConnectorError`].
     pub async fn check(&self) -> Result<(), ConnectorError> {
-        validate_config(&self.name, &self.spec().await?, &self.config)?;
+        self.ready().await?;
         self.try_config().await
     }
 
@@ -111,11 +160,20 @@ impl Connector {
         self.executor.check(&self.context(), &self.config).await.map_err(|e| self.failed(e))
     }
 
-    /// Lets it list its streams.
+    /// Checks its configuration against its specification, then lets it list its streams.
     ///
     /// # Errors
     /// [`ConnectorError`].
     pub async fn discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
+        self.ready().await?;
+        self.list_streams().await
+    }
+
+    /// Lets it list its streams with a configuration that is known to fit its specification.
+    ///
+    /// # Errors
+    /// [`ConnectorError`].
+    pub async fn list_streams(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
         self.executor.discover(&self.context(), &self.config).await.map_err(|e| self.failed(e))
     }
 }
@@ -127,6 +185,20 @@ pub struct Source(pub(crate) Connector);
 /// A connector that writes. `write` is in [`crate::sync`].
 #[derive(Debug, Clone)]
 pub struct Destination(pub(crate) Connector);
+
+impl From<Connector> for Source {
+    /// A connector as a source; what is none says so when it is asked to read.
+    fn from(connector: Connector) -> Self {
+        Self(connector)
+    }
+}
+
+impl From<Connector> for Destination {
+    /// A connector as a destination; what is none says so when it is asked to write.
+    fn from(connector: Connector) -> Self {
+        Self(connector)
+    }
+}
 
 impl Source {
     /// The same connector, heard by someone else.

@@ -6,12 +6,19 @@
 
 mod limits;
 mod logs;
+mod needs;
 mod network;
 mod policy;
+mod tally;
 mod text;
 
 pub use limits::Limits;
 pub use logs::LogBudget;
+pub use needs::{
+    Grant, JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
+    toml,
+};
 pub use network::{NetworkGrants, NetworkPattern};
 pub use policy::{Access, DirectoryGrant, Fence, Policy, PolicyError};
+pub use tally::{Noted, Tally, one_line};
 pub use text::printable;

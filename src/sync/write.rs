@@ -13,7 +13,7 @@ use super::{
     pipeline,
 };
 use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
-use crate::connector::{Connector, Destination, Source, validate_config};
+use crate::connector::{Connector, Destination, Source, require, validate_config};
 use crate::executor::Cancel;
 use crate::protocol::{
     Catalog, Decision, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
@@ -45,6 +45,8 @@ pub struct WriteOptions {
     pub lock_folder: Option<PathBuf>,
     /// How long nothing at all may happen; none: 3 hours.
     pub idle_time: Option<Duration>,
+    /// The name of the run's record, for the report; none: none is kept.
+    pub run: Option<String>,
     /// When to stop.
     pub cancel: Option<Cancel>,
     /// Is given the plan and the counters when rows begin to move.
@@ -176,6 +178,7 @@ impl Destination {
             ConnectorReport::new(c.name(), &c.describe(), spec)
         };
         let mut report = Report {
+            run: options.run.clone(),
             status: "succeeded",
             connection,
             sync_id: catalog.streams.first().map_or(0, |s| s.sync_id),
@@ -218,10 +221,14 @@ impl Destination {
         let (source, destination) = (from().await?, to().await?);
         validate_config(source.name(), &source_spec, source.config())?;
         validate_config(destination.name(), &destination_spec, destination.config())?;
+        // All that is missing on both sides at once, before anything but `spec` runs.
+        let mut missing = source.missing_needs(&source_spec, "source-");
+        missing.extend(destination.missing_needs(&destination_spec, "destination-"));
+        require(missing)?;
         source.try_config().await?;
         destination.try_config().await?;
         // Each may have changed its configuration meanwhile: a token that works once has worked.
-        let offered = from().await?.discover().await?;
+        let offered = from().await?.list_streams().await?;
         let mut plan = Plan::new(
             offered,
             &destination_spec,
