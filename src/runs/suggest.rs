@@ -13,7 +13,7 @@ use super::trail::Answer;
 use super::{CountedDecision, EffectivePolicy, Run, RunConnector, Side};
 use crate::config::{parse_duration, parse_size};
 use crate::protocol::Capability;
-use crate::sandbox::{Grant, one_line};
+use crate::sandbox::{Grant, inside, one_line};
 
 /// What would have allowed a refusal.
 pub(super) enum Remedy {
@@ -103,6 +103,10 @@ fn side(connector: &RunConnector, run: &Run) -> SuggestedSide {
     if let Some(policy) = &connector.policy {
         for grant in used(connector.side, policy, &decisions) {
             let why = match (grant.given, grant.used) {
+                // What a run did not come to, it may need in the next.
+                (0, 0) if run.file.status != "succeeded" => {
+                    "granted, and not used before the run ended".to_owned()
+                }
                 (0, 0) => {
                     unused.push(grant.grant);
                     continue;
@@ -111,7 +115,7 @@ fn side(connector: &RunConnector, run: &Run) -> SuggestedSide {
                 (_, used) => format!("used {}", times(used, "time")),
             };
             let Some((option, value)) = grant.grant.split_once(' ') else { continue };
-            if value.starts_with("*:") {
+            if value.starts_with("*:") && grant.used > 0 {
                 // Every host was open: what was reached is less.
                 for reached in decisions.iter().filter(|d| d.rule == grant.grant) {
                     if let Some(endpoint) = endpoint(&reached.target) {
@@ -127,7 +131,10 @@ fn side(connector: &RunConnector, run: &Run) -> SuggestedSide {
                 "allow-dir" => Grant::new("allow-dir", value),
                 _ => Grant::new("env", format!("{value}=VALUE")),
             };
-            let warning = network_warning(&grant);
+            let warning = match grant.option {
+                "env" => Some("put its value for VALUE"),
+                _ => network_warning(&grant),
+            };
             add(grant, why, warning);
         }
         for limit in policy.limits.iter().filter(|l| l.set) {
@@ -188,7 +195,10 @@ pub(super) fn remedy(decision: &CountedDecision, policy: Option<&EffectivePolicy
         },
         Capability::Socket => Remedy::Never("listening, binding and UDP are never granted"),
         Capability::DirectoryRead | Capability::DirectoryWrite => directory(decision, policy),
-        Capability::Environment => granted(Grant::new("env", format!("{target}=VALUE"))),
+        Capability::Environment => Remedy::Grant {
+            grant: Grant::new("env", format!("{target}=VALUE")),
+            warning: Some("put a value for VALUE, none that others use"),
+        },
         Capability::Limit => limit(target, policy),
         Capability::Import => {
             Remedy::Never("no grant links it; the connector has to be built without it")
@@ -209,10 +219,7 @@ fn directory(decision: &CountedDecision, policy: Option<&EffectivePolicy>) -> Re
         return Remedy::Never("a way out of a directory is never granted");
     }
     let write = decision.capability == Capability::DirectoryWrite;
-    let holds = |guest: &str| {
-        guest == "/" || path.strip_prefix(guest).is_some_and(|r| r.is_empty() || r.starts_with('/'))
-    };
-    let known = policy.and_then(|p| p.directories.iter().find(|d| holds(&d.guest)));
+    let known = policy.and_then(|p| p.directories.iter().find(|d| inside(path, &d.guest)));
     let (host, guest) = match known {
         Some(known) => (known.host.as_str(), known.guest.as_str()),
         None => ("HOST_DIR", path.trim_end_matches('/')),
@@ -281,8 +288,10 @@ fn endpoint(target: &str) -> Option<String> {
         None => (target, None),
     };
     let authority = rest.split(['/', '?', '#']).next()?;
-    // What stands before an @ is no host, and whoever writes one wants to be misread.
-    if authority.contains('@') || authority.contains('*') {
+    // What stands before an @ is no host, and whoever writes one wants to be misread; names in other
+    // scripts arrive here in their ASCII form.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if !authority.chars().all(plain) {
         return None;
     }
     let is_port = |port: &str| port.parse::<u16>().is_ok_and(|p| p > 0);

@@ -6,6 +6,7 @@ use super::suggest::{Remedy, remedy};
 use super::trail::Answer;
 use super::{CountedDecision, EffectivePolicy, Run, RunConnector, Side};
 use crate::protocol::Capability;
+use crate::sandbox::inside;
 
 /// One grant, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,12 +91,6 @@ fn denied(connector: &RunConnector, decision: &CountedDecision) -> Denied {
         line: grant.as_ref().map(crate::sandbox::Grant::line),
         note,
     }
-}
-
-/// Whether a guest's path is a granted directory, or lies in it.
-fn inside(path: &str, guest: &str) -> bool {
-    let rest = if guest == "/" { Some(path) } else { path.strip_prefix(guest) };
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || guest == "/")
 }
 
 /// What became of each grant of a policy.

@@ -14,6 +14,7 @@ mod text;
 
 pub use limits::Limits;
 pub use logs::LogBudget;
+pub(crate) use needs::inside;
 pub use needs::{
     Grant, JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
     toml,

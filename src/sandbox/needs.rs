@@ -190,7 +190,13 @@ fn judge(capability: &str, target: &str, policy: &Policy) -> NeedState {
                 return unjudged("it is not an absolute path without . and ..");
             };
             let write = capability == "directory-write";
-            let grant = format!("HOST_DIR::{path}{}", if write { "" } else { ":ro" });
+            // What can only be read so far is granted anew, with more.
+            let read = policy.directories.iter().find(|d| inside(&path, &d.guest));
+            let (host, guest) = match read {
+                Some(read) => (read.host.display().to_string(), read.guest.as_str()),
+                None => ("HOST_DIR".to_owned(), path.as_str()),
+            };
+            let grant = format!("{host}::{guest}{}", if write { "" } else { ":ro" });
             verdict(covers_directory(policy, &path, write), Grant::new("allow-dir", grant))
         }
         "environment" => {
@@ -214,13 +220,15 @@ fn guest_path(text: &str) -> Option<String> {
 /// Whether a guest path lies in a granted directory, with enough access.
 #[must_use]
 pub fn covers_directory(policy: &Policy, path: &str, write: bool) -> bool {
-    policy.directories.iter().any(|granted| {
-        let inside = match granted.guest.as_str() {
-            "/" => true,
-            guest => path.strip_prefix(guest).is_some_and(|r| r.is_empty() || r.starts_with('/')),
-        };
-        inside && (!write || granted.access == Access::ReadWrite)
-    })
+    policy
+        .directories
+        .iter()
+        .any(|d| inside(path, &d.guest) && (!write || d.access == Access::ReadWrite))
+}
+
+/// Whether a guest's path is a granted directory, or lies in it.
+pub(crate) fn inside(path: &str, guest: &str) -> bool {
+    guest == "/" || path.strip_prefix(guest).is_some_and(|r| r.is_empty() || r.starts_with('/'))
 }
 
 /// Whether the grants open `host:port`, as far as their texts say it.
@@ -390,7 +398,7 @@ mod tests {
             [
                 NeedState::Granted,
                 NeedState::Granted,
-                missing("allow-dir", "HOST_DIR::/in/a"),
+                missing("allow-dir", "in::/in"),
                 missing("allow-dir", "HOST_DIR::/input:ro"),
                 NeedState::Granted,
                 missing("env", "HOME=VALUE"),
