@@ -304,7 +304,7 @@ impl Campaign {
             assert!(entry.starts_with("lockgate-"), "{entry} is left");
             assert_eq!(names(&self.path("tmp").join(&entry)), [""; 0], "runs are left");
         }
-        let known = ["locks", "state.db", "state.db-shm", "state.db-wal"];
+        let known = ["locks", "runs", "state.db", "state.db-shm", "state.db-wal"];
         for entry in names(&self.path(".lockgate")) {
             assert!(known.contains(&entry.as_str()), "{entry} is left");
         }

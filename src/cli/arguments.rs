@@ -72,6 +72,10 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Show, set or clear the stored states of a connection
     State(State),
+    /// Show what the connectors of a connection may reach, or suggest it from a run
+    Policy(Policy),
+    /// Show what earlier runs were granted, used and refused
+    Runs(Runs),
 }
 
 /// The grants and limits of one connector: unprefixed where a command has one, and with a prefix
@@ -101,6 +105,9 @@ macro_rules! grants {
             /// [default: require]
             #[arg(id = concat!($prefix, "sandbox"), long = concat!($prefix, "sandbox"), value_name = "LEVEL", help_heading = $heading $(, requires = $requires)?)]
             sandbox: Option<String>,
+            /// Run it although it says that it needs more than it is granted
+            #[arg(id = concat!($prefix, "allow-missing-needs"), long = concat!($prefix, "allow-missing-needs"), help_heading = $heading $(, requires = $requires)?)]
+            allow_missing_needs: bool,
             /// The most memory it may use, if it is a component [default: 256MiB]
             #[arg(id = concat!($prefix, "max-memory"), long = concat!($prefix, "max-memory"), value_name = "SIZE", help_heading = $heading $(, requires = $requires)?)]
             max_memory: Option<String>,
@@ -122,6 +129,7 @@ macro_rules! grants {
                     allow_any_network: self.allow_any_network,
                     tls_root: self.tls_root.clone(),
                     sandbox: self.sandbox.clone(),
+                    allow_missing_needs: self.allow_missing_needs,
                     limit: self.limit.clone(),
                     max_memory: self.max_memory.clone(),
                     timeout: self.timeout.clone(),
@@ -156,6 +164,9 @@ pub(super) struct WithConfig {
     pub(super) config: String,
     #[command(flatten)]
     pub(super) grants: Grants,
+    /// Keep no record of this run: no audit trail in .lockgate/runs
+    #[arg(long, help_heading = "What is stored")]
+    pub(super) no_record: bool,
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +223,9 @@ pub(super) struct Sync {
     /// Where records are kept on their way; none is the only choice so far
     #[arg(long, value_name = "CACHE", default_value = "none", help_heading = "What is stored")]
     pub(super) cache: String,
+    /// Keep no record of this run: no audit trail in .lockgate/runs
+    #[arg(long, help_heading = "What is stored")]
+    pub(super) no_record: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -340,5 +354,48 @@ pub(super) enum StateAction {
         /// Only this stream: name or namespace.name
         #[arg(long, value_name = "NAME")]
         stream: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Policy {
+    #[command(subcommand)]
+    pub(super) action: PolicyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyAction {
+    /// Print what both connectors of a connection are granted, every limit, and what they need
+    #[command(after_help = "Example:\n  lockgate policy show nightly")]
+    Show {
+        /// A connection of lockgate.toml; may be left out where there is only one
+        connection: Option<String>,
+    },
+    /// Print the smallest policy that would have allowed what a run asked for: for you to review
+    #[command(after_help = "Example:\n  lockgate policy suggest last")]
+    Suggest {
+        /// The name of a run, or last
+        #[arg(default_value = "last")]
+        run: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Runs {
+    #[command(subcommand)]
+    pub(super) action: RunsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunsAction {
+    /// List the recorded runs, newest first
+    #[command(after_help = "Example:\n  lockgate runs list --output json")]
+    List,
+    /// Print what a run used of what it was granted, and what it was refused
+    #[command(after_help = "Example:\n  lockgate runs show last")]
+    Show {
+        /// The name of a run, or last
+        #[arg(default_value = "last")]
+        run: String,
     },
 }

@@ -7,7 +7,10 @@ mod exec;
 mod inspect;
 mod logger;
 mod output;
+mod policy;
 mod progress;
+mod record;
+mod runs;
 mod spec;
 mod state;
 mod store;
@@ -66,5 +69,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Exec(call) => exec::run(&call, output).await,
         Command::Inspect(call) => inspect::run(&call, output).await,
         Command::State(call) => state::run(call, output).await,
+        Command::Policy(call) => policy::run(&call, output).await,
+        Command::Runs(call) => runs::run(&call, output).await,
     }
 }

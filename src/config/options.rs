@@ -79,6 +79,8 @@ pub struct ConnectorOptions {
     pub sandbox: Option<String>,
     /// `NAME=VALUE`, each.
     pub limit: Vec<String>,
+    /// Whether it is run although it needs more than it is granted.
+    pub allow_missing_needs: bool,
     /// A size.
     pub max_memory: Option<String>,
     /// A duration, for every operation.
@@ -111,6 +113,7 @@ impl ConnectorOptions {
         if let Some(level) = &self.sandbox {
             policy.fence = level.parse()?;
         }
+        policy.allow_missing_needs = self.allow_missing_needs;
         for pair in &self.limit {
             set_limit_pair(&mut policy.limits, pair)?;
         }

@@ -61,6 +61,10 @@ impl Executor for ComponentExecutor {
         super::identity(self.component.path(), &self.policy)
     }
 
+    fn policy(&self) -> Option<&Policy> {
+        Some(&self.policy)
+    }
+
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
         Ok(self.component.spec(&self.policy, context.observer.clone()).await?)
     }

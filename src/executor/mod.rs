@@ -1,6 +1,7 @@
 //! Floor 3: the ways of running a connector, behind one trait. A component in this process, a
 //! process that speaks Airbyte's protocol on stdio, or no connector at all.
 
+mod audited;
 mod component;
 mod error;
 mod noop;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub(crate) use audited::Audited;
 pub use component::ComponentExecutor;
 pub use error::ExecutorError;
 pub use noop::{NoopDestination, NoopMode};
@@ -119,6 +121,11 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// it was granted. The same connector named in another way has the same identity.
     fn identity(&self) -> Vec<String> {
         vec![self.describe().reference]
+    }
+
+    /// What it is granted, and how much; none where nothing can be.
+    fn policy(&self) -> Option<&Policy> {
+        None
     }
 
     /// What hides the secrets it knows in what is printed. Hides nothing by default.

@@ -7,17 +7,25 @@
 pub mod fence;
 mod limits;
 mod logs;
+mod needs;
 mod network;
 mod policy;
 pub mod secrets;
+mod tally;
 mod text;
 
 pub use limits::Limits;
 pub use logs::LogBudget;
+pub(crate) use needs::inside;
+pub use needs::{
+    Grant, JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
+    toml,
+};
 #[doc(hidden)]
 pub use network::reference as network_reference;
 pub use network::{
     AddressClass, NetworkDenied, NetworkGate, NetworkGrants, NetworkHost, NetworkPattern,
 };
 pub use policy::{Access, DirectoryGrant, Fence, Policy, PolicyError};
+pub use tally::{Noted, Tally, one_line};
 pub use text::printable;

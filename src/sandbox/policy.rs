@@ -32,6 +32,18 @@ pub struct DirectoryGrant {
     pub access: Access,
 }
 
+impl DirectoryGrant {
+    /// As a rule of the audit trail: `allow-dir HOST::GUEST:ro`.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        let ending = match self.access {
+            Access::Read => ":ro",
+            Access::ReadWrite => "",
+        };
+        format!("allow-dir {}::{}{ending}", self.host.display(), self.guest)
+    }
+}
+
 /// How much a connector that is a process must be fenced in by the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fence {
@@ -135,6 +147,8 @@ pub struct Policy {
     pub network: NetworkGrants,
     /// How much of a fence a process must have.
     pub fence: Fence,
+    /// Whether it is run although it says that it needs more than it is granted.
+    pub allow_missing_needs: bool,
     /// How much it may use.
     pub limits: Limits,
 }

@@ -97,6 +97,8 @@ impl ErrorReport {
 /// A sync.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// The name of its record; none where none is kept.
+    pub run: Option<String>,
     /// `succeeded` or `failed`.
     pub status: &'static str,
     /// The key of its states.

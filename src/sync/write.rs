@@ -13,7 +13,7 @@ use super::{
     pipeline,
 };
 use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
-use crate::connector::{Connector, Destination, Source};
+use crate::connector::{Connector, Destination, Source, require};
 use crate::executor::Cancel;
 use crate::executor::secrets::{conceal, merged};
 use crate::protocol::{
@@ -46,6 +46,8 @@ pub struct WriteOptions {
     pub lock_folder: Option<PathBuf>,
     /// How long nothing at all may happen; none: 3 hours.
     pub idle_time: Option<Duration>,
+    /// The name of the run's record, for the report; none: none is kept.
+    pub run: Option<String>,
     /// When to stop.
     pub cancel: Option<Cancel>,
     /// Is given the plan and the counters when rows begin to move.
@@ -177,6 +179,7 @@ impl Destination {
             ConnectorReport::new(c.name(), &c.describe(), &c.shown(spec.clone()))
         };
         let mut report = Report {
+            run: options.run.clone(),
             status: "succeeded",
             connection,
             sync_id: catalog.streams.first().map_or(0, |s| s.sync_id),
@@ -222,6 +225,10 @@ impl Destination {
         let (source, destination) = (from().await?, to().await?);
         source.validate(&source_spec).await?;
         destination.validate(&destination_spec).await?;
+        // All that is missing on both sides at once, before anything but `spec` runs.
+        let mut missing = source.missing_needs(&source_spec, "source-");
+        missing.extend(destination.missing_needs(&destination_spec, "destination-"));
+        require(missing)?;
         source.try_config().await?;
         destination.try_config().await?;
         // Each may have changed its configuration meanwhile: a token that works once has worked.

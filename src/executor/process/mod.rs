@@ -133,6 +133,10 @@ impl Executor for ProcessExecutor {
         crate::executor::identity(&self.program, &self.policy)
     }
 
+    fn policy(&self) -> Option<&Policy> {
+        Some(&self.policy)
+    }
+
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
         let context = self.limited(context);
         answer::spec(self, &context).await.map_err(|e| self.explained(e))

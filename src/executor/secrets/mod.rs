@@ -260,6 +260,10 @@ impl Executor for SecretExecutor {
         self.inner.identity()
     }
 
+    fn policy(&self) -> Option<&crate::sandbox::Policy> {
+        self.inner.policy()
+    }
+
     fn redactor(&self) -> Arc<Redactor> {
         self.vault.redactor()
     }
