@@ -251,6 +251,16 @@ fn slow_servers_are_left() {
 }
 
 #[test]
+fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+    let server = Server::http(|_| ok("hello"));
+    // Nobody is at the second loopback address.
+    let answer: &[&[&str]] = &[&["127.0.0.3", "127.0.0.1"]];
+    let authority = format!("api.example:{}", server.port);
+    let scene = Scene::new(Names::new(&[("api.example", answer)]), &[&authority]);
+    assert_eq!(scene.take(&json!([get(&authority)])).ok(0)["body"], "hello");
+}
+
+#[test]
 fn requests_are_connections() {
     let server = Server::http(|_| ok("hello"));
     let to = format!("127.0.0.1:{}", server.port);

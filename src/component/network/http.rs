@@ -269,29 +269,33 @@ async fn connect(
         }
     };
     let mut failed = Error::DestinationNotFound;
-    for address in addresses {
-        match shared.dial(SocketAddr::new(address, target.port), left()).await {
+    for (at, address) in addresses.iter().enumerate() {
+        // One that does not answer leaves time for the others.
+        let share = left() / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        let dialed = shared.dial(SocketAddr::new(*address, target.port), share.max(SHORTEST)).await;
+        match dialed {
             Ok(stream) => {
                 let plain = Metered::new(stream, shared.clone(), place);
                 if !target.tls {
                     return Ok(plain);
                 }
-                return match timeout_at(end, encrypt(shared, target, plain)).await {
-                    Ok(encrypted) => encrypted,
-                    Err(_) => {
-                        shared.time_limit("connect-time", within);
-                        Err(Error::ConnectionTimeout)
-                    }
-                };
+                let encrypted = timeout_at(end, encrypt(shared, target, plain)).await;
+                return encrypted.unwrap_or_else(|_| {
+                    shared.time_limit("connect-time", within);
+                    Err(Error::ConnectionTimeout)
+                });
             }
-            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
-                return Err(Error::ConnectionTimeout);
+            Err(e) => {
+                failed = match e.kind() {
+                    std::io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+                    std::io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+                    _ => Error::DestinationUnavailable,
+                }
             }
-            Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-                failed = Error::ConnectionRefused;
-            }
-            Err(_) => failed = Error::DestinationUnavailable,
         }
+    }
+    if matches!(failed, Error::ConnectionTimeout) {
+        shared.time_limit("connect-time", within);
     }
     Err(failed)
 }
