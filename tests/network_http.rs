@@ -45,6 +45,7 @@ fn a_request_arrives_as_it_was_checked() {
     assert_eq!(head.matches("\r\nhost: ").count(), 1, "{head}");
     assert!(head.contains(&format!("\r\nhost: {authority}\r\n")), "{head}");
     assert!(head.contains("\r\nx-own: 1\r\n"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
     outcome.assert_allowed(Capability::Http, &authority, &format!("allow-net {authority}"));
 }
 

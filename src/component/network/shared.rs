@@ -80,7 +80,7 @@ impl Shared {
     pub(super) fn denied(&self, capability: Capability, denied: &NetworkDenied) -> Refused {
         self.observer.decided(&Decision::deny(capability, &denied.target, denied.rule));
         let hint = denied.hint.as_ref().map_or_else(String::new, |flag| {
-            format!("; {flag} would grant it (in sync: --source-… or --destination-…)")
+            format!("; {flag} would grant it (in sync with --source- or --destination-)")
         });
         self.tell(format!("network: {denied} [{}]{hint}", denied.rule));
         Refused::Denied
