@@ -45,6 +45,7 @@ fn a_request_arrives_as_it_was_checked() {
     assert_eq!(head.matches("\r\nhost: ").count(), 1, "{head}");
     assert!(head.contains(&format!("\r\nhost: {authority}\r\n")), "{head}");
     assert!(head.contains("\r\nx-own: 1\r\n"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
     outcome.assert_allowed(Capability::Http, &authority, &format!("allow-net {authority}"));
 }
 
@@ -248,6 +249,16 @@ fn slow_servers_are_left() {
     scene.take(&json!([times(0)])).error(0);
     scene.take(&json!([times(u64::MAX)])).error(0);
     assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+    let server = Server::http(|_| ok("hello"));
+    // Nobody is at the second loopback address.
+    let answer: &[&[&str]] = &[&["127.0.0.3", "127.0.0.1"]];
+    let authority = format!("api.example:{}", server.port);
+    let scene = Scene::new(Names::new(&[("api.example", answer)]), &[&authority]);
+    assert_eq!(scene.take(&json!([get(&authority)])).ok(0)["body"], "hello");
 }
 
 #[test]

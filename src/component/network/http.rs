@@ -34,6 +34,11 @@ use crate::sandbox::NetworkHost;
 const BODY_CHUNK: usize = 16 << 10;
 /// The shortest time a guest can ask for: zero is no time at all (GHSA-w4qr-p94g-mjhv).
 const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest: clocks end somewhere.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long the end of a body is waited for that most likely has none: a request without one is sent
+/// without `Transfer-Encoding`, which some servers refuse in a GET.
+const NO_BODY: Duration = Duration::from_millis(20);
 /// Headers of one answer.
 const HEADERS: usize = 256;
 
@@ -147,7 +152,7 @@ fn target(shared: &Shared, request: &Request<WasiBody>) -> Result<Target, Error>
 
 /// What a guest asked for, within what the limits allow.
 fn clamp(asked: Option<Duration>, limit: Duration) -> Duration {
-    let limit = limit.max(SHORTEST);
+    let limit = limit.clamp(SHORTEST, LONGEST);
     asked.unwrap_or(limit).clamp(SHORTEST, limit)
 }
 
@@ -180,7 +185,9 @@ async fn exchange(
     shared.allowed(Capability::Http, &target.host.with_port(target.port), &target.rule);
 
     let activity = io.activity();
-    let request = rebuild(request, &target, &shared)?;
+    let mut request = rebuild(request, &target, &shared)?;
+    let bodiless = matches!(*request.method(), Method::GET | Method::HEAD);
+    request.body_mut().look(if bodiless { NO_BODY } else { Duration::ZERO }).await;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(limits.http_header_bytes.max(8 << 10))
         .max_headers(HEADERS)
@@ -269,29 +276,33 @@ async fn connect(
         }
     };
     let mut failed = Error::DestinationNotFound;
-    for address in addresses {
-        match shared.dial(SocketAddr::new(address, target.port), left()).await {
+    for (at, address) in addresses.iter().enumerate() {
+        // One that does not answer leaves time for the others.
+        let share = left() / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        let dialed = shared.dial(SocketAddr::new(*address, target.port), share.max(SHORTEST)).await;
+        match dialed {
             Ok(stream) => {
                 let plain = Metered::new(stream, shared.clone(), place);
                 if !target.tls {
                     return Ok(plain);
                 }
-                return match timeout_at(end, encrypt(shared, target, plain)).await {
-                    Ok(encrypted) => encrypted,
-                    Err(_) => {
-                        shared.time_limit("connect-time", within);
-                        Err(Error::ConnectionTimeout)
-                    }
-                };
+                let encrypted = timeout_at(end, encrypt(shared, target, plain)).await;
+                return encrypted.unwrap_or_else(|_| {
+                    shared.time_limit("connect-time", within);
+                    Err(Error::ConnectionTimeout)
+                });
             }
-            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
-                return Err(Error::ConnectionTimeout);
+            Err(e) => {
+                failed = match e.kind() {
+                    std::io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+                    std::io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+                    _ => Error::DestinationUnavailable,
+                }
             }
-            Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-                failed = Error::ConnectionRefused;
-            }
-            Err(_) => failed = Error::DestinationUnavailable,
         }
+    }
+    if matches!(failed, Error::ConnectionTimeout) {
+        shared.time_limit("connect-time", within);
     }
     Err(failed)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -59,11 +60,34 @@ impl Count {
 pub(super) struct Sent {
     body: WasiBody,
     count: Count,
+    /// What was seen of it before it was sent.
+    first: Option<Seen>,
 }
+
+/// The next of a body: a frame, an error or its end.
+type Seen = Option<Result<Frame<Bytes>, Error>>;
 
 impl Sent {
     pub(super) fn new(body: WasiBody, shared: Arc<Shared>) -> Self {
-        Self { body, count: Count::new(shared) }
+        Self { body, count: Count::new(shared), first: None }
+    }
+
+    /// Waits a little for what comes first: if that is the end, there is no body.
+    pub(super) async fn look(&mut self, wait: Duration) {
+        let first = tokio::time::timeout(wait, self.body.frame());
+        self.first = first.await.ok();
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
+        match self.first.take() {
+            // An end stays one.
+            Some(None) => {
+                self.first = Some(None);
+                Poll::Ready(None)
+            }
+            Some(first) => Poll::Ready(first),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        }
     }
 }
 
@@ -76,7 +100,7 @@ impl Body for Sent {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let frame = match ready!(self.poll_next(cx)) {
                 Some(Ok(frame)) => self.count.take(frame),
                 other => return Poll::Ready(other),
             };
@@ -94,11 +118,20 @@ impl Body for Sent {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match self.first {
+            Some(None) => true,
+            Some(_) => false,
+            None => self.body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self.first {
+            Some(None) => SizeHint::with_exact(0),
+            // What was taken is not counted in it any more.
+            Some(_) => SizeHint::default(),
+            None => self.body.size_hint(),
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Shared {
     pub(super) fn denied(&self, capability: Capability, denied: &NetworkDenied) -> Refused {
         self.observer.decided(&Decision::deny(capability, &denied.target, denied.rule));
         let hint = denied.hint.as_ref().map_or_else(String::new, |flag| {
-            format!("; {flag} would grant it (in sync: --source-… or --destination-…)")
+            format!("; {flag} would grant it (in sync with --source- or --destination-)")
         });
         self.tell(format!("network: {denied} [{}]{hint}", denied.rule));
         Refused::Denied
@@ -169,7 +169,8 @@ impl Shared {
         }
     }
 
-    /// Connects to an address that the gate has let through.
+    /// Connects to an address that the gate has let through. Whoever asked says so when it took too
+    /// long: there may be another address.
     pub(super) async fn dial(
         &self,
         address: SocketAddr,
@@ -180,11 +181,8 @@ impl Shared {
             reason = "the one place that dials for a component: the gate has seen the address"
         )]
         let connecting = TcpStream::connect(address);
-        let Ok(connected) = tokio::time::timeout(within, connecting).await else {
-            self.time_limit("connect-time", within);
-            return Err(io::ErrorKind::TimedOut.into());
-        };
-        let stream = connected?;
+        let connected = tokio::time::timeout(within, connecting).await;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         // A guest writes what is to be sent; nobody here knows what more is coming.
         stream.set_nodelay(true)?;
         Ok(stream)

@@ -174,7 +174,12 @@ impl tcp::HostTcpSocket for Guest {
         };
         shared.allowed(Capability::Connect, &dialed.to_string(), &rule);
         socket.state = State::Dialing(wasmtime_wasi::runtime::spawn(async move {
-            let stream = shared.dial(dialed, shared.limits.connect_time).await?;
+            let limit = shared.limits.connect_time;
+            let stream = shared.dial(dialed, limit).await.inspect_err(|e| {
+                if e.kind() == io::ErrorKind::TimedOut {
+                    shared.time_limit("connect-time", limit);
+                }
+            })?;
             Ok(Connection::new(stream, shared, place))
         }));
         Ok(Ok(()))

@@ -128,11 +128,12 @@ impl NetworkGate {
         open.dedup();
         let Some(first) = open.first() else {
             let class = addresses.iter().copied().map(AddressClass::of).max();
-            let word = class.map_or("not-granted", AddressClass::rule);
-            let denied = NetworkDenied::new(target, word);
-            return Err(match addresses.iter().find(|a| !public(a)) {
-                Some(closed) => denied.granted_by(&NetworkHost::Address(*closed), port),
-                None => denied.granted_by(&host, port),
+            let denied =
+                NetworkDenied::new(target, class.map_or("not-granted", AddressClass::rule));
+            // The name by itself opens what is the operator's own; the rest no name opens.
+            return Err(match class {
+                Some(class) if !class.opened_by_name() => denied,
+                _ => denied.granted_by(&host, port),
             });
         };
         // Only an exact name opens what is not public: only such a name can change its kind.

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -145,5 +146,30 @@ fn what_covers_what() {
         ("*.a.b:1", "*.b:1"),
     ] {
         assert!(!covers(ours, theirs), "{ours} {theirs}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_pattern_or_an_error(text in r"[\[\]*.:/a-c0-9${}@%-]{0,20}|.{0,20}") {
+        if let Ok(pattern) = NetworkPattern::parse(&text, false) {
+            prop_assert_eq!(pattern.text(), text.as_str());
+            prop_assert!(pattern.hosts != Hosts::Any && pattern.first_port > 0);
+        }
+    }
+
+    #[test]
+    fn a_value_never_opens_more_than_one_host(
+        value in r"[\[\]*.:/a-c0-9${}@%-]{0,12}|.{0,12}",
+        text in prop::sample::select(vec!["${h}:1", "[${h}]:1", "a${h}:1", "${h}.x.y:1", "${h}${h}:1"]),
+    ) {
+        let config = json!({ "h": value });
+        if let Ok(pattern) = NetworkPattern::fill(text, &config, true) {
+            prop_assert!(matches!(pattern.hosts, Hosts::Name(_) | Hosts::Address(_)), "{pattern}");
+            prop_assert_eq!((pattern.first_port, pattern.last_port), (1, 1));
+            if let (Hosts::Name(name), "${h}.x.y:1") = (&pattern.hosts, text) {
+                prop_assert!(name.ends_with(".x.y"), "{}", name);
+            }
+        }
     }
 }
