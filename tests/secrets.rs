@@ -1,6 +1,8 @@
 //! Secrets, through the real binary: connectors that tell theirs in every way and form, and a search
 //! for them in everything that was printed and stored.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod common;
 
 use std::fmt::Write as _;
@@ -70,7 +72,7 @@ impl Scene {
         let mut command = self.project.lockgate();
         command.env("MARK_ENV", &self.env).env("MARK_REFERENCE", GRANT_REFERENCE);
         command.env("TMPDIR", self.temporary.path()).args(arguments);
-        let output = command.output().expect("it runs");
+        let output = command.output().unwrap();
         let mut text = output.stdout.clone();
         text.extend(&output.stderr);
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -101,7 +103,7 @@ impl Scene {
 /// Fails where a secret is in one of the places.
 fn search(places: &[(String, Vec<u8>)], arguments: &[&str], secrets: &[String]) {
     let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
-    let all = aho_corasick::AhoCorasick::new(&forms).expect("a search");
+    let all = aho_corasick::AhoCorasick::new(&forms).unwrap();
     for (place, bytes) in places {
         if let Some(found) = all.find(bytes) {
             let around = found.start().saturating_sub(200)..(found.end() + 100).min(bytes.len());
@@ -131,7 +133,7 @@ fn forms(secret: &str) -> Vec<String> {
         secret.bytes().fold(String::new(), |mut out, b| {
             match keep && (b.is_ascii_alphanumeric() || b"-_.~".contains(&b)) {
                 true => out.push(char::from(b)),
-                false => write!(out, "{prefix}{b:02x}").expect("a string grows"),
+                false => write!(out, "{prefix}{b:02x}").unwrap(),
             }
             out
         })
@@ -323,7 +325,7 @@ fn nothing_is_told_by_a_process() {
         ("discover", &["name", "schema", "trace", "stderr"]),
         ("read", &["stderr", "noise", "log", "trace", "garbled", "control", "state"]),
     ] {
-        for by in ways {
+        for (i, by) in ways.iter().enumerate() {
             let scene = Scene::new();
             let file = scene.write_config("c.json", &scene.config(by, operation));
             let file = file.to_str().unwrap();
@@ -333,7 +335,7 @@ fn nothing_is_told_by_a_process() {
                 _ => ([operation, &program, "--config", file, "--quiet"], ""),
             };
             let grants = grants_of(prefix);
-            for format in FORMATS {
+            for format in [FORMATS[i % 2], FORMATS[2]] {
                 let mut arguments = words(&[&start, format], &grants);
                 if operation == "read" {
                     arguments.extend(to);
@@ -458,4 +460,72 @@ fn values_are_checked_as_they_are_used_and_stay_hidden() {
     // Too short to be hidden, and named.
     assert!(text.contains("the secret pwd has fewer than 6 characters"), "{text}");
     assert!(!text.contains("abc"), "{text}");
+}
+
+#[test]
+fn the_project_file_refers_to_secrets() {
+    let scene = Scene::new();
+    let source = guest("misbehaving-source");
+    scene.vault.write("beside", FILE);
+    std::fs::create_dir(scene.project.path().join("below")).unwrap();
+    // Paths begin beside the file, wherever the command is run.
+    std::os::unix::fs::symlink(scene.vault.path(), scene.project.path().join("keys")).unwrap();
+    scene.project.write(
+        "lockgate.toml",
+        &format!(
+            r#"
+            [sources.s]
+            connector = "{}"
+            config = {{ mode = "leak", by = "log", members = ["/password", "/marked"], password = "${{secret:file:keys/beside}}", marked = "${{secret:exec:cat keys/exec}}" }}
+            env = ["MARK_R=x${{secret:env:MARK_REFERENCE}}"]
+            [destinations.d]
+            connector = "destination-dev-null"
+            [connections.c]
+            source = "s"
+            destination = "d"
+            "#,
+            source.display()
+        ),
+    );
+    let mut command = scene.project.lockgate();
+    command.current_dir(scene.project.path().join("below"));
+    command.env("MARK_REFERENCE", GRANT_REFERENCE).args(["sync", "--verbose"]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("before***after"), "{text}");
+    assert!(text.contains("allowed: secret password (secret file:keys/beside)"), "{text}");
+    std::fs::remove_file(scene.project.path().join("keys")).unwrap();
+    let mut places = vec![("the output".to_owned(), text.into_bytes())];
+    files(scene.project.path(), &mut places);
+    search(&places, &["sync"], &scene.secrets());
+}
+
+#[test]
+fn a_program_can_give_the_values_itself() {
+    use lockgate::executor::GivenSecrets;
+    use lockgate::protocol::Json;
+    let given = |values: &[(&str, &str)]| {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        std::sync::Arc::new(GivenSecrets::new(values.collect()))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let check = |host: lockgate::Host| {
+        let config = Json::parse(
+            r#"{"mode":"leak","by":"failure","during":"check","members":["/p"],"p":"${secret:exec:touch ran}"}"#,
+        );
+        let source = guest("misbehaving-source");
+        let source = host
+            .get_source(source.to_str().unwrap(), &Default::default(), config.unwrap())
+            .unwrap();
+        let said = runtime.block_on(source.check()).unwrap_err();
+        assert!(!format!("{said:?} {source:?}").contains("hunter2"));
+        said.to_string()
+    };
+    let folder = Folder::new();
+    let host = || lockgate::Host::new().in_folder(folder.path());
+    let said = check(host().with_secrets(given(&[("exec:touch ran", "hunter2")])));
+    assert!(said.contains("before***after"), "{said}");
+    assert!(check(host().with_secrets(given(&[]))).contains("it was not given"));
+    assert!(!folder.path().join("ran").exists());
 }

@@ -55,14 +55,10 @@ def main():
     every = " ".join(told)
     if by == "argv":
         # What others see of this process.
-        for pid in (os.getpid(), os.getppid()):
-            for name in ("cmdline", "environ"):
-                try:
-                    text = open(f"/proc/{pid}/{name}", "rb").read()
-                except OSError:
-                    continue
-                if any(v.encode() in text for v in strings(config.get("told", {}))):
-                    sys.exit("seen " + name)
+        for place in (f"{os.getpid()}/cmdline", f"{os.getpid()}/environ", f"{os.getppid()}/cmdline"):
+            text = open(f"/proc/{place}", "rb").read()
+            if any(v.encode() in text for v in strings(config.get("told", {}))):
+                sys.exit("seen " + place)
     if by == "stderr":
         sys.stderr.write("\n".join(told) + "\n")
         sys.exit(3)
@@ -100,7 +96,7 @@ def main():
         descriptor = {"name": "rows"}
         if "--state" in options:
             state = json.load(open(options["--state"]))[0]["stream"]["stream_state"]
-            if state.get("told") != told:
+            if config.get("by") == "state" and state.get("told") != told:
                 sys.exit("the state came back changed")
         trace = {"type": "STREAM_STATUS", "emitted_at": 1}
         say({"type": "TRACE", "trace": {**trace, "stream_status": {"stream_descriptor": descriptor, "status": "STARTED"}}})

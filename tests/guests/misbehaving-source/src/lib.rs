@@ -191,7 +191,9 @@ impl Guest for Misbehaving {
         }
         let mut streams: Vec<_> = config.shape.streams.iter().map(|name| stream(name)).collect();
         if let Mode::Leak { by, members } = &config.mode {
-            let texts = leak::texts(&text, members);
+            let mut texts = leak::texts(&text, members);
+            texts.sort();
+            texts.dedup();
             match by.as_str() {
                 "name" => streams.extend(texts.iter().map(|text| stream(text))),
                 "schema" => {
