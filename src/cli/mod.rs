@@ -29,6 +29,12 @@ use self::output::{CliError, Output};
 /// # Errors
 /// When the runtime cannot be started.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<ExitCode> {
+    // What a panic says may hold what a connector gave, so only its place is printed.
+    std::panic::set_hook(Box::new(|panic| {
+        let place =
+            panic.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
+        output::write_stderr(&format!("lockgate: a fault of its own{place}\n"));
+    }));
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,

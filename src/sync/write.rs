@@ -15,7 +15,7 @@ use super::{
 use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
 use crate::connector::{Connector, Destination, Source, require};
 use crate::executor::Cancel;
-use crate::executor::secrets::{conceal, merged};
+use crate::executor::secrets::Changes;
 use crate::protocol::{
     Catalog, Decision, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
     StreamDescriptor, SyncMode,
@@ -284,14 +284,16 @@ async fn prepared(
     let digest = config_digest(connector.config());
     let (key, asked) = (connection.to_owned(), digest.clone());
     let changed = blocking(store, move |s| s.changed_config(&key, side, &asked)).await?;
+    let changes = Changes::new(connector.config(), &spec.config_schema);
     let config = match &changed {
-        Some(stored) => merged(connector.config(), &spec.config_schema, stored),
+        Some(stored) => changes.merged(stored),
         None => connector.config().clone(),
     };
     let keeper = ConfigKeeper {
         inner: connector.observer(),
         store: store.clone(),
         connector: connector.clone(),
+        changes,
         spec: spec.clone(),
         most_bytes: connector.config().get().len() + CHANGE_BYTES,
         config: tokio::sync::Mutex::new(config.clone()),
@@ -404,6 +406,7 @@ struct ConfigKeeper {
     store: Arc<dyn StateStore>,
     /// With the configuration that the operator wrote.
     connector: Connector,
+    changes: Changes,
     spec: Arc<Specification>,
     /// Bytes of it with all changes.
     most_bytes: usize,
@@ -441,7 +444,7 @@ impl Observer for ConfigKeeper {
         })?;
         *whole = changed;
         let (connection, side, digest) = (self.connection.clone(), self.side, self.digest.clone());
-        let members = conceal(self.connector.config(), &self.spec.config_schema, &config);
+        let members = self.changes.conceal(&config);
         blocking(&self.store, move |s| s.change_config(&connection, side, &digest, &members))
             .await
             .map_err(|e| Failure::system(e.to_string()))?;

@@ -12,44 +12,55 @@ use crate::sandbox::secrets::{
     secret_members, written,
 };
 
-/// The secrets that the operator wrote in plain words.
-fn plain_secrets(operator: &Json, schema: &Json) -> Redactor {
-    let mut secrets = Secrets::default();
-    let schema = schema.to_value().ok();
-    for (place, text) in secret_members(schema.as_ref(), &operator.to_value().unwrap_or_default()) {
-        if !text.contains("${secret:") {
-            secrets.add(&place, &text);
+/// Keeps the changes of one configuration.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    operator: Json,
+    /// The secrets that the operator wrote in plain words.
+    plain: Redactor,
+    /// What the operator refers to.
+    references: Vec<SecretReference>,
+}
+
+impl Changes {
+    /// Of the configuration that the operator wrote.
+    pub(crate) fn new(operator: &Json, schema: &Json) -> Self {
+        let mut secrets = Secrets::default();
+        let mut known = Vec::new();
+        let (schema, config) = (schema.to_value().ok(), operator.to_value().unwrap_or_default());
+        for (place, text) in secret_members(schema.as_ref(), &config) {
+            if !text.contains("${secret:") {
+                secrets.add(&place, &text);
+            }
         }
+        references(&config, &mut known);
+        Self { operator: operator.clone(), plain: Redactor::new(&secrets), references: known }
     }
-    Redactor::new(&secrets)
-}
 
-/// A change as it may be stored: what the operator wrote in plain words is a placeholder.
-pub(crate) fn conceal(operator: &Json, schema: &Json, change: &Json) -> Json {
-    plain_secrets(operator, schema).seal_json(change)
-}
+    /// A change as it may be stored: what the operator wrote in plain words is a placeholder.
+    pub(crate) fn conceal(&self, change: &Json) -> Json {
+        self.plain.seal_json(change)
+    }
 
-/// The operator's configuration with stored changes. A reference within them counts only if the
-/// operator wrote the same one.
-pub(crate) fn merged(operator: &Json, schema: &Json, stored: &Json) -> Json {
-    let mut known: Vec<SecretReference> = Vec::new();
-    references(&operator.to_value().unwrap_or_default(), &mut known);
-    let open = plain_secrets(operator, schema).unseal_json(stored);
-    // A placeholder without its secret is of another configuration; then it is text.
-    let open = open.unwrap_or_else(|_| stored.clone());
-    let open = map_texts(&open, |role, text| {
-        if role != Role::Text || !text.contains("${secret:") {
-            return Becomes::Same;
-        }
-        let Ok(Some(pieces)) = pieces(text) else { return Becomes::Text(escape(text)) };
-        let trusted = pieces.into_iter().map(|piece| match piece {
-            Piece::Text(text) => escape(&text),
-            Piece::Reference(reference) if known.contains(&reference) => written(&reference),
-            Piece::Reference(reference) => escape(&written(&reference)),
+    /// The operator's configuration with stored changes. A reference within them counts only if the
+    /// operator wrote the same one.
+    pub(crate) fn merged(&self, stored: &Json) -> Json {
+        // A placeholder without its secret is of another configuration; then it is text.
+        let open = self.plain.unseal_json(stored).unwrap_or_else(|_| stored.clone());
+        let open = map_texts(&open, |role, text| {
+            if role != Role::Text || !text.contains("${secret:") {
+                return Becomes::Same;
+            }
+            let Ok(Some(pieces)) = pieces(text) else { return Becomes::Text(escape(text)) };
+            let trusted = pieces.into_iter().map(|piece| match piece {
+                Piece::Text(text) => escape(&text),
+                Piece::Reference(r) if self.references.contains(&r) => written(&r),
+                Piece::Reference(r) => escape(&written(&r)),
+            });
+            Becomes::Text(trusted.collect())
         });
-        Becomes::Text(trusted.collect())
-    });
-    merge_members(operator, &open)
+        merge_members(&self.operator, &open)
+    }
 }
 
 fn references(value: &Value, found: &mut Vec<SecretReference>) {
@@ -81,7 +92,8 @@ mod tests {
         let stored = json(
             r#"{"b":"${secret:env:A}","c":"x${secret:exec:id}","d":"$${secret:exec:id}","e":"${secret:exec"}"#,
         );
-        let merged = merged(&operator, &Json::empty_object(), &stored).to_value().unwrap();
+        let changes = Changes::new(&operator, &Json::empty_object());
+        let merged = changes.merged(&stored).to_value().unwrap();
         assert_eq!(merged["b"], "${secret:env:A}");
         assert_eq!(merged["c"], "x$${secret:exec:id}");
         assert_eq!(merged["d"], "$${secret:exec:id}");
@@ -91,10 +103,10 @@ mod tests {
     #[test]
     fn a_plain_secret_is_stored_as_a_placeholder() {
         let operator = json(r#"{"auth":{"password":"hunter2x","token":"old-token"}}"#);
-        let schema = Json::empty_object();
+        let changes = Changes::new(&operator, &Json::empty_object());
         let change = json(r#"{"auth":{"password":"hunter2x","token":"new-token"}}"#);
-        let stored = conceal(&operator, &schema, &change);
+        let stored = changes.conceal(&change);
         assert!(!stored.get().contains("hunter2x") && stored.get().contains("new-token"));
-        assert!(merged(&operator, &schema, &stored).same(&change));
+        assert!(changes.merged(&stored).same(&change));
     }
 }

@@ -17,9 +17,10 @@ mod vault;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-pub(crate) use self::changes::{conceal, merged};
+pub(crate) use self::changes::Changes;
 pub use self::error::SecretError;
 pub(crate) use self::hide::{specification as hide_specification, stream as hide_stream};
 use self::observer::{SealingOutput, SecretObserver};
@@ -53,9 +54,25 @@ struct Own {
     secrets: Secrets,
     redactor: Arc<Redactor>,
     /// What the operator referred to, and what it stands for.
-    references: Vec<(SecretReference, secrecy::SecretString)>,
+    references: Vec<(SecretReference, SecretString)>,
+    /// Finds what a changed configuration must not hold.
+    guard: Arc<Redactor>,
     /// Members that the operator was warned of.
     warned: Vec<String>,
+}
+
+impl Own {
+    /// The secrets that a changed configuration cannot hold but as a reference.
+    fn unwritable(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        for (reference, value) in &self.references {
+            secrets.add(&reference.to_string(), value.expose_secret());
+        }
+        for secret in self.secrets.all().iter().filter(|s| s.label.starts_with("env.")) {
+            secrets.add(&secret.label, secret.expose());
+        }
+        secrets
+    }
 }
 
 impl SecretExecutor {
@@ -103,11 +120,13 @@ impl SecretExecutor {
                 SecretError::Unavailable { member, reference, reason }
             })?;
             observer.decided(&Decision::allow(Capability::Secret, member, rule));
-            let text = secrecy::ExposeSecret::expose_secret(&value);
+            let text = value.expose_secret();
             self.learn(observer, member, &format!("{label}#{number}"), text);
             whole.push_str(text);
             self.own(|own| {
-                if !own.references.iter().any(|(known, _)| *known == reference) {
+                // A stored change can name what stands in the configuration, and nothing else.
+                let known = own.references.iter().any(|(known, _)| *known == reference);
+                if label.starts_with("config.") && !known {
                     own.references.push((reference, value.clone()));
                 }
             });
@@ -189,6 +208,7 @@ impl SecretExecutor {
         self.own(|own| {
             if own.secrets.all().len() != own.redactor.known() {
                 own.redactor = Arc::new(Redactor::new(&own.secrets));
+                own.guard = Arc::new(Redactor::new(&own.unwritable()));
                 self.vault.learn(&own.secrets);
             }
         });

@@ -12,7 +12,7 @@ use crate::protocol::{
     Capability, Decision, Failure, Json, LogLevel, Observer, Rows, SourceOutput, StateMessage,
     StreamStatus,
 };
-use crate::sandbox::secrets::{Becomes, Redactor, Role, Secrets, escape, map_texts, written};
+use crate::sandbox::secrets::{Becomes, Role, escape, map_texts, written};
 
 /// Hears one operation of a connector.
 pub(super) struct SecretObserver {
@@ -78,12 +78,8 @@ impl SecretObserver {
     }
 
     fn changed_member(&self, member: &str, value: &RawValue) -> Result<Box<RawValue>, Failure> {
-        let references = self.executor.own(|own| own.references.clone());
-        let mut secrets = Secrets::default();
-        for (i, (_, value)) in references.iter().enumerate() {
-            secrets.add(&i.to_string(), value.expose_secret());
-        }
-        let redactor = Redactor::new(&secrets);
+        let (references, redactor) =
+            self.executor.own(|own| (own.references.clone(), own.guard.clone()));
         let mut encoded = redactor.finds(member).is_some();
         let mut forged = false;
         let new = map_texts(&Json::from(value), |role, text| {

@@ -123,7 +123,8 @@ impl Guest for Misbehaving {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             documentation_url: None,
-            config_schema: r#"{"type":"object","required":["mode"]}"#.to_owned(),
+            config_schema: r#"{"type":"object","required":["mode"],"properties":{"marked":{"type":"string","airbyte_secret":true},"short":{"type":"string","maxLength":3}}}"#
+                .to_owned(),
             destination_sync_modes: vec![
                 DestinationSyncMode::Append,
                 DestinationSyncMode::Overwrite,

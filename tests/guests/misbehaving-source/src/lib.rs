@@ -165,7 +165,8 @@ impl Guest for Misbehaving {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             documentation_url: None,
-            config_schema: r#"{"type":"object","required":["mode"]}"#.to_owned(),
+            config_schema: r#"{"type":"object","required":["mode"],"properties":{"marked":{"type":"string","airbyte_secret":true},"short":{"type":"string","maxLength":3}}}"#
+                .to_owned(),
             destination_sync_modes: Vec::new(),
             formats: vec![RowFormat::JsonLines],
             needs: Vec::new(),
@@ -190,7 +191,9 @@ impl Guest for Misbehaving {
         }
         let mut streams: Vec<_> = config.shape.streams.iter().map(|name| stream(name)).collect();
         if let Mode::Leak { by, members } = &config.mode {
-            let texts = leak::texts(&text, members);
+            let mut texts = leak::texts(&text, members);
+            texts.sort();
+            texts.dedup();
             match by.as_str() {
                 "name" => streams.extend(texts.iter().map(|text| stream(text))),
                 "schema" => {
