@@ -80,6 +80,14 @@ pub enum ExecutorError {
         /// The system's reason.
         reason: String,
     },
+    /// A fault of this program, not of the connector.
+    #[error("a fault in lockgate ended {operation}: {reason}")]
+    Panic {
+        /// The operation.
+        operation: &'static str,
+        /// What the fault says of itself.
+        reason: String,
+    },
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -138,6 +146,7 @@ impl Fault for ExecutorError {
             Self::Protocol(_) => "CONNECTOR_PROTOCOL",
             Self::Timeout { .. } => "LIMIT_TIME",
             Self::Io { .. } => "CONNECTOR_IO",
+            Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
         }
     }
@@ -150,6 +159,9 @@ impl Fault for ExecutorError {
             }
             Self::Timeout { .. } => {
                 Some("allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m".into())
+            }
+            Self::Panic { .. } => {
+                Some("this is not your connector's fault alone: report it, with the connector".into())
             }
             _ => None,
         }

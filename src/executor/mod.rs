@@ -3,6 +3,7 @@
 
 mod component;
 mod error;
+mod guarded;
 mod noop;
 mod process;
 mod stdin;

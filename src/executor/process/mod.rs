@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use self::child::Connector;
 use self::folder::RunFolder;
 use self::pipe::Stdout;
+use super::guarded::guarded;
 use super::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
@@ -105,12 +106,12 @@ impl Executor for ProcessExecutor {
 
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
         let context = self.limited(context);
-        answer::spec(self, &context).await
+        guarded("spec", answer::spec(self, &context)).await
     }
 
     async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
         let context = self.limited(context);
-        answer::check(self, &context, config).await
+        guarded("check", answer::check(self, &context, config)).await
     }
 
     async fn discover(
@@ -119,7 +120,7 @@ impl Executor for ProcessExecutor {
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
         let context = self.limited(context);
-        answer::discover(self, &context, config).await
+        guarded("discover", answer::discover(self, &context, config)).await
     }
 
     async fn read(
@@ -132,7 +133,7 @@ impl Executor for ProcessExecutor {
     ) -> Result<(), ExecutorError> {
         let context = self.limited(context);
         let reading = read::read(self, &context, config, catalog, states, output);
-        within(self.policy.limits.sync_time, "read", reading).await
+        guarded("read", within(self.policy.limits.sync_time, "read", reading)).await
     }
 
     async fn write(
@@ -144,7 +145,7 @@ impl Executor for ProcessExecutor {
     ) -> Result<(), ExecutorError> {
         let context = self.limited(context);
         let writing = write::write(self, &context, config, catalog, input);
-        within(self.policy.limits.sync_time, "write", writing).await
+        guarded("write", within(self.policy.limits.sync_time, "write", writing)).await
     }
 }
 
