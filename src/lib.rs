@@ -66,6 +66,8 @@
 //! [`run_pipeline`]: sync::run_pipeline
 //! [`Ledger`]: sync::Ledger
 
+#![deny(unsafe_code)]
+
 pub mod cli;
 pub mod component;
 pub mod config;

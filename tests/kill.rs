@@ -46,6 +46,7 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "to repeat a run")]
         let seed = std::env::var("LOCKGATE_TEST_SEED").ok().and_then(|s| s.parse().ok());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock");
         let seed = seed.unwrap_or(now.as_millis() as u64);

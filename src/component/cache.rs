@@ -29,6 +29,7 @@ impl CompileCache {
     /// `~/.cache/lockgate`. None where there is no home.
     #[must_use]
     pub fn of_user() -> Option<Self> {
+        #[expect(clippy::disallowed_methods, reason = "where this user keeps caches")]
         let named = |key: &str| std::env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
         let base = named("LOCKGATE_CACHE_DIR")
             .or_else(|| named("XDG_CACHE_HOME").map(|d| d.join("lockgate")))

@@ -40,15 +40,18 @@ fn configuration() -> Config {
 
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES);
-    pool.total_core_instances(INSTANCES * 32);
-    pool.total_memories(INSTANCES);
-    pool.total_tables(INSTANCES * 8);
+    // One component gets a 32nd of what all share at most, in memories and tables: a hostile one does
+    // not starve its neighbours. It is address space, and used pages only: 1.2 TiB for memories and
+    // 8 GiB for tables of the 128 TiB that a process has.
+    pool.total_core_instances(INSTANCES * 64);
+    pool.total_memories(INSTANCES * 4);
+    pool.total_tables(INSTANCES * 16);
     pool.total_stacks(INSTANCES);
     pool.max_memory_size(LARGEST_MEMORY);
     pool.table_elements(1 << 20);
     pool.max_core_instances_per_component(256);
-    pool.max_tables_per_component(256);
-    pool.max_memories_per_component(32);
+    pool.max_tables_per_component(32);
+    pool.max_memories_per_component(8);
     pool.max_component_instance_size(4 << 20);
     pool.max_core_instance_size(4 << 20);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -156,6 +156,32 @@ pub enum ComponentError {
         /// The limit.
         limit: Duration,
     },
+    /// It computed too long.
+    #[error("{operation} was stopped after {} of CPU time", seconds(*.limit))]
+    Cpu {
+        /// Which operation.
+        operation: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// It asked for more of something than it may have.
+    #[error("the component went beyond its limit {what} in {operation}")]
+    Spent {
+        /// Which operation.
+        operation: &'static str,
+        /// The limit's name.
+        what: &'static str,
+        /// What it ended in.
+        detail: String,
+    },
+    /// Everything that components run in is in use.
+    #[error("too many components run at once in this process: {operation} has no place")]
+    Busy {
+        /// Which operation.
+        operation: &'static str,
+        /// What there is none left of.
+        detail: String,
+    },
     /// It said so itself.
     #[error("{0}")]
     Failure(Failure),
@@ -171,11 +197,16 @@ impl ComponentError {
     pub fn into_failure(self) -> Failure {
         match self {
             Self::Failure(failure) => failure,
-            Self::Trap { ref detail, .. } | Self::Memory { ref detail, .. } => {
+            Self::Trap { ref detail, .. }
+            | Self::Memory { ref detail, .. }
+            | Self::Spent { ref detail, .. } => {
                 let detail = detail.clone();
                 Failure::system(self.to_string()).with_detail(detail)
             }
-            Self::Timeout { .. } | Self::Engine(_) => Failure::system(self.to_string()),
+            Self::Timeout { .. } | Self::Cpu { .. } | Self::Engine(_) => {
+                Failure::system(self.to_string())
+            }
+            Self::Busy { .. } => Failure::new(FailureKind::Transient, self.to_string()),
             other => Failure::config(other.to_string()),
         }
     }
@@ -200,6 +231,16 @@ impl Fault for ComponentError {
             Self::Trap { .. } => "CONNECTOR_TRAP",
             Self::Memory { .. } => "LIMIT_MEMORY",
             Self::Timeout { .. } => "LIMIT_TIME",
+            Self::Cpu { .. } => "LIMIT_CPU",
+            Self::Spent { what, .. } => match *what {
+                "instances" => "LIMIT_INSTANCES",
+                "handles" => "LIMIT_HANDLES",
+                "random-bytes" => "LIMIT_RANDOM",
+                "open-files" => "LIMIT_FILES",
+                "table-elements" => "LIMIT_TABLE",
+                _ => "LIMIT_HOST_CALL",
+            },
+            Self::Busy { .. } => "LIMIT_COMPONENTS",
             Self::Failure(failure) => match failure.kind {
                 FailureKind::Config => "CONNECTOR_CONFIG",
                 FailureKind::Transient => "CONNECTOR_TRANSIENT",
@@ -245,6 +286,15 @@ impl Fault for ComponentError {
             Self::Timeout { .. } => {
                 "allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m"
             }
+            Self::Cpu { .. } => {
+                "allow more with --limit cpu-time= (in sync: --source-limit, --destination-limit), for example cpu-time=10m"
+            }
+            Self::Spent { what, .. } => {
+                return Some(format!(
+                    "allow more with --limit {what}= (in sync: --source-limit, --destination-limit)"
+                ));
+            }
+            Self::Busy { .. } => "run fewer syncs at once in one process, or try again later",
             Self::Invalid { .. }
             | Self::Kind { .. }
             | Self::Engine(_)
@@ -276,7 +326,12 @@ impl Fault for ComponentError {
 
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Trap { detail, .. } | Self::Memory { detail, .. } if !detail.is_empty() => {
+            Self::Trap { detail, .. }
+            | Self::Memory { detail, .. }
+            | Self::Spent { detail, .. }
+            | Self::Busy { detail, .. }
+                if !detail.is_empty() =>
+            {
                 vec![("detail", detail.clone())]
             }
             Self::Failure(failure) => {

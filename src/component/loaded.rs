@@ -10,7 +10,7 @@ use super::contract::{self, ContractFault, Kind};
 use super::link::{Instance, Linked, link};
 use super::network::{Network, Resolver, Run};
 use super::store::{Guest, new_store};
-use super::{ComponentError, Operation, convert};
+use super::{ComponentError, Operation, convert, cpu};
 use crate::protocol::{
     Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, Observer,
     SourceOutput, Specification, StateMessage,
@@ -117,18 +117,21 @@ impl Component {
     }
 
     /// The component as one connector runs it: its operations share what they found out about the
-    /// network. Refused when it imports the network and is granted none.
+    /// network.
     ///
     /// # Errors
-    /// [`ComponentError`], also when a file of certificate authorities cannot be used.
+    /// [`ComponentError`], when a file of certificate authorities cannot be used.
     pub fn granted(mut self, policy: &Policy) -> Result<Self, ComponentError> {
-        self.may_import(policy)?;
         self.run = Some(self.run_under(&policy.network)?);
         Ok(self)
     }
 
-    /// Whether a policy grants what it imports.
-    fn may_import(&self, policy: &Policy) -> Result<(), ComponentError> {
+    /// Whether a policy grants what it imports. Asked before every operation but `spec`, which finds
+    /// a closed network: what a connector needs is known only from there.
+    ///
+    /// # Errors
+    /// [`ComponentError::NoNetwork`].
+    pub fn may_import(&self, policy: &Policy) -> Result<(), ComponentError> {
         match &self.network {
             Some(import) if policy.network.patterns.is_empty() => {
                 Err(ComponentError::NoNetwork { path: self.path.clone(), import: import.clone() })
@@ -343,32 +346,62 @@ impl Component {
             let instance = linked.instantiate(store).await?;
             body(store, &instance).await
         };
-        let result = match limit {
-            None => running.await,
-            Some(limit) => match tokio::time::timeout(limit, running).await {
-                Ok(result) => result,
-                Err(_) => {
-                    store.data().finish();
-                    return Err(ComponentError::Timeout { operation: operation.word(), limit });
-                }
-            },
+        let cpu = policy.limits.cpu_time;
+        let running = async {
+            match cpu {
+                None => Ok(running.await),
+                Some(cpu) => cpu::limited(cpu, running).await,
+            }
         };
-        store.data().finish();
-        result.map_err(|e| trapped(&e, store.data(), operation, limit))
+        let result = match limit {
+            None => Ok(running.await),
+            Some(limit) => tokio::time::timeout(limit, running).await.map_err(|_| limit),
+        };
+        let guest = store.data();
+        guest.finish();
+        let operation = operation.word();
+        match result {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(trapped(&error, guest, operation, limit)),
+            Ok(Err(cpu::UsedUp)) => {
+                guest.deny_limit("cpu-time");
+                let limit = cpu.unwrap_or_default();
+                Err(ComponentError::Cpu { operation, limit })
+            }
+            Err(limit) => {
+                guest.deny_limit(deadline_name(operation));
+                Err(ComponentError::Timeout { operation, limit })
+            }
+        }
     }
 }
+
+/// Which limit an operation's wall time is.
+fn deadline_name(operation: &str) -> &'static str {
+    match operation {
+        "spec" => "spec-time",
+        "check" | "discover" => "check-time",
+        _ => "sync-time",
+    }
+}
+
+/// Why a guest stopped, in terms of what it was limited to.
 fn trapped(
     error: &wasmtime::Error,
     guest: &Guest,
-    operation: Operation,
+    operation: &'static str,
     limit: Option<std::time::Duration>,
 ) -> ComponentError {
     let detail = format!("{error:?}");
-    let operation = operation.word();
     if let (Some(wasmtime::Trap::Interrupt), Some(limit)) = (error.downcast_ref(), limit) {
+        guest.deny_limit(deadline_name(operation));
         return ComponentError::Timeout { operation, limit };
     }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return ComponentError::Busy { operation, detail };
+    }
     if guest.memory.refused {
+        guest.deny_limit("memory-bytes");
         let limit_mib = guest.limits.memory_bytes >> 20;
         return ComponentError::Memory { operation, limit_mib, detail };
     }
@@ -376,5 +409,25 @@ fn trapped(
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    ComponentError::Trap { operation, reason, detail }
+    match spent(&reason) {
+        Some(what) => {
+            guest.deny_limit(what);
+            ComponentError::Spent { operation, what, detail }
+        }
+        None => ComponentError::Trap { operation, reason, detail },
+    }
+}
+
+/// The limit behind a refusal of the engine, which has only its words.
+fn spent(reason: &str) -> Option<&'static str> {
+    const WORDS: [(&str, &str); 7] = [
+        ("resource limit exceeded", "instances"),
+        ("resource table has no free keys", "handles"),
+        ("store handle limit exceeded", "handles"),
+        ("exceeds table limits", "table-elements"),
+        ("allocated for hostcalls", "host-call-bytes"),
+        ("requested len", "random-bytes"),
+        ("the limit open-files", "open-files"),
+    ];
+    WORDS.iter().find(|(words, _)| reason.contains(words)).map(|(_, limit)| *limit)
 }

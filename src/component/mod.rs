@@ -10,6 +10,7 @@ mod bindings;
 mod cache;
 mod contract;
 mod convert;
+mod cpu;
 mod engine;
 mod error;
 mod filesystem;

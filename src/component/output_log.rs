@@ -27,10 +27,14 @@ impl LogStream {
 
     fn take(&self, bytes: &[u8]) {
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        for part in bytes.split_inclusive(|b| *b == b'\n') {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest);
+            let (part, after) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+            rest = after;
             let room = self.budget.message_bytes().saturating_sub(partial.len());
             partial.extend_from_slice(&part[..part.len().min(room)]);
-            if part.last() == Some(&b'\n') {
+            if end.is_some() {
                 let text = String::from_utf8_lossy(&partial);
                 let line = text.trim_end();
                 if !line.is_empty() {

@@ -16,7 +16,9 @@ use super::engine::TICK;
 use super::filesystem::{Files, FilesView, open_grants};
 use super::network::Network;
 use super::output_log::LogStream;
-use crate::protocol::{DestinationInput, Failure, LogLevel, Observer, SourceOutput};
+use crate::protocol::{
+    Capability, Decision, DestinationInput, Failure, LogLevel, Observer, SourceOutput,
+};
 use crate::sandbox::{Limits, LogBudget, Policy};
 
 /// An operation of the contract.
@@ -93,6 +95,12 @@ impl Guest {
         for stream in &self.streams {
             stream.finish();
         }
+    }
+
+    /// Says that it ended at a limit.
+    pub(super) fn deny_limit(&self, limit: &str) {
+        let rule = format!("limit {limit}");
+        self.observer.decided(&Decision::deny(Capability::Limit, limit, rule));
     }
 
     /// Its directories.

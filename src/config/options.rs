@@ -58,6 +58,7 @@ impl ConnectorReference {
 
 /// The program a bare name means, as a shell would find it.
 fn on_path(name: &str) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "where programs are")]
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }

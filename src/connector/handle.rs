@@ -129,6 +129,7 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub async fn spec(&self) -> Result<Specification, ConnectorError> {
+        self.executor.may_import().map_err(|e| self.failed(e))?;
         Ok(self.shown(self.whole_spec().await?))
     }
 

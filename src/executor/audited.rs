@@ -76,6 +76,9 @@ impl ExecutorError {
             Self::Component(ComponentError::Memory { .. }) => limit("memory-bytes"),
             Self::Component(ComponentError::Timeout { operation, .. })
             | Self::Timeout { operation, .. } => time(operation),
+            Self::Component(ComponentError::Cpu { .. }) => limit("cpu-time"),
+            Self::Component(ComponentError::Spent { what, .. }) => limit(what),
+            Self::Fenced { error, .. } => error.decision(),
             Self::LineTooLong { .. } => limit("line-bytes"),
             _ => None,
         }
@@ -94,6 +97,10 @@ impl Executor for Audited {
 
     fn policy(&self) -> Option<&Policy> {
         self.0.policy()
+    }
+
+    fn may_import(&self) -> Result<(), ExecutorError> {
+        self.0.may_import()
     }
 
     fn redactor(&self) -> Arc<Redactor> {

@@ -103,6 +103,14 @@ pub enum ExecutorError {
         /// What the fence comes to.
         fence: String,
     },
+    /// A fault of this program, not of the connector.
+    #[error("a fault in lockgate ended {operation}: {reason}")]
+    Panic {
+        /// The operation.
+        operation: &'static str,
+        /// What the fault says of itself.
+        reason: String,
+    },
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -171,6 +179,7 @@ impl Fault for ExecutorError {
             Self::Fence(error) => error.code(),
             Self::Grant { .. } => "GRANT_DIRECTORY",
             Self::Fenced { error, .. } => error.code(),
+            Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
         }
     }
@@ -195,6 +204,9 @@ impl Fault for ExecutorError {
                     Some(hint) => format!("{hint}; {fence}"),
                     None => fence,
                 })
+            }
+            Self::Panic { .. } => {
+                Some("this is not your connector's fault alone: report it, with the connector".into())
             }
             _ => None,
         }

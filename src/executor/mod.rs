@@ -4,6 +4,7 @@
 mod audited;
 mod component;
 mod error;
+mod guarded;
 mod noop;
 mod process;
 pub(crate) mod secrets;
@@ -126,6 +127,14 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// What it is granted, and how much; none where nothing can be.
     fn policy(&self) -> Option<&Policy> {
         None
+    }
+
+    /// Whether its policy grants what it imports.
+    ///
+    /// # Errors
+    /// The refusal, as the operations but `spec` would give it.
+    fn may_import(&self) -> Result<(), ExecutorError> {
+        Ok(())
     }
 
     /// What hides the secrets it knows in what is printed. Hides nothing by default.

@@ -184,3 +184,50 @@ impl Core {
         component_with(&format!("{}-connector", self.kind), imports, &self.wat())
     }
 }
+
+/// The component with `count` more instances of a core module, which the connector does not use.
+pub fn with_instances(component: &Path, module: &str, count: usize) -> PathBuf {
+    let mut bytes = std::fs::read(component).expect("a component");
+    let mut depth = 0_u32;
+    let mut modules = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
+        match payload.expect("it is a component") {
+            wasmparser::Payload::ModuleSection { .. } => {
+                modules += usize::from(depth == 0);
+                depth += 1;
+            }
+            wasmparser::Payload::ComponentSection { .. } => depth += 1,
+            wasmparser::Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    section(&mut bytes, 1, &wat::parse_str(module).expect("it is WAT"));
+    let mut instances = Vec::new();
+    number(&mut instances, count);
+    for _ in 0..count {
+        // `instantiate` of a module, without arguments.
+        instances.push(0);
+        number(&mut instances, modules);
+        instances.push(0);
+    }
+    section(&mut bytes, 2, &instances);
+    save(&bytes)
+}
+
+fn section(bytes: &mut Vec<u8>, id: u8, content: &[u8]) {
+    bytes.push(id);
+    number(bytes, content.len());
+    bytes.extend_from_slice(content);
+}
+
+/// LEB128.
+fn number(bytes: &mut Vec<u8>, mut value: usize) {
+    loop {
+        let low = u8::try_from(value & 0x7f).expect("seven bits");
+        value >>= 7;
+        bytes.push(if value == 0 { low } else { low | 0x80 });
+        if value == 0 {
+            return;
+        }
+    }
+}

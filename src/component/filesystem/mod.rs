@@ -7,6 +7,7 @@
 //! used, and decides about rights and places once more by itself: a fault on one side (CVE-2026-47261,
 //! CVE-2026-58494, GHSA-vqjp-4c8c-hfgg) is then no hole.
 
+mod call;
 mod grants;
 mod listing;
 mod path;
@@ -19,8 +20,8 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(super) use call::{FilesView, HasFiles};
 pub(super) use grants::open_grants;
-pub(super) use view::{FilesView, HasFiles};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::FsError;

@@ -1,9 +1,7 @@
 //! What a guest calls of `wasi:filesystem`: judged here, done by the engine's implementation.
 
-use std::sync::Arc;
-
-use wasmtime::component::{HasData, Resource};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime::component::Resource;
+use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
@@ -12,80 +10,14 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use super::call::{FilesView, spent};
 use super::quota::Spent;
-use super::streams::{Held, Metered};
-use super::{Files, Opened, listing, path, target};
+use super::streams::Held;
+use super::{Opened, listing, path, target};
 use crate::protocol::Capability;
 
 const READ: Capability = Capability::DirectoryRead;
 const WRITE: Capability = Capability::DirectoryWrite;
-
-/// The engine's implementation and our account, for one call.
-pub(in crate::component) struct FilesView<'a> {
-    pub(in crate::component) wasi: WasiFilesystemCtxView<'a>,
-    pub(in crate::component) files: &'a mut Files,
-}
-
-/// For the linker.
-pub(in crate::component) struct HasFiles;
-
-impl HasData for HasFiles {
-    type Data<'a> = FilesView<'a>;
-}
-
-fn spent(what: Spent) -> FsError {
-    what.code().into()
-}
-
-fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
-    Resource::new_borrow(resource.rep())
-}
-
-impl FilesView<'_> {
-    /// Takes the bytes that are to be written to a file.
-    fn charge(&self, fd: &Resource<Descriptor>, bytes: u64) -> FsResult<()> {
-        let Descriptor::File(file) = self.wasi.table.get(fd)? else {
-            return Err(ErrorCode::IsDirectory.into());
-        };
-        let opened = self.files.opened(fd.rep())?;
-        self.files.quota.write(&opened.grant.disk, &file.file, bytes).map_err(spent)
-    }
-
-    /// What there is at a path before it is opened; none: nothing, or nothing that can be seen.
-    async fn found(
-        &mut self,
-        fd: &Resource<Descriptor>,
-        flags: PathFlags,
-        path: &str,
-    ) -> Option<DescriptorType> {
-        let stat = self.wasi.stat_at(again(fd), flags, path.to_owned()).await;
-        stat.ok().map(|stat| stat.type_)
-    }
-
-    /// The file behind a descriptor.
-    fn file(&self, fd: &Resource<Descriptor>) -> FsResult<Arc<std::fs::File>> {
-        Ok(match self.wasi.table.get(fd)? {
-            Descriptor::File(file) => file.file.clone(),
-            Descriptor::Dir(directory) => directory.dir.clone(),
-        })
-    }
-
-    /// Does something that may create a file or a directory, and counts it if it does.
-    async fn creating<T>(
-        &mut self,
-        creates: bool,
-        body: impl AsyncFnOnce(&mut WasiFilesystemCtxView<'_>) -> FsResult<T>,
-    ) -> FsResult<T> {
-        if creates {
-            self.files.quota.create().map_err(spent)?;
-        }
-        let answer = body(&mut self.wasi).await;
-        if creates && answer.is_err() {
-            self.files.quota.not_created();
-        }
-        answer
-    }
-}
 
 impl preopens::Host for FilesView<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
@@ -228,7 +160,7 @@ impl HostDescriptor for FilesView<'_> {
         path: String,
     ) -> FsResult<()> {
         let at = fd.rep();
-        self.files.may_write(at, Some(&path))?;
+        self.may_change(&fd, &path).await?;
         let given = path.clone();
         let answer =
             self.creating(true, async move |wasi| wasi.create_directory_at(fd, given).await).await;
@@ -261,7 +193,7 @@ impl HostDescriptor for FilesView<'_> {
         modified: NewTimestamp,
     ) -> FsResult<()> {
         let at = fd.rep();
-        self.files.may_write(at, Some(&path))?;
+        self.may_change(&fd, &path).await?;
         let answer = self.wasi.set_times_at(fd, flags, path.clone(), accessed, modified).await;
         self.files.heard(at, &path, WRITE, answer)
     }
@@ -276,8 +208,8 @@ impl HostDescriptor for FilesView<'_> {
     ) -> FsResult<()> {
         // Both ends: what is linked from a directory to read could be written through its new name.
         let at = new_fd.rep();
-        self.files.may_write(fd.rep(), Some(&old))?;
-        self.files.may_write(at, Some(&new))?;
+        self.may_change(&fd, &old).await?;
+        self.may_change(&new_fd, &new).await?;
         let given = new.clone();
         let answer = self
             .creating(true, async move |wasi| wasi.link_at(fd, flags, old, new_fd, given).await)
@@ -351,7 +283,7 @@ impl HostDescriptor for FilesView<'_> {
         path: String,
     ) -> FsResult<()> {
         let at = fd.rep();
-        self.files.may_write(at, Some(&path))?;
+        self.may_change(&fd, &path).await?;
         let answer = self.wasi.remove_directory_at(fd, path.clone()).await;
         self.files.heard(at, &path, WRITE, answer)
     }
@@ -364,8 +296,8 @@ impl HostDescriptor for FilesView<'_> {
         new: String,
     ) -> FsResult<()> {
         let at = new_fd.rep();
-        self.files.may_write(fd.rep(), Some(&old))?;
-        self.files.may_write(at, Some(&new))?;
+        self.may_change(&fd, &old).await?;
+        self.may_change(&new_fd, &new).await?;
         let answer = self.wasi.rename_at(fd, old, new_fd, new.clone()).await;
         self.files.heard(at, &new, WRITE, answer)
     }
@@ -377,7 +309,7 @@ impl HostDescriptor for FilesView<'_> {
         new: String,
     ) -> FsResult<()> {
         let at = fd.rep();
-        self.files.may_write(at, Some(&new))?;
+        self.may_change(&fd, &new).await?;
         if let Err(refusal) = path::check_link(&old) {
             let named = format!("{new} -> {old}");
             let base = &self.files.opened(at)?.path;
@@ -392,7 +324,7 @@ impl HostDescriptor for FilesView<'_> {
 
     async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
         let at = fd.rep();
-        self.files.may_write(at, Some(&path))?;
+        self.may_change(&fd, &path).await?;
         let answer = self.wasi.unlink_file_at(fd, path.clone()).await;
         self.files.heard(at, &path, WRITE, answer)
     }
@@ -455,21 +387,6 @@ impl HostDescriptor for FilesView<'_> {
         self.files.may_read(at, Some(&path))?;
         let answer = self.wasi.metadata_hash_at(fd, flags, path.clone()).await;
         self.files.heard(at, &path, READ, answer)
-    }
-}
-
-impl FilesView<'_> {
-    /// Puts the account in front of a stream that writes.
-    fn meter(
-        &mut self,
-        stream: Resource<DynOutputStream>,
-        opened: Opened,
-        file: Arc<std::fs::File>,
-    ) -> FsResult<Resource<DynOutputStream>> {
-        let place = self.wasi.table.get_mut(&stream)?;
-        let inner = std::mem::replace(place, Box::new(wasmtime_wasi::p2::pipe::ClosedOutputStream));
-        *place = Box::new(Metered::new(inner, opened, file));
-        Ok(stream)
     }
 }
 

@@ -65,6 +65,7 @@ impl Connector {
         let mut command = Command::new(program);
         command.args(arguments).env_clear();
         // Interpreters and shells are found on PATH; nothing else of ours is theirs.
+        #[expect(clippy::disallowed_methods, reason = "a program finds its interpreter by it")]
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use self::child::Connector;
 use self::folder::RunFolder;
 use self::pipe::Stdout;
+use super::guarded::guarded;
 use super::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
@@ -139,12 +140,12 @@ impl Executor for ProcessExecutor {
 
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
         let context = self.limited(context);
-        answer::spec(self, &context).await.map_err(|e| self.explained(e))
+        guarded("spec", answer::spec(self, &context)).await.map_err(|e| self.explained(e))
     }
 
     async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
         let context = self.limited(context);
-        answer::check(self, &context, config).await.map_err(|e| self.explained(e))
+        guarded("check", answer::check(self, &context, config)).await.map_err(|e| self.explained(e))
     }
 
     async fn discover(
@@ -153,7 +154,9 @@ impl Executor for ProcessExecutor {
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
         let context = self.limited(context);
-        answer::discover(self, &context, config).await.map_err(|e| self.explained(e))
+        guarded("discover", answer::discover(self, &context, config))
+            .await
+            .map_err(|e| self.explained(e))
     }
 
     async fn read(
@@ -166,8 +169,9 @@ impl Executor for ProcessExecutor {
     ) -> Result<(), ExecutorError> {
         let context = self.limited(context);
         let reading = read::read(self, &context, config, catalog, states, output);
-        let read = within(self.policy.limits.sync_time, "read", reading).await;
-        read.map_err(|e| self.explained(e))
+        guarded("read", within(self.policy.limits.sync_time, "read", reading))
+            .await
+            .map_err(|e| self.explained(e))
     }
 
     async fn write(
@@ -179,8 +183,9 @@ impl Executor for ProcessExecutor {
     ) -> Result<(), ExecutorError> {
         let context = self.limited(context);
         let writing = write::write(self, &context, config, catalog, input);
-        let written = within(self.policy.limits.sync_time, "write", writing).await;
-        written.map_err(|e| self.explained(e))
+        guarded("write", within(self.policy.limits.sync_time, "write", writing))
+            .await
+            .map_err(|e| self.explained(e))
     }
 }
 

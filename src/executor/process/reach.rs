@@ -38,6 +38,7 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// Of this process.
+    #[expect(clippy::disallowed_methods, reason = "what a program starts with `env` is on PATH")]
     pub(super) fn here() -> Self {
         let closed = [std::env::home_dir(), Some(std::env::temp_dir()), Some("/tmp".into())];
         let closed = closed.into_iter().flatten();

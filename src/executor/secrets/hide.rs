@@ -45,6 +45,7 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Garbled { line, reason } => E::Garbled { line, reason: text(redactor, &reason) },
         E::Protocol(said) => E::Protocol(text(redactor, &said)),
         E::Io { what, reason } => E::Io { what, reason: text(redactor, &reason) },
+        E::Panic { operation, reason } => E::Panic { operation, reason: text(redactor, &reason) },
         E::Unsupported(said) => E::Unsupported(text(redactor, &said)),
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
@@ -66,6 +67,10 @@ fn component(redactor: &Redactor, error: ComponentError) -> ComponentError {
         E::Memory { operation, limit_mib, detail } => {
             E::Memory { operation, limit_mib, detail: text(redactor, &detail) }
         }
+        E::Spent { operation, what, detail } => {
+            E::Spent { operation, what, detail: text(redactor, &detail) }
+        }
+        E::Busy { operation, detail } => E::Busy { operation, detail: text(redactor, &detail) },
         E::Failure(said) => E::Failure(failure(redactor, said)),
         E::Engine(reason) => E::Engine(text(redactor, &reason)),
         // About the file, as it was before it ran.
@@ -83,7 +88,8 @@ fn component(redactor: &Redactor, error: ComponentError) -> ComponentError {
         | E::TlsRoot { .. }
         | E::Directory { .. }
         | E::DirectoryRefused { .. }
-        | E::Timeout { .. }) => error,
+        | E::Timeout { .. }
+        | E::Cpu { .. }) => error,
     }
 }
 

@@ -284,6 +284,10 @@ impl Executor for SecretExecutor {
         self.inner.policy()
     }
 
+    fn may_import(&self) -> Result<(), ExecutorError> {
+        self.inner.may_import()
+    }
+
     fn redactor(&self) -> Arc<Redactor> {
         self.vault.redactor()
     }

@@ -42,10 +42,14 @@ impl SystemSecrets {
 impl SecretSource for SystemSecrets {
     async fn resolve(&self, reference: &SecretReference) -> Result<SecretString, String> {
         let bytes = match reference.kind {
-            SecretKind::Env => match std::env::var_os(&reference.name) {
-                Some(value) => std::os::unix::ffi::OsStringExt::into_vec(value),
-                None => return Err("there is no such variable".into()),
-            },
+            SecretKind::Env => {
+                #[expect(clippy::disallowed_methods, reason = "the operator named the variable")]
+                let value = std::env::var_os(&reference.name);
+                match value {
+                    Some(value) => std::os::unix::ffi::OsStringExt::into_vec(value),
+                    None => return Err("there is no such variable".into()),
+                }
+            }
             SecretKind::File => {
                 let path = self.base.join(&reference.name);
                 let reading = tokio::task::spawn_blocking(move || file(&path));
