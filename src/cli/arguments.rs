@@ -70,6 +70,9 @@ pub(super) enum Command {
     Exec(Exec),
     /// Print what a component is, imports and needs; it is granted nothing meanwhile
     Inspect(Inspect),
+    /// Compile a component from stdin to stdout: what lockgate starts itself
+    #[command(name = crate::component::COMPILE_COMMAND, hide = true)]
+    CompileComponent,
     /// Show, set or clear the stored states of a connection
     State(State),
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Connector, ConnectorError, Destination, Source};
-use crate::component::{CompileCache, ComponentRuntime, Kind};
+use crate::component::{CompileCache, Compiler, ComponentRuntime, Kind};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
     ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
@@ -53,7 +53,14 @@ impl Host {
     /// The same with another cache, or none.
     #[must_use]
     pub fn with_cache(mut self, cache: Option<CompileCache>) -> Self {
-        self.runtime = ComponentRuntime::new(cache);
+        self.runtime = self.runtime.with_cache(cache);
+        self
+    }
+
+    /// The same with another way of compiling components than the `lockgate` beside this program.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.runtime = self.runtime.with_compiler(compiler);
         self
     }
 
@@ -104,7 +111,10 @@ impl Host {
         let policy = options.policy(&self.base)?;
         let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
             ConnectorReference::Component(path) => {
-                let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;
+                let component = self
+                    .runtime
+                    .load_within(&path, &policy.limits)
+                    .map_err(|e| failed(e.into()))?;
                 let (kind, _) = component.kind().map_err(|e| failed(e.into()))?;
                 component.must_be(wanted.unwrap_or(kind)).map_err(|e| failed(e.into()))?;
                 Arc::new(ComponentExecutor::new(component, policy))

@@ -121,7 +121,7 @@ fn limits_hold() {
 
 #[test]
 fn levels() {
-    let none = KernelSupport { landlock: 0, seccomp: false };
+    let none = KernelSupport { landlock: 0, seccomp: false, namespace: Namespace::None };
     let error = plan().prepare_on(Fence::Require, none).unwrap_err();
     assert_eq!((error.code(), error.exit()), ("SANDBOX_UNAVAILABLE", ExitClass::Refused));
     let said = error.to_string();
@@ -132,7 +132,7 @@ fn levels() {
     assert!(some.reached().words().starts_with("limits; without Landlock"));
     assert!(!some.reached().is_whole());
 
-    let old = KernelSupport { landlock: 3, seccomp: true };
+    let old = KernelSupport { landlock: 3, seccomp: true, namespace: Namespace::None };
     let ports = FencePlan { connect: TcpAccess::Ports(vec![5432]), ..plan() };
     assert!(ports.prepare_on(Fence::Require, old).unwrap_err().to_string().contains("TCP ports"));
     assert!(plan().prepare_on(Fence::Require, old).unwrap().reached().words().contains("signals"));
@@ -156,4 +156,18 @@ fn the_filters_compile_for_every_plan() {
             }
         }
     }
+}
+
+#[test]
+fn shared_memory_is_its_own() {
+    let plan = FencePlan { shared_memory: true, ..plan() };
+    let own = "test -z \"$(ls /dev/shm)\" && echo x > /dev/shm/lockgate-test && cat /dev/shm/lockgate-test";
+    if KernelSupport::here().namespace == Namespace::None {
+        assert!(!fenced(&plan, Fence::Require, own).status.success());
+    } else {
+        assert_eq!(text(&fenced(&plan, Fence::Require, own)), "x\n");
+    }
+    assert!(!std::path::Path::new("/dev/shm/lockgate-test").exists());
+    let without = FencePlan { shared_memory: false, ..plan };
+    assert!(!fenced(&without, Fence::Require, "ls /dev/shm").status.success());
 }
