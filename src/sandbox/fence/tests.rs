@@ -38,8 +38,6 @@ fn programs_run_and_reach_nothing_else() {
     for attack in [
         format!("cat {secret}"),
         format!("echo x > {secret}"),
-        format!("chmod 777 {secret}"),
-        format!("touch -d 2001-01-01 {secret}"),
         format!("ls {}", folder.path().display()),
         format!("ln {secret} {secret}2"),
         format!("rm {secret}"),
@@ -86,6 +84,28 @@ fn what_is_granted_is_there_and_read_only_is_read_only() {
     assert_eq!(text(&fenced(&write, Fence::Require, &work)), "new\n");
     let node = format!("mknod {path}/disk b 8 0");
     assert!(!fenced(&write, Fence::Require, &node).status.success());
+}
+
+#[test]
+fn modes_and_times_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let before = std::fs::metadata(&file).unwrap();
+    let read = FencePlan { read: [system_folders(), vec![file.clone()]].concat(), ..plan() };
+    let file = file.display();
+    let script = "import os,sys; p=sys.argv[1]; os.chmod(p,0o777); os.utime(p,(1,1)); f=open(p); os.fchmod(f.fileno(),0o777)";
+    let output = fenced(
+        &read,
+        Fence::Require,
+        &format!(
+            "chmod 777 {file}; python3 -c '{script}' {file} || perl -e 'chmod 0777, \"{file}\"; utime 1, 1, \"{file}\"'"
+        ),
+    );
+    assert!(output.status.success(), "{}", text(&output));
+    let after = std::fs::metadata(folder.path().join("file")).unwrap();
+    assert_eq!(after.permissions(), before.permissions());
+    assert_eq!(after.modified().unwrap(), before.modified().unwrap());
 }
 
 #[test]
