@@ -203,7 +203,7 @@ fn check() {
         check(jsonl, &[&out[..], &["--output", "json"]].concat()),
         check(jsonl, &[&out[..], &["--allow-dir", "out::/out:ro"]].concat()),
         check(jsonl, &[&out[..], &["--allow-dir", "missing::/out"]].concat()),
-        check(jsonl, &[&out[..], &["--allow-dir", "out"]].concat()),
+        check(jsonl, &[&out[..], &["--allow-dir", "out:wo"]].concat()),
         check(jsonl, &[&out[..], &["--max-memory", "much"]].concat()),
     ];
     shown("check", folder.path(), &text.join("\n"));

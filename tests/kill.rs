@@ -31,7 +31,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use self::common::{Folder, guest, target};
+use self::common::{Folder, guest, process_grants, target};
 use self::fault_scene::processes;
 
 const LOCKGATE: &str = env!("CARGO_BIN_EXE_lockgate");
@@ -147,6 +147,11 @@ impl Campaign {
             command
                 .arg("--destination")
                 .arg(format!("exec:{}", self.path("destination").display()));
+            let cache = target().join("test-cache").display().to_string();
+            for side in ["source-", "destination-"] {
+                command.args(process_grants(side, self.folder.path()));
+                command.args([&format!("--{side}allow-dir"), &cache]);
+            }
         } else {
             command.arg("--source").arg(guest("source-faker"));
             command.arg("--destination").arg(guest("destination-jsonl"));

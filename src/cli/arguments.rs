@@ -70,6 +70,9 @@ pub(super) enum Command {
     Exec(Exec),
     /// Print what a component is, imports and needs; it is granted nothing meanwhile
     Inspect(Inspect),
+    /// Compile a component from stdin to stdout: what lockgate starts itself
+    #[command(name = crate::component::COMPILE_COMMAND, hide = true)]
+    CompileComponent,
     /// Show, set or clear the stored states of a connection
     State(State),
     /// Show what the connectors of a connection may reach, or suggest it from a run
@@ -184,7 +187,8 @@ name, a connection is known by its connectors and their configurations: with ano
 it starts again. --connection gives it a name that stays.")]
 pub(super) struct Sync {
     /// A connection of lockgate.toml; may be left out where there is only one
-    #[arg(conflicts_with_all = ["source", "destination", "connection"])]
+    // All of them: where an option conflicts, those that require it are not asked for.
+    #[arg(conflicts_with_all = ["source", "source_config", "destination", "destination_config", "connection", "source-allow-dir", "source-allow-net", "source-allow-any-network", "source-allow-missing-needs", "source-tls-root", "source-env", "source-sandbox", "source-max-memory", "source-timeout", "source-limit", "destination-allow-dir", "destination-allow-net", "destination-allow-any-network", "destination-allow-missing-needs", "destination-tls-root", "destination-env", "destination-sandbox", "destination-max-memory", "destination-timeout", "destination-limit"])]
     pub(super) name: Option<String>,
     /// The source: path/to/x.wasm or exec:PATH
     #[arg(long, value_name = "CONNECTOR", requires = "destination", help_heading = "Source")]

@@ -49,6 +49,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<Exi
             return Ok(ExitCode::from(code));
         }
     };
+    if matches!(arguments.command, Command::CompileComponent) {
+        // Before there are threads: a fence is entered by one.
+        crate::component::compile_from_stdin()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let output = arguments.output();
     // A thread for each side of a sync, and two for what they wait for, however few cores there are.
     let runtime =
@@ -73,6 +78,8 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Discover(call) => discover::run(&call, output).await,
         Command::Sync(call) => sync::run(*call, output).await,
         Command::Exec(call) => exec::run(&call, output).await,
+        // Run without a runtime, above.
+        Command::CompileComponent => Ok(()),
         Command::Inspect(call) => inspect::run(&call, output).await,
         Command::State(call) => state::run(call, output).await,
         Command::Policy(call) => policy::run(&call, output).await,

@@ -6,7 +6,6 @@
 //! a file binds it to the component's digest, the engine's version and settings, and the target.
 
 use std::fs::{self, File, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -50,13 +49,11 @@ impl CompileCache {
 
     /// The file of a component, by its digest.
     pub(super) fn file(&self, engine: &Engine, digest: &str) -> PathBuf {
-        let mut settings = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut settings);
         let mut name = Sha256::new();
         for part in [
             digest,
             env!("CARGO_PKG_VERSION"),
-            &format!("{:016x}", settings.finish()),
+            &super::engine::settings(engine),
             std::env::consts::ARCH,
             std::env::consts::OS,
         ] {

@@ -47,6 +47,44 @@ pub enum ComponentError {
         /// The validator's reason.
         reason: String,
     },
+    /// Its file has more bytes than its limit.
+    #[error("{path} is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// It takes too long to compile.
+    #[error("{path} takes more than {} to compile", seconds(*.limit))]
+    CompileTime {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: Duration,
+    },
+    /// It takes too much memory to compile.
+    #[error("{path} takes more than {limit} bytes of memory to compile")]
+    CompileMemory {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// There is no program to compile with.
+    #[error("{path} cannot be compiled: there is no lockgate program beside this one")]
+    CompilerMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The process that compiles did not do so.
+    #[error("{path} cannot be compiled: the process that compiles it failed: {reason}")]
+    Compiler {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        reason: String,
+    },
     /// A `.cwasm` file: native code of unknown origin.
     #[error("{path} is compiled code, and only code that this host compiled itself is run")]
     Precompiled {
@@ -220,6 +258,10 @@ impl Fault for ComponentError {
             Self::CoreModule { .. } => "COMPONENT_CORE_MODULE",
             Self::Truncated { .. } => "COMPONENT_TRUNCATED",
             Self::Invalid { .. } => "COMPONENT_INVALID",
+            Self::TooLarge { .. } => "LIMIT_COMPONENT",
+            Self::CompileTime { .. } | Self::CompileMemory { .. } => "COMPONENT_COMPILE_LIMIT",
+            Self::CompilerMissing { .. } => "COMPILER_MISSING",
+            Self::Compiler { .. } => "COMPILER_FAILED",
             Self::Precompiled { .. } => "COMPONENT_PRECOMPILED",
             Self::NoConnector { .. } => "COMPONENT_NO_CONNECTOR",
             Self::Contract { .. } => "COMPONENT_CONTRACT",
@@ -260,6 +302,19 @@ impl Fault for ComponentError {
                 "build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`"
             }
             Self::Truncated { .. } => "copy or build the file again",
+            Self::TooLarge { .. } => {
+                "allow more with --limit component-bytes=SIZE (in sync: --source-limit, --destination-limit), for example 512MiB"
+            }
+            Self::CompileTime { .. } => {
+                "allow more with --limit compile-time=DURATION (in sync: --source-limit, --destination-limit), for example 5m"
+            }
+            Self::CompileMemory { .. } => {
+                "allow more with --limit compile-bytes=SIZE (in sync: --source-limit, --destination-limit), for example 4GiB"
+            }
+            Self::CompilerMissing { .. } => {
+                "install or build the lockgate program beside this one, name it with Compiler::Child, or choose Compiler::InProcess for components that you trust"
+            }
+            Self::Compiler { .. } => "use the lockgate program of the same version as this one",
             Self::Precompiled { .. } => "give the .wasm file it was made from",
             Self::NoConnector { .. } => {
                 "a connector exports lockgate:connector/source or lockgate:connector/destination"

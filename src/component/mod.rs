@@ -8,6 +8,7 @@
 
 mod bindings;
 mod cache;
+mod compiler;
 mod contract;
 mod convert;
 mod cpu;
@@ -23,6 +24,7 @@ mod runtime;
 mod store;
 
 pub use cache::CompileCache;
+pub use compiler::{COMPILE_COMMAND, Compiler, compile_from_stdin};
 pub use contract::{CONTRACT_VERSION, Kind};
 pub use error::ComponentError;
 pub use loaded::{Component, Import};

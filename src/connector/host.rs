@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Connector, ConnectorError, Destination, Source};
-use crate::component::{CompileCache, ComponentRuntime, Kind, Resolver};
+use crate::component::{CompileCache, Compiler, ComponentRuntime, Kind, Resolver};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
     ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor, SecretExecutor,
@@ -70,6 +70,13 @@ impl Host {
         self
     }
 
+    /// The same with another way of compiling components than the `lockgate` beside this program.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.runtime = self.runtime.with_compiler(compiler);
+        self
+    }
+
     /// The same with another folder for relative paths.
     #[must_use]
     pub fn in_folder(mut self, base: impl Into<PathBuf>) -> Self {
@@ -130,7 +137,10 @@ impl Host {
             .unwrap_or_else(|| Arc::new(SystemSecrets::new(&self.base, policy.limits.secret_time)));
         let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
             ConnectorReference::Component(path) => {
-                let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;
+                let component = self
+                    .runtime
+                    .load_within(&path, &policy.limits)
+                    .map_err(|e| failed(e.into()))?;
                 let (kind, _) = component.kind().map_err(|e| failed(e.into()))?;
                 component.must_be(wanted.unwrap_or(kind)).map_err(|e| failed(e.into()))?;
                 let component = component.granted(&policy).map_err(|e| failed(e.into()))?;

@@ -61,6 +61,7 @@ pub(super) fn outline(policy: &Policy) -> FencePlan {
     let limits = &policy.limits;
     FencePlan {
         connect: ports(policy),
+        shared_memory: true,
         memory_bytes: Some(limits.process_bytes),
         open_files: Some(limits.process_files),
         file_bytes: Some(limits.written_bytes),
@@ -161,7 +162,14 @@ mod tests {
         policy.allow_net("other.example:5432", &serde_json::Value::Null, false).unwrap();
         policy.allow_net("api.example:443", &serde_json::Value::Null, false).unwrap();
         assert_eq!(ports(&policy), TcpAccess::Ports(vec![5432, 443]));
-        let words = words(&policy, KernelSupport { landlock: 7, seccomp: true });
+        let words = words(
+            &policy,
+            KernelSupport {
+                landlock: 7,
+                seccomp: true,
+                namespace: crate::sandbox::fence::Namespace::None,
+            },
+        );
         assert!(words.starts_with("landlock-7, seccomp, limits; TCP by port"), "{words}");
         assert!(words.contains("5432, 443") && words.contains("not enforced"), "{words}");
     }

@@ -200,7 +200,6 @@ fn fence_may_be_why(error: &ExecutorError) -> bool {
     ];
     match error {
         ExecutorError::Ended { .. } | ExecutorError::NoAnswer { .. } => true,
-        ExecutorError::Start { reason, .. } => REFUSED.iter().any(|word| reason.contains(word)),
         ExecutorError::Failure(failure) => {
             let told = [Some(failure.message.as_str()), failure.detail.as_deref()];
             told.into_iter().flatten().any(|text| REFUSED.iter().any(|word| text.contains(word)))

@@ -75,6 +75,11 @@ fn component(redactor: &Redactor, error: ComponentError) -> ComponentError {
         E::Engine(reason) => E::Engine(text(redactor, &reason)),
         // About the file, as it was before it ran.
         error @ (E::Unreadable { .. }
+        | E::TooLarge { .. }
+        | E::CompileTime { .. }
+        | E::CompileMemory { .. }
+        | E::CompilerMissing { .. }
+        | E::Compiler { .. }
         | E::NotWasm { .. }
         | E::CoreModule { .. }
         | E::Truncated { .. }

@@ -48,11 +48,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
     libc::SYS_fanotify_init,
-    // Rights and attributes of files: Landlock does not ask about them, so a file that cannot be
-    // opened could be opened to everyone.
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    libc::SYS_fchmodat2,
+    // Owners and attributes of files, which Landlock does not ask about.
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_setxattr,
@@ -110,7 +106,6 @@ const DENIED: &[libc::c_long] = &[
 /// The same on machines with older names for things.
 #[cfg(target_arch = "x86_64")]
 const DENIED_HERE: &[libc::c_long] = &[
-    libc::SYS_chmod,
     libc::SYS_chown,
     libc::SYS_lchown,
     libc::SYS_kexec_file_load,
@@ -123,15 +118,29 @@ const DENIED_HERE: &[libc::c_long] = &[
     libc::SYS__sysctl,
     libc::SYS_nfsservctl,
     libc::SYS_lookup_dcookie,
-    libc::SYS_utime,
-    libc::SYS_utimes,
-    libc::SYS_futimesat,
 ];
 #[cfg(target_arch = "aarch64")]
 const DENIED_HERE: &[libc::c_long] =
     &[libc::SYS_kexec_file_load, libc::SYS_nfsservctl, libc::SYS_lookup_dcookie];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const DENIED_HERE: &[libc::c_long] = &[];
+
+/// Modes of files: Landlock does not ask about them, so a file that cannot be read could be opened
+/// to everyone. They are answered with success and do nothing: copying a file sets its mode
+/// (`shutil.copy`), and what is copied has one already.
+#[cfg(target_arch = "x86_64")]
+const WITHOUT_EFFECT: &[libc::c_long] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchmodat2,
+    libc::SYS_chmod,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const WITHOUT_EFFECT: &[libc::c_long] =
+    &[libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchmodat2];
 
 // Of Linux 6.13 and 6.17; numbers are the same on every machine since 2019.
 const SYS_SETXATTRAT: libc::c_long = 463;
@@ -168,7 +177,12 @@ pub(super) fn filters(plan: &FencePlan) -> Result<Vec<BpfProgram>, FenceError> {
     // Its flags are behind a pointer, where no filter sees them. This answer makes the C library
     // use the older `clone`.
     let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    Ok(vec![filter(unknown, libc::ENOSYS)?, filter(denied, libc::EPERM)?])
+    let mut idle: BTreeMap<_, _> = WITHOUT_EFFECT.iter().map(|call| (*call, Vec::new())).collect();
+    // Times of a file by its path, likewise; those of one that is open may be set.
+    let path = SeccompCondition::new(1, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)
+        .map_err(|e| FenceError::Build(e.to_string()))?;
+    idle.insert(libc::SYS_utimensat, vec![all(vec![path])?]);
+    Ok(vec![filter(unknown, libc::ENOSYS)?, filter(idle, 0)?, filter(denied, libc::EPERM)?])
 }
 
 fn filter(
@@ -242,10 +256,6 @@ fn conditional(plan: &FencePlan) -> Result<BTreeMap<i64, Vec<SeccompRule>>, Fenc
         rules.insert(call, vec![other_than(0, 0)?]);
     }
     rules.insert(libc::SYS_setpriority, vec![other_than(0, 0)?, other_than(1, 0)?]);
-    // Times of a file by its path; those of one that is open may be set.
-    let path = SeccompCondition::new(1, SeccompCmpArgLen::Qword, Ne, 0)
-        .map_err(|e| FenceError::Build(e.to_string()))?;
-    rules.insert(libc::SYS_utimensat, vec![all(vec![path])?]);
     // Device nodes, where Landlock does not ask.
     let nodes = |mode: u8| -> Result<Vec<SeccompRule>, FenceError> {
         let kind = |kind: u32| all(vec![is(mode, MaskedEq(u64::from(libc::S_IFMT)), kind.into())?]);

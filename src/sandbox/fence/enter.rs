@@ -3,8 +3,9 @@
 //! The attack, or the accident: between `fork` and `exec` only one thread is left of many, and a
 //! lock that another held is held for ever. So nothing here allocates, locks or panics.
 
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{FenceError, FencePlan, PreparedFence, ResourceLimit};
 
@@ -14,6 +15,11 @@ use super::{FenceError, FencePlan, PreparedFence, ResourceLimit};
 const KEPT: u32 = 1 | 1 << 1 | 1 << 3 | 1 << 4;
 /// The highest capability that any kernel may have. One too many is refused and that is all.
 const LAST_CAPABILITY: i32 = 63;
+
+/// Landlock's READ_FILE and READ_DIR.
+const READ: u64 = 1 << 2 | 1 << 3;
+/// With WRITE_FILE, REMOVE_FILE and MAKE_REG.
+const SHARED: u64 = READ | 1 << 1 | 1 << 5 | 1 << 8;
 
 /// Landlock's `struct landlock_path_beneath_attr`, which is packed.
 #[repr(C, packed)]
@@ -95,23 +101,12 @@ impl PreparedFence {
                 done(libc::setrlimit64(limit.resource, &raw const value).into())?;
             }
             if let Some(ruleset) = &self.ruleset {
+                // Which folders these are, is known only now. Without one it lacks it.
+                if self.own_memory.as_ref().is_some_and(|memory| memory.mount()) {
+                    allow(ruleset, super::memory::FOLDER, SHARED)?;
+                }
                 if self.own_proc {
-                    // Which folder that is, is known only now. Without /proc it lacks it.
-                    let own = libc::open(c"/proc/self".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
-                    if own >= 0 {
-                        // READ_FILE and READ_DIR.
-                        let rule = PathRule { allowed: 1 << 2 | 1 << 3, parent: own };
-                        const PATH_BENEATH: u32 = 1;
-                        let added = libc::syscall(
-                            libc::SYS_landlock_add_rule,
-                            ruleset.as_raw_fd(),
-                            PATH_BENEATH,
-                            &raw const rule,
-                            0_u32,
-                        );
-                        libc::close(own);
-                        done(added)?;
-                    }
+                    allow(ruleset, c"/proc/self", READ)?;
                 }
                 done(libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32))?;
             }
@@ -127,6 +122,33 @@ impl PreparedFence {
             }
         }
         Ok(())
+    }
+}
+
+/// Adds a rule for a folder; one that is not there is left out.
+///
+/// # Safety
+/// Only system calls.
+#[expect(unsafe_code, reason = "a rule is added between fork and exec")]
+unsafe fn allow(ruleset: &OwnedFd, folder: &CStr, allowed: u64) -> io::Result<()> {
+    const PATH_BENEATH: u32 = 1;
+    // SAFETY: the name ends in NUL, and the structure is the kernel's and lives until the call
+    // returns.
+    unsafe {
+        let parent = libc::open(folder.as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+        if parent < 0 {
+            return Ok(());
+        }
+        let rule = PathRule { allowed, parent };
+        let added = libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset.as_raw_fd(),
+            PATH_BENEATH,
+            &raw const rule,
+            0_u32,
+        );
+        libc::close(parent);
+        done(added)
     }
 }
 

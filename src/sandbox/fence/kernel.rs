@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{FencePlan, TcpAccess};
+use super::{FencePlan, Namespace, TcpAccess, memory};
 
 /// The parts of a kernel that a fence is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct KernelSupport {
     pub landlock: u32,
     /// Whether system calls can be filtered.
     pub seccomp: bool,
+    /// How a mount namespace can be had, for shared memory of its own.
+    pub namespace: Namespace,
 }
 
 impl KernelSupport {
@@ -64,5 +66,6 @@ fn detect() -> KernelSupport {
     KernelSupport {
         landlock: u32::try_from(landlock).unwrap_or(0),
         seccomp: seccomp == 0 && filters,
+        namespace: memory::detect(),
     }
 }

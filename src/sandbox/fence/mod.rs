@@ -13,6 +13,7 @@ mod calls;
 mod enter;
 mod files;
 mod kernel;
+mod memory;
 mod system;
 
 use std::os::fd::OwnedFd;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use seccompiler::BpfProgram;
 
 pub use kernel::KernelSupport;
+pub use memory::Namespace;
 pub use system::{devices, system_folders};
 
 use super::Fence;
@@ -52,6 +54,8 @@ pub struct FencePlan {
     /// Whether sockets of this machine may be used (`AF_UNIX`): to any path that the file system's
     /// permissions allow.
     pub unix_sockets: bool,
+    /// Whether it has shared memory: a `/dev/shm` of its own, where the kernel can; else it has none.
+    pub shared_memory: bool,
     /// Bytes of private memory of each process (`RLIMIT_DATA`). Not of address space: language
     /// runtimes reserve many times what they use, and memory allocators do for each thread.
     pub memory_bytes: Option<u64>,
@@ -73,6 +77,7 @@ impl Default for FencePlan {
             write: Vec::new(),
             connect: TcpAccess::None,
             unix_sockets: false,
+            shared_memory: false,
             memory_bytes: None,
             cpu: None,
             open_files: None,
@@ -81,6 +86,10 @@ impl Default for FencePlan {
         }
     }
 }
+
+/// Bytes of shared memory that a process has at most. 1 GiB: `multiprocessing` takes a page for
+/// each of its locks.
+const SHARED_MEMORY: u64 = 1 << 30;
 
 /// What a fence enforces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +187,7 @@ pub struct PreparedFence {
     ruleset: Option<OwnedFd>,
     /// Whether the process may read its own folder of `/proc`.
     own_proc: bool,
+    own_memory: Option<memory::OwnMemory>,
     filters: Vec<BpfProgram>,
     limits: Vec<ResourceLimit>,
     report: FenceReport,
@@ -234,6 +244,7 @@ impl FencePlan {
                 on: false,
                 ruleset: None,
                 own_proc: false,
+                own_memory: None,
                 filters: Vec::new(),
                 limits: Vec::new(),
                 report,
@@ -242,7 +253,23 @@ impl FencePlan {
         let ruleset = files::ruleset(self, kernel)?;
         let filters = if kernel.seccomp { calls::filters(self)? } else { Vec::new() };
         let limits = enter::resource_limits(self)?;
-        Ok(PreparedFence { on: true, ruleset, own_proc: self.exec, filters, limits, report })
+        // Without Landlock it has the system's, as it has all the rest.
+        let own_memory = match (&ruleset, self.shared_memory) {
+            (Some(_), true) => {
+                let bytes = self.memory_bytes.unwrap_or(SHARED_MEMORY).min(SHARED_MEMORY);
+                memory::OwnMemory::new(kernel.namespace, bytes)?
+            }
+            _ => None,
+        };
+        Ok(PreparedFence {
+            on: true,
+            ruleset,
+            own_proc: self.exec,
+            own_memory,
+            filters,
+            limits,
+            report,
+        })
     }
 }
 

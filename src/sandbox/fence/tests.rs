@@ -38,8 +38,6 @@ fn programs_run_and_reach_nothing_else() {
     for attack in [
         format!("cat {secret}"),
         format!("echo x > {secret}"),
-        format!("chmod 777 {secret}"),
-        format!("touch -d 2001-01-01 {secret}"),
         format!("ls {}", folder.path().display()),
         format!("ln {secret} {secret}2"),
         format!("rm {secret}"),
@@ -89,6 +87,28 @@ fn what_is_granted_is_there_and_read_only_is_read_only() {
 }
 
 #[test]
+fn modes_and_times_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let before = std::fs::metadata(&file).unwrap();
+    let read = FencePlan { read: [system_folders(), vec![file.clone()]].concat(), ..plan() };
+    let file = file.display();
+    let script = "import os,sys; p=sys.argv[1]; os.chmod(p,0o777); os.utime(p,(1,1)); f=open(p); os.fchmod(f.fileno(),0o777)";
+    let output = fenced(
+        &read,
+        Fence::Require,
+        &format!(
+            "chmod 777 {file}; python3 -c '{script}' {file} || perl -e 'chmod 0777, \"{file}\"; utime 1, 1, \"{file}\"'"
+        ),
+    );
+    assert!(output.status.success(), "{}", text(&output));
+    let after = std::fs::metadata(folder.path().join("file")).unwrap();
+    assert_eq!(after.permissions(), before.permissions());
+    assert_eq!(after.modified().unwrap(), before.modified().unwrap());
+}
+
+#[test]
 fn limits_hold() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();
@@ -121,7 +141,7 @@ fn limits_hold() {
 
 #[test]
 fn levels() {
-    let none = KernelSupport { landlock: 0, seccomp: false };
+    let none = KernelSupport { landlock: 0, seccomp: false, namespace: Namespace::None };
     let error = plan().prepare_on(Fence::Require, none).unwrap_err();
     assert_eq!((error.code(), error.exit()), ("SANDBOX_UNAVAILABLE", ExitClass::Refused));
     let said = error.to_string();
@@ -132,7 +152,7 @@ fn levels() {
     assert!(some.reached().words().starts_with("limits; without Landlock"));
     assert!(!some.reached().is_whole());
 
-    let old = KernelSupport { landlock: 3, seccomp: true };
+    let old = KernelSupport { landlock: 3, seccomp: true, namespace: Namespace::None };
     let ports = FencePlan { connect: TcpAccess::Ports(vec![5432]), ..plan() };
     assert!(ports.prepare_on(Fence::Require, old).unwrap_err().to_string().contains("TCP ports"));
     assert!(plan().prepare_on(Fence::Require, old).unwrap().reached().words().contains("signals"));
@@ -156,4 +176,18 @@ fn the_filters_compile_for_every_plan() {
             }
         }
     }
+}
+
+#[test]
+fn shared_memory_is_its_own() {
+    let plan = FencePlan { shared_memory: true, ..plan() };
+    let own = "test -z \"$(ls /dev/shm)\" && echo x > /dev/shm/lockgate-test && cat /dev/shm/lockgate-test";
+    if KernelSupport::here().namespace == Namespace::None {
+        assert!(!fenced(&plan, Fence::Require, own).status.success());
+    } else {
+        assert_eq!(text(&fenced(&plan, Fence::Require, own)), "x\n");
+    }
+    assert!(!std::path::Path::new("/dev/shm/lockgate-test").exists());
+    let without = FencePlan { shared_memory: false, ..plan };
+    assert!(!fenced(&without, Fence::Require, "ls /dev/shm").status.success());
 }
