@@ -4,6 +4,7 @@
 //! The attack: a connector is a stranger's program that holds a database password. Whatever it is
 //! not given here, it does not have: the default policy opens nothing, and every limit is set.
 
+mod grant;
 mod limits;
 mod logs;
 mod needs;
@@ -12,12 +13,12 @@ mod policy;
 mod tally;
 mod text;
 
+pub use grant::{Grant, toml};
 pub use limits::Limits;
 pub use logs::LogBudget;
 pub(crate) use needs::inside;
 pub use needs::{
-    Grant, JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
-    toml,
+    JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
 };
 pub use network::{NetworkGrants, NetworkPattern};
 pub use policy::{Access, DirectoryGrant, Fence, Policy, PolicyError};
