@@ -66,6 +66,8 @@ fn shown(name: &str, folder: &Path, text: &str) {
         (r"\d{8}T\d{6}Z-[0-9a-f]{6}", "[run]"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[time]"),
         (r"\d+\.\d\d s", "[seconds] s"),
+        // Columns are as wide as the path of the folder.
+        (r"(\S) {2,}(\S)", "$1  $2"),
     ] {
         settings.add_filter(pattern, mask);
     }

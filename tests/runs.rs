@@ -297,11 +297,25 @@ fn a_run_whose_trail_is_cut_off_is_stopped() {
 #[test]
 fn no_grant_opens_the_records() {
     let folder = Folder::new();
-    for grant in [".::/out", ".lockgate::/out:ro", ".lockgate/runs::/out"] {
+    for grant in [".lockgate::/out:ro", ".lockgate/runs::/out"] {
         let (code, stderr) = sync(&folder, r#"{"mode":"spin"}"#, &["--source-allow-dir", grant]);
         assert_eq!(code, 3, "{stderr}");
-        assert!(stderr.contains("error[AUDIT_EXPOSED]"), "{stderr}");
+        assert!(stderr.contains("error[GRANT_DIRECTORY]"), "{stderr}");
     }
+    // A component does not see it in a folder above; a process would.
+    let (code, stderr) =
+        sync(&folder, r#"{"mode":"well-behaved"}"#, &["--source-allow-dir", ".::/out"]);
+    assert_eq!(code, 0, "{stderr}");
+    let process = folder.write("source.sh", "#!/bin/sh\nexit 1\n");
+    let here = folder.path().display().to_string();
+    let output = folder
+        .lockgate()
+        .args(["check", &format!("exec:{}", process.display()), "--allow-dir", &here])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("error[AUDIT_EXPOSED]"), "{stderr}");
     std::fs::create_dir(folder.path().join("out")).unwrap();
     let more = ["--source-allow-dir", "out::/out"];
     let (code, stderr) = sync(&folder, r#"{"mode":"well-behaved"}"#, &more);

@@ -14,6 +14,9 @@ use crate::protocol::{
 use crate::sandbox::secrets::Redactor;
 use crate::sandbox::{Access, Policy};
 
+/// What the rule of a decision begins with that says what an operation was given.
+pub(crate) const GIVEN: &str = "given ";
+
 /// Another executor, with an audit of what it is given.
 #[derive(Debug)]
 pub(crate) struct Audited(Arc<dyn Executor>);
@@ -28,7 +31,8 @@ impl Audited {
         let Some(policy) = self.0.policy() else { return };
         let observer = &context.observer;
         for directory in &policy.directories {
-            let rule = directory.rule();
+            // What is given is not used yet: a use has the grant alone as its rule.
+            let rule = format!("{GIVEN}{}", directory.rule());
             observer.decided(&Decision::allow(Capability::DirectoryRead, &directory.guest, &rule));
             if directory.access == Access::ReadWrite {
                 observer.decided(&Decision::allow(

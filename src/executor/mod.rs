@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub(crate) use audited::Audited;
+pub(crate) use audited::{Audited, GIVEN};
 pub use component::ComponentExecutor;
 pub use error::ExecutorError;
 pub use noop::{NoopDestination, NoopMode};

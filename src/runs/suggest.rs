@@ -200,6 +200,11 @@ pub(super) fn remedy(decision: &CountedDecision, policy: Option<&EffectivePolicy
             warning: Some("put a value for VALUE, none that others use"),
         },
         Capability::Limit => limit(target, policy),
+        Capability::Import
+            if ["wasi:sockets/", "wasi:http/"].iter().any(|i| target.starts_with(i)) =>
+        {
+            Remedy::Never("it is linked where a network grant is: allow-net HOST:PORT")
+        }
         Capability::Import => {
             Remedy::Never("no grant links it; the connector has to be built without it")
         }
@@ -215,7 +220,8 @@ fn directory(decision: &CountedDecision, policy: Option<&EffectivePolicy>) -> Re
     if !path.starts_with('/') || path.split('/').any(|step| matches!(step, "." | "..")) {
         return Remedy::Never("a way out of a directory is never granted");
     }
-    if matches!(decision.rule.as_str(), "escape" | "symlink" | "quota") {
+    if matches!(decision.rule.as_str(), "outside" | "host-state" | "kernel-files" | "not-permitted")
+    {
         return Remedy::Never("a way out of a directory is never granted");
     }
     let write = decision.capability == Capability::DirectoryWrite;

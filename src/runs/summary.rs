@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::suggest::{Remedy, remedy};
 use super::trail::Answer;
 use super::{CountedDecision, EffectivePolicy, Run, RunConnector, Side};
+use crate::executor::GIVEN;
 use crate::protocol::Capability;
 use crate::sandbox::inside;
 
@@ -116,15 +117,13 @@ pub(super) fn used(
     for directory in &policy.directories {
         let about = |d: &CountedDecision| {
             matches!(d.capability, Capability::DirectoryRead | Capability::DirectoryWrite)
+                && !d.rule.starts_with(GIVEN)
                 && (d.rule == directory.rule || inside(&d.target, &directory.guest))
         };
         // Both kinds of access are given at once.
-        let given = count(&|d| {
-            d.capability == Capability::DirectoryRead
-                && d.target == directory.guest
-                && d.rule == directory.rule
-        });
-        let used = count(&|d| about(d) && d.target != directory.guest);
+        let rule = format!("{GIVEN}{}", directory.rule);
+        let given = count(&|d| d.capability == Capability::DirectoryRead && d.rule == rule);
+        let used = count(&about);
         all.push(Used { side, grant: directory.rule.clone(), given, used });
     }
     for name in &policy.environment {

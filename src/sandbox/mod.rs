@@ -5,6 +5,7 @@
 //! not given here, it does not have: the default policy opens nothing, and every limit is set.
 
 pub mod fence;
+mod grant;
 mod limits;
 mod logs;
 mod needs;
@@ -14,12 +15,12 @@ pub mod secrets;
 mod tally;
 mod text;
 
+pub use grant::{Grant, toml};
 pub use limits::Limits;
 pub use logs::LogBudget;
 pub(crate) use needs::inside;
 pub use needs::{
-    Grant, JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
-    toml,
+    JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
 };
 #[doc(hidden)]
 pub use network::reference as network_reference;

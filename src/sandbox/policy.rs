@@ -33,12 +33,12 @@ pub struct DirectoryGrant {
 }
 
 impl DirectoryGrant {
-    /// As a rule of the audit trail: `allow-dir HOST::GUEST:ro`.
+    /// As a rule of the audit trail: `allow-dir HOST::GUEST:ro` or `:rw`.
     #[must_use]
     pub fn rule(&self) -> String {
         let ending = match self.access {
             Access::Read => ":ro",
-            Access::ReadWrite => "",
+            Access::ReadWrite => ":rw",
         };
         format!("allow-dir {}::{}{ending}", self.host.display(), self.guest)
     }
