@@ -23,7 +23,7 @@ demo: ## Sync source-faker into destination-jsonl, three times, and show what mo
 	scripts/demo
 
 .PHONY: test
-test: check-format lint docs wit guests connectors unit dependencies ## Run every check that CI runs
+test: check-format lint docs wit guests connectors unit fuzz audit ## Run every check that CI runs
 	@printf '\nmake test: everything passed\n'
 
 .PHONY: check-format
@@ -61,10 +61,16 @@ unit: ## Run the tests, doctests and guests' own tests included
 	$(call say,"tests")
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-.PHONY: dependencies
-dependencies: ## Check licences, sources, duplicates and advisories of the dependencies
+.PHONY: fuzz
+fuzz: ## Fuzz each parser of what strangers write for FUZZ_SECONDS (60 in CI, else none)
+	$(call say,"fuzzing")
+	scripts/fuzz
+
+.PHONY: audit dependencies
+audit: ## Check licences, bans, sources and advisories of the dependencies
 	$(call say,"dependencies")
 	scripts/check-dependencies
+dependencies: audit
 
 .PHONY: bench
 bench: guests ## Run the benchmarks and print them as a table (release build, minutes)

@@ -15,6 +15,7 @@ mod cpu;
 mod engine;
 mod error;
 mod filesystem;
+mod header;
 mod imports;
 mod link;
 mod loaded;
@@ -27,6 +28,8 @@ pub use cache::CompileCache;
 pub use compiler::{COMPILE_COMMAND, Compiler, compile_from_stdin};
 pub use contract::{CONTRACT_VERSION, Kind};
 pub use error::ComponentError;
+#[doc(hidden)]
+pub use header::header;
 pub use loaded::{Component, Import};
 pub use network::{Resolver, SystemResolver};
 pub use runtime::ComponentRuntime;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
+use super::header::header;
 use super::{
     CompileCache, Compiler, Component, ComponentError, Resolver, SystemResolver, compiler,
     contract, engine,
@@ -73,7 +74,7 @@ impl ComponentRuntime {
     /// [`ComponentError`], when it is no component.
     pub fn load_within(&self, path: &Path, limits: &Limits) -> Result<Component, ComponentError> {
         let bytes = read(path, limits.component_bytes as u64)?;
-        header(path, &bytes)?;
+        header(path, &bytes, |bytes| Engine::detect_precompiled(bytes).is_some())?;
         let engine = engine::engine()?;
         let digest = hex::encode(Sha256::digest(&bytes));
         let file = self.cache.as_ref().map(|cache| cache.file(&engine, &digest));
@@ -164,29 +165,4 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, ComponentError> {
         return Err(ComponentError::TooLarge { path: path.to_owned(), limit: most });
     }
     Ok(bytes)
-}
-
-/// Tells from the first bytes what a file is.
-fn header(path: &Path, bytes: &[u8]) -> Result<(), ComponentError> {
-    let path = path.to_owned();
-    let not_wasm = |found| Err(ComponentError::NotWasm { path: path.clone(), found });
-    match bytes {
-        [] => not_wasm("empty"),
-        [0, b'a', b's', b'm', version @ ..] => match version {
-            [0x0d, 0, 1, 0, ..] => Ok(()),
-            [1, 0, 0, 0, ..] => Err(ComponentError::CoreModule { path }),
-            [_, _, _, _, ..] => {
-                let reason = "its header has an unknown version".into();
-                Err(ComponentError::Invalid { path, reason })
-            }
-            _ => Err(ComponentError::Truncated { path, offset: bytes.len() }),
-        },
-        [0x7f, b'E', b'L', b'F', ..] if Engine::detect_precompiled(bytes).is_some() => {
-            Err(ComponentError::Precompiled { path })
-        }
-        [0x7f, b'E', b'L', b'F', ..] => not_wasm("a native program"),
-        [b'P', b'K', 3, 4, ..] | [0x1f, 0x8b, ..] => not_wasm("an archive"),
-        _ if std::str::from_utf8(&bytes[..bytes.len().min(512)]).is_ok() => not_wasm("text"),
-        _ => not_wasm("binary data of another kind"),
-    }
 }

@@ -174,8 +174,16 @@ impl Project {
             path: path.to_owned(),
             reason: e.to_string(),
         })?;
-        let raw = toml::from_str(&text).map_err(|e| ConfigError::Malformed {
-            place: place(path, &text, e.span()),
+        Self::parse(path, &text)
+    }
+
+    /// A project file's text, as if it stood at this path.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let raw = toml::from_str(text).map_err(|e| ConfigError::Malformed {
+            place: place(path, text, e.span()),
             // `message` leaves out the excerpt, which may hold a secret.
             reason: e.message().to_owned(),
         })?;

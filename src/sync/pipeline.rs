@@ -26,7 +26,7 @@ const EVENTS: usize = 64;
 /// How long a quiet source's checkpoints may wait before the destination is asked to commit.
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a side that was told to stop may take beyond its own stop time.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 enum Item {
     Event(Event, Option<OwnedSemaphorePermit>),
@@ -256,6 +256,11 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
             stop_source.cancel();
             finish(&mut reading).await
         }
+        () = ignored(ledger) => {
+            stop_source.cancel();
+            room.close();
+            finish(&mut reading).await
+        }
         () = silence(counters, idle_time) => {
             let fault = if input.asks.load(Ordering::Acquire) {
                 LedgerFault::Source(idle())
@@ -297,6 +302,7 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
                 result = &mut writing.0 => joined(result),
                 () = told => finish(&mut writing).await,
                 () = stopped => finish(&mut writing).await,
+                () = ignored(ledger) => finish(&mut writing).await,
                 () = silence(counters, idle_time) => {
                     ledger.breaks_off(LedgerFault::Destination(idle()));
                     finish(&mut writing).await
@@ -322,6 +328,15 @@ async fn silence(counters: &Counters, idle_time: Option<Duration>) {
             return;
         }
     }
+}
+
+/// Ends when the ledger broke and neither side ended of it for a while: whoever broke it was told so
+/// by every call since, and goes on all the same.
+async fn ignored(ledger: &Ledger) {
+    while ledger.broken().is_none() {
+        tokio::time::sleep(QUIET).await;
+    }
+    tokio::time::sleep(PATIENCE).await;
 }
 
 fn idle() -> Failure {

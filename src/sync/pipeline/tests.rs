@@ -119,3 +119,66 @@ async fn who_drops_a_sync_drops_both_sides() {
     // Each running side held the executor, and its token once more.
     assert_eq!(Arc::strong_count(&running), idle);
 }
+
+/// Breaks the contract, and goes on whatever it is told.
+#[derive(Debug, Clone)]
+struct Deaf;
+
+#[async_trait]
+impl Executor for Deaf {
+    fn describe(&self) -> Described {
+        Described { executor: "noop", reference: "deaf".into(), digest: None, fence: None }
+    }
+
+    async fn read(
+        &self,
+        context: &Context,
+        _: &Json,
+        _: &Catalog,
+        _: &[StateMessage],
+        output: Arc<dyn SourceOutput>,
+    ) -> Result<(), ExecutorError> {
+        let going_on = async {
+            loop {
+                assert!(output.status(7, StreamStatus::Running).await.is_err());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = going_on => Ok(()),
+            () = context.cancel.cancelled() => Err(Failure::cancelled().into()),
+        }
+    }
+
+    async fn write(
+        &self,
+        _: &Context,
+        _: &Json,
+        _: &Catalog,
+        input: Arc<dyn DestinationInput>,
+    ) -> Result<(), ExecutorError> {
+        while input.next().await?.is_some() {}
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_told_that_it_broke_the_contract_does_not_go_on_for_ever() {
+    let observer = || Arc::new(crate::connector::Silent);
+    let connector = || Connector::new("deaf", Arc::new(Deaf), Json::empty_object(), observer());
+    let (source, destination, catalog) = (connector(), connector(), catalog());
+    let (ledger, counters) = ledger(&catalog);
+    let cancel = Cancel::new().1;
+    let sync = run(Job {
+        source: &source,
+        destination: &destination,
+        catalog: &catalog,
+        states: Vec::new(),
+        ledger: &ledger,
+        counters: &counters,
+        cancel: &cancel,
+        idle_time: None,
+    });
+    let ended = tokio::time::timeout(PATIENCE * 10, sync).await.unwrap().unwrap_err();
+    assert!(ended.to_string().contains("stream 7"), "{ended}");
+}

@@ -1,0 +1,58 @@
+//! Guests that attack, one behaviour each: every attack ends in a refusal with its code, and the
+//! host, in the same process, serves a healthy connector right after it.
+//!
+//! The attackers are in `guests/examples`, in `wat`, and made up in `artifacts`. docs/security.md
+//! lists them all.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends where something is missing")]
+
+mod artifacts;
+mod attacks;
+mod checklist;
+#[path = "../common/mod.rs"]
+mod common;
+mod harness;
+mod neighbours;
+mod soak;
+mod wat;
+
+use std::sync::Mutex;
+
+use crate::harness::{Way, healthy};
+
+/// What is counted of the whole process must not be disturbed.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(4).enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn every_attack_is_contained() {
+    let _alone = ALONE.lock();
+    let only = std::env::var("HOSTILE_ONLY").unwrap_or_default();
+    let mut wrong = Vec::new();
+    for way in Way::ALL {
+        let host = way.host();
+        let runtime = runtime();
+        let expected = runtime.block_on(healthy(&host, 100));
+        assert!(expected.len() >= 3 && expected.iter().all(|(_, rows)| !rows.is_empty()));
+        for attack in attacks::all().filter(|attack| attack.name.contains(&only)) {
+            let folder = tempfile::tempdir().expect("a folder");
+            eprint!("{way:?} {}: ", attack.name);
+            let outcome = runtime.block_on(attack.run(&host, folder.path()));
+            eprintln!("{} in {:?}", outcome.code, outcome.took);
+            if outcome.code != attack.code || !outcome.message.contains(attack.words) {
+                wrong.push(format!(
+                    "{way:?} {}: expected {} {:?}: {outcome:#?}",
+                    attack.name, attack.code, attack.words
+                ));
+            }
+            (attack.then)(&outcome, folder.path());
+            assert_eq!(runtime.block_on(healthy(&host, 100)), expected, "after {}", attack.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    eprintln!("{}", checklist::summary());
+}

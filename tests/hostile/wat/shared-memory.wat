@@ -1,0 +1,2 @@
+;; The attack: memory shared between threads, which no limit counts.
+(memory $shared 1 2 shared)
