@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn sync(count: u64) -> Result<(), Box<dyn Error>> {
+    #[expect(clippy::disallowed_methods, reason = "where the guests were built")]
     let target = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()));
     // Relative paths of connectors and of grants begin here.
     let folder = std::path::absolute(target)?.join("example-sync");

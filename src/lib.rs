@@ -47,6 +47,7 @@
 //! | 5 | [`sync`] | plan, pipeline, ledger, report; [`Destination::write`] |
 //! | 4 | [`connector`] | [`Host`], [`Source`], [`Destination`]: from a name to something that answers |
 //! | 3 | [`executor`] | the ways of running a connector: component, process, no-op |
+//! | 3 | [`runs`] | what every run leaves behind: its policy, its end, its audit trail |
 //! | 3 | [`state`] | where syncs remember |
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
@@ -65,6 +66,8 @@
 //! [`run_pipeline`]: sync::run_pipeline
 //! [`Ledger`]: sync::Ledger
 
+#![deny(unsafe_code)]
+
 pub mod cli;
 pub mod component;
 pub mod config;
@@ -72,6 +75,7 @@ pub mod connector;
 pub mod executor;
 pub mod fault;
 pub mod protocol;
+pub mod runs;
 pub mod sandbox;
 pub mod state;
 pub mod sync;

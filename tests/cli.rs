@@ -76,6 +76,7 @@ fn shown(name: &str, folder: &Path, text: &str) {
         (r"sha256:[0-9a-f]{64}", "[digest]"),
         (r#""(started_at|duration_ms|stored_at)": \d+"#, r#""$1": [number]"#),
         (r"-to-([a-z-]+)-[0-9a-f]{8}", "-to-$1-[digest]"),
+        (r"\d{8}T\d{6}Z-[0-9a-f]{6}", "[run]"),
         // What a component imports of WASI, and its size, are its toolchain's choice.
         (r"(?m)^  wasi:.*\n", ""),
         (r"(?m)^(  size +).*$", "$1[size]"),
@@ -101,6 +102,12 @@ fn help() {
         &["state", "show"],
         &["state", "set"],
         &["state", "clear"],
+        &["policy"],
+        &["policy", "show"],
+        &["policy", "suggest"],
+        &["runs"],
+        &["runs", "list"],
+        &["runs", "show"],
     ];
     for command in commands {
         let name = format!("help {}", command.join(" "));
@@ -196,7 +203,7 @@ fn check() {
         check(jsonl, &[&out[..], &["--output", "json"]].concat()),
         check(jsonl, &[&out[..], &["--allow-dir", "out::/out:ro"]].concat()),
         check(jsonl, &[&out[..], &["--allow-dir", "missing::/out"]].concat()),
-        check(jsonl, &[&out[..], &["--allow-dir", "out"]].concat()),
+        check(jsonl, &[&out[..], &["--allow-dir", "out:wo"]].concat()),
         check(jsonl, &[&out[..], &["--max-memory", "much"]].concat()),
     ];
     shown("check", folder.path(), &text.join("\n"));

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use common::{Folder, fixture, guest};
+use common::{Folder, fixture, guest, process_grants};
 use serde_json::{Value, json};
 
 /// Syncs a source whose `read` is `code` into files in `out`.
@@ -22,6 +22,7 @@ fn sync(folder: &Folder, streams: &Value, code: &str, more: &[&str]) -> Output {
     command.arg("--destination").arg(guest("destination-jsonl"));
     command.args(["--destination-config", r#"{"path":"/out"}"#]);
     command.args(["--destination-allow-dir", "out::/out", "--connection", "c"]);
+    command.args(process_grants("source-", folder.path()));
     command.args(more).timeout(Duration::from_secs(60));
     command.output().expect("lockgate runs")
 }

@@ -52,7 +52,8 @@ fn components_that_are_not_for_this_host() {
     for (name, exit, code) in [
         ("newer-patch", 2, "COMPONENT_CONTRACT"),
         ("newer-minor", 2, "COMPONENT_CONTRACT"),
-        ("imports-sockets", 3, "COMPONENT_IMPORT"),
+        // The network could be granted; then it would be seen that its source is empty.
+        ("imports-sockets", 2, "COMPONENT_INVALID"),
         ("imports-unknown", 3, "COMPONENT_IMPORT"),
         ("no-connector", 2, "COMPONENT_NO_CONNECTOR"),
         ("core-module", 2, "COMPONENT_CORE_MODULE"),
@@ -63,6 +64,19 @@ fn components_that_are_not_for_this_host() {
         let text = refused(&folder, &file, exit, code);
         assert_text!(folder, name, text);
     }
+}
+
+/// What it asks for is shown, and its code runs for that with a network that is closed.
+#[test]
+fn a_component_that_needs_the_network() {
+    let folder = Folder::new();
+    let output =
+        folder.lockgate().arg("inspect").arg(guest("network-source")).output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let tcp = text.lines().find(|line| line.contains("wasi:sockets/tcp@")).expect("the import");
+    assert!(tcp.ends_with("needs a network grant: --allow-net HOST:PORT"), "{tcp}");
+    assert!(text.contains("network  ${host}:${port}"), "{text}");
 }
 
 #[test]

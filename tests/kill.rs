@@ -31,7 +31,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use self::common::{Folder, guest, target};
+use self::common::{Folder, guest, process_grants, target};
 use self::fault_scene::processes;
 
 const LOCKGATE: &str = env!("CARGO_BIN_EXE_lockgate");
@@ -46,6 +46,7 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "to repeat a run")]
         let seed = std::env::var("LOCKGATE_TEST_SEED").ok().and_then(|s| s.parse().ok());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock");
         let seed = seed.unwrap_or(now.as_millis() as u64);
@@ -146,6 +147,11 @@ impl Campaign {
             command
                 .arg("--destination")
                 .arg(format!("exec:{}", self.path("destination").display()));
+            let cache = target().join("test-cache").display().to_string();
+            for side in ["source-", "destination-"] {
+                command.args(process_grants(side, self.folder.path()));
+                command.args([&format!("--{side}allow-dir"), &cache]);
+            }
         } else {
             command.arg("--source").arg(guest("source-faker"));
             command.arg("--destination").arg(guest("destination-jsonl"));
@@ -304,7 +310,7 @@ impl Campaign {
             assert!(entry.starts_with("lockgate-"), "{entry} is left");
             assert_eq!(names(&self.path("tmp").join(&entry)), [""; 0], "runs are left");
         }
-        let known = ["locks", "state.db", "state.db-shm", "state.db-wal"];
+        let known = ["locks", "runs", "state.db", "state.db-shm", "state.db-wal"];
         for entry in names(&self.path(".lockgate")) {
             assert!(known.contains(&entry.as_str()), "{entry} is left");
         }

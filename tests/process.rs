@@ -7,7 +7,7 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use common::Folder;
+use common::{Folder, process_grants};
 
 /// A source whose `read` is the given shell code after three good rows.
 fn source(folder: &Folder, before: &str, after: &str) -> String {
@@ -98,6 +98,7 @@ esac
 fn in_the_middle(folder: &Folder, source: &str, destination: &str) -> std::process::Child {
     let host = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lockgate"))
         .args(["sync", "--state", "none", "--source", source, "--destination", destination])
+        .args(process_grants("destination-", folder.path()))
         .current_dir(folder.path())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
@@ -136,6 +137,7 @@ fn a_whole_input_ends_behind_a_wrapper_too() {
     let destination = wrapped_destination(&folder);
     let mut command = folder.lockgate();
     command.args(["sync", "--state", "none", "--source", &source, "--destination", &destination]);
+    command.args(process_grants("destination-", folder.path()));
     command.timeout(Duration::from_secs(30)).assert().success();
     assert_eq!(folder.read("result").lines().filter(|l| l.contains("RECORD")).count(), 3);
 }

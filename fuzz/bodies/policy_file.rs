@@ -16,7 +16,7 @@ pub(crate) fn run(bytes: &[u8]) {
         let Ok(settings) = project.connection(Some(name)) else { continue };
         for side in [&settings.source, &settings.destination] {
             let options = &side.options;
-            let Ok(policy) = options.policy(Path::new("/nowhere")) else { continue };
+            let Ok(policy) = options.policy(Path::new("/nowhere"), &side.config) else { continue };
             assert!(policy.directories.len() <= options.allow_dir.len());
             assert!(policy.environment.len() <= options.env.len());
             assert!(policy.network.patterns.len() <= options.allow_net.len());

@@ -15,7 +15,7 @@ const GLOBAL: &str = "Output";
 #[command(name = "lockgate", version)]
 #[command(after_help = "\
 CONNECTOR is path/to/x.wasm (a component, which reaches only what it is granted), exec:PATH (a
-program that speaks Airbyte's protocol, which reaches what you reach), or destination-dev-null.
+program that speaks Airbyte's protocol, behind the kernel's fence), or destination-dev-null.
 CONFIG is a file name, or inline JSON beginning with {.
 
 Exit codes: 0 done, 1 the sync or connector failed, 2 bad usage or configuration,
@@ -70,8 +70,15 @@ pub(super) enum Command {
     Exec(Exec),
     /// Print what a component is, imports and needs; it is granted nothing meanwhile
     Inspect(Inspect),
+    /// Compile a component from stdin to stdout: what lockgate starts itself
+    #[command(name = crate::component::COMPILE_COMMAND, hide = true)]
+    CompileComponent,
     /// Show, set or clear the stored states of a connection
     State(State),
+    /// Show what the connectors of a connection may reach, or suggest it from a run
+    Policy(Policy),
+    /// Show what earlier runs were granted, used and refused
+    Runs(Runs),
 }
 
 /// The grants and limits of one connector: unprefixed where a command has one, and with a prefix
@@ -81,8 +88,9 @@ macro_rules! grants {
         /// Grants and limits of one connector.
         #[derive(Debug, Args)]
         pub(super) struct $name {
-            /// Grant it the directory HOST, which it knows as GUEST; :ro to read only
-            #[arg(id = concat!($prefix, "allow-dir"), long = concat!($prefix, "allow-dir"), value_name = "HOST::GUEST[:ro|rw]", help_heading = $heading $(, requires = $requires)?)]
+            /// Grant it the directory HOST, which it knows as GUEST; without GUEST, and for a
+            /// process always, under its own path; :ro to read only
+            #[arg(id = concat!($prefix, "allow-dir"), long = concat!($prefix, "allow-dir"), value_name = "HOST[::GUEST][:ro|rw]", help_heading = $heading $(, requires = $requires)?)]
             allow_dir: Vec<String>,
             /// Grant it a host and port: db.example:5432, *.example.com:443, 10.0.0.0/8:5432
             #[arg(id = concat!($prefix, "allow-net"), long = concat!($prefix, "allow-net"), value_name = "HOST:PORT", help_heading = $heading $(, requires = $requires)?)]
@@ -100,6 +108,9 @@ macro_rules! grants {
             /// [default: require]
             #[arg(id = concat!($prefix, "sandbox"), long = concat!($prefix, "sandbox"), value_name = "LEVEL", help_heading = $heading $(, requires = $requires)?)]
             sandbox: Option<String>,
+            /// Run it although it says that it needs more than it is granted
+            #[arg(id = concat!($prefix, "allow-missing-needs"), long = concat!($prefix, "allow-missing-needs"), help_heading = $heading $(, requires = $requires)?)]
+            allow_missing_needs: bool,
             /// The most memory it may use, if it is a component [default: 256MiB]
             #[arg(id = concat!($prefix, "max-memory"), long = concat!($prefix, "max-memory"), value_name = "SIZE", help_heading = $heading $(, requires = $requires)?)]
             max_memory: Option<String>,
@@ -121,6 +132,7 @@ macro_rules! grants {
                     allow_any_network: self.allow_any_network,
                     tls_root: self.tls_root.clone(),
                     sandbox: self.sandbox.clone(),
+                    allow_missing_needs: self.allow_missing_needs,
                     limit: self.limit.clone(),
                     max_memory: self.max_memory.clone(),
                     timeout: self.timeout.clone(),
@@ -155,6 +167,9 @@ pub(super) struct WithConfig {
     pub(super) config: String,
     #[command(flatten)]
     pub(super) grants: Grants,
+    /// Keep no record of this run: no audit trail in .lockgate/runs
+    #[arg(long, help_heading = "What is stored")]
+    pub(super) no_record: bool,
 }
 
 #[derive(Debug, Args)]
@@ -172,7 +187,8 @@ name, a connection is known by its connectors and their configurations: with ano
 it starts again. --connection gives it a name that stays.")]
 pub(super) struct Sync {
     /// A connection of lockgate.toml; may be left out where there is only one
-    #[arg(conflicts_with_all = ["source", "destination", "connection"])]
+    // All of them: where an option conflicts, those that require it are not asked for.
+    #[arg(conflicts_with_all = ["source", "source_config", "destination", "destination_config", "connection", "source-allow-dir", "source-allow-net", "source-allow-any-network", "source-allow-missing-needs", "source-tls-root", "source-env", "source-sandbox", "source-max-memory", "source-timeout", "source-limit", "destination-allow-dir", "destination-allow-net", "destination-allow-any-network", "destination-allow-missing-needs", "destination-tls-root", "destination-env", "destination-sandbox", "destination-max-memory", "destination-timeout", "destination-limit"])]
     pub(super) name: Option<String>,
     /// The source: path/to/x.wasm or exec:PATH
     #[arg(long, value_name = "CONNECTOR", requires = "destination", help_heading = "Source")]
@@ -211,6 +227,9 @@ pub(super) struct Sync {
     /// Where records are kept on their way; none is the only choice so far
     #[arg(long, value_name = "CACHE", default_value = "none", help_heading = "What is stored")]
     pub(super) cache: String,
+    /// Keep no record of this run: no audit trail in .lockgate/runs
+    #[arg(long, help_heading = "What is stored")]
+    pub(super) no_record: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -339,5 +358,48 @@ pub(super) enum StateAction {
         /// Only this stream: name or namespace.name
         #[arg(long, value_name = "NAME")]
         stream: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Policy {
+    #[command(subcommand)]
+    pub(super) action: PolicyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyAction {
+    /// Print what both connectors of a connection are granted, every limit, and what they need
+    #[command(after_help = "Example:\n  lockgate policy show nightly")]
+    Show {
+        /// A connection of lockgate.toml; may be left out where there is only one
+        connection: Option<String>,
+    },
+    /// Print the smallest policy that would have allowed what a run asked for: for you to review
+    #[command(after_help = "Example:\n  lockgate policy suggest last")]
+    Suggest {
+        /// The name of a run, or last
+        #[arg(default_value = "last")]
+        run: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Runs {
+    #[command(subcommand)]
+    pub(super) action: RunsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunsAction {
+    /// List the recorded runs, newest first
+    #[command(after_help = "Example:\n  lockgate runs list --output json")]
+    List,
+    /// Print what a run used of what it was granted, and what it was refused
+    #[command(after_help = "Example:\n  lockgate runs show last")]
+    Show {
+        /// The name of a run, or last
+        #[arg(default_value = "last")]
+        run: String,
     },
 }

@@ -1,35 +1,68 @@
 //! `lockgate check CONNECTOR --config C`.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::arguments::WithConfig;
-use super::logger::Logger;
 use super::output::{CliError, Output};
+use super::record::Recording;
+use super::store::here;
 use crate::config::read_config;
-use crate::connector::{Connector, ConnectorError, Host};
+use crate::connector::{Connector, Host};
+use crate::runs::Side;
 use crate::sync::ErrorReport;
 
-/// The connector of a call, with its configuration.
-pub(super) fn connector(call: &WithConfig, output: &Output) -> Result<Connector, CliError> {
-    let config = read_config(&call.config)?;
-    let connector = Host::new().get_connector(&call.connector, &call.grants.options(), config)?;
-    Ok(connector.with_observer(Arc::new(Logger::new("connector", output))))
+/// The connector of a call, with its configuration, and the record of its run.
+pub(super) async fn recorded<T>(
+    command: &str,
+    call: &WithConfig,
+    output: &Output,
+    body: impl AsyncFnOnce(&Connector) -> Result<T, CliError>,
+) -> (Option<Recording>, Result<T, CliError>) {
+    let begin = || -> Result<_, CliError> {
+        let config = read_config(&call.config)?;
+        let base = super::store::state_folder(&here()?);
+        Ok((config, Recording::begin(command, !call.no_record, &base, output)?))
+    };
+    let (config, recording) = match begin() {
+        Ok(begun) => begun,
+        Err(error) => return (None, Err(error)),
+    };
+    let run = async {
+        let host = Host::new();
+        let connector = recording.load(Side::Connector, None, &call.connector, || {
+            host.get_connector(&call.connector, &call.grants.options(), config)
+        })?;
+        let result = body(&connector).await;
+        recording.needs(Side::Connector, &connector)?;
+        result
+    };
+    let mut value = None;
+    let result = run.await.map(|done| value = Some(done));
+    let result = recording.end(result, None);
+    let result = match (result, value) {
+        (Ok(()), Some(value)) => Ok(value),
+        (Err(error), _) => Err(error),
+        // There is a value wherever there is no error.
+        (Ok(()), None) => Err(CliError::Said(1)),
+    };
+    (Some(recording), result)
 }
 
 pub(super) async fn run(call: &WithConfig, output: &Output) -> Result<(), CliError> {
-    let connector = connector(call, output)?;
-    match connector.check().await {
-        Ok(()) if output.is_json() => output.json(&json!({ "status": "succeeded" })),
+    let (recording, result) =
+        recorded("check", call, output, async |connector| Ok(connector.check().await?)).await;
+    let run = recording.as_ref().and_then(Recording::id);
+    match &result {
+        Ok(()) if output.is_json() => output.json(&json!({ "status": "succeeded", "run": run })),
         Ok(()) => output.result(&format!("{}: ok\n", call.connector)),
-        Err(error) => {
-            if output.is_json() {
-                let report: ErrorReport = ErrorReport::new(&error);
-                output.json(&json!({ "status": "failed", "error": report }));
-            }
-            return Err(ConnectorError::into(error));
+        Err(CliError::Fault(fault)) if output.is_json() => {
+            let report = ErrorReport::new(fault.as_ref());
+            output.json(&json!({ "status": "failed", "run": run, "error": report }));
         }
+        Err(_) => {}
     }
-    Ok(())
+    if let Some(recording) = recording {
+        recording.say_denied();
+    }
+    result
 }

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use super::arguments::WithConfig;
-use super::check::connector;
+use super::check::recorded;
 use super::output::{CliError, Output};
-use crate::connector::validate_config;
 use crate::protocol::DiscoveredStream;
 
 /// An Airbyte catalog.
@@ -14,8 +13,11 @@ pub(super) fn catalog(streams: &[DiscoveredStream]) -> Value {
 }
 
 pub(super) async fn run(call: &WithConfig, output: &Output) -> Result<(), CliError> {
-    let connector = connector(call, output)?;
-    validate_config(connector.name(), &connector.spec().await?, connector.config())?;
-    output.json(&catalog(&connector.discover().await?));
-    Ok(())
+    let (recording, streams) =
+        recorded("discover", call, output, async |connector| Ok(connector.discover().await?)).await;
+    let result = streams.map(|streams| output.json(&catalog(&streams)));
+    if let Some(recording) = recording {
+        recording.say_denied();
+    }
+    result
 }

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::arguments::{Exec, ExecOperation};
 use super::discover;
 use super::output::{CliError, Output};
 use crate::config::{ConfigError, read_json_object};
-use crate::connector::{Connector, ConnectorError, Host, Silent, validate_config};
+use crate::connector::{Connector, ConnectorError, Host, Silent};
 use crate::executor::stdio::{Encoder, message};
 use crate::executor::{Cancel, Context, StdinSource};
 use crate::fault::Fault;
@@ -24,6 +24,7 @@ use crate::protocol::{
     Catalog, Decision, DestinationSyncMode, Failure, FailureKind, Json, LogLevel, Observer, Rows,
     SourceOutput, StateMessage, StateScope, StreamDescriptor, StreamStatus, SyncMode,
 };
+use crate::sandbox::{Limits, Noted, Tally};
 use crate::sync::{Confirmed, Counters, Job, Ledger, StateSink, SyncError, run_pipeline};
 
 /// Writes whole lines to stdout.
@@ -35,8 +36,18 @@ fn print(lines: &[u8]) -> Result<(), Failure> {
         .map_err(|e| Failure::system(format!("stdout: {e}")))
 }
 
-/// Logs and configuration changes as messages.
-struct Messages;
+/// Logs and configuration changes as messages, and what is refused, once each.
+struct Messages {
+    told: std::sync::Mutex<Tally>,
+}
+
+impl Messages {
+    fn new(connector: &Connector) -> Arc<Self> {
+        let limits = connector.policy().map(|policy| policy.limits.decisions);
+        let told = Tally::new(limits.unwrap_or(Limits::default().decisions));
+        Arc::new(Self { told: std::sync::Mutex::new(told) })
+    }
+}
 
 #[async_trait]
 impl Observer for Messages {
@@ -56,7 +67,10 @@ impl Observer for Messages {
     }
 
     fn decided(&self, decision: &Decision) {
-        if !decision.allowed {
+        let noted = self.told.lock().unwrap_or_else(PoisonError::into_inner).note(decision);
+        if let Noted::First(decision) | Noted::Full(decision) = noted
+            && !decision.allowed
+        {
             let (what, target) = (decision.capability.word(), &decision.target);
             self.log(LogLevel::Warn, &format!("denied: {what} {target} ({})", decision.rule));
         }
@@ -80,7 +94,8 @@ pub(super) async fn run(call: &Exec, _: &Output) -> Result<(), CliError> {
         _ => Catalog::default(),
     };
     let connector = Host::new().get_connector(&call.connector, &call.grants.options(), config)?;
-    let connector = connector.with_observer(Arc::new(Messages));
+    let messages = Messages::new(&connector);
+    let connector = connector.with_observer(messages);
     let result = match call.operation {
         ExecOperation::Spec => spec(&connector).await,
         ExecOperation::Check => check(&connector).await,
@@ -130,7 +145,11 @@ async fn spec(connector: &Connector) -> Result<(), Failure> {
 }
 
 async fn check(connector: &Connector) -> Result<(), Failure> {
-    let body = match connector.check().await.map_err(failed) {
+    let tried = match validated(connector).await {
+        Ok(()) => connector.try_config().await.map_err(failed),
+        Err(failure) => Err(failure),
+    };
+    let body = match tried {
         Ok(()) => json!({ "status": "SUCCEEDED" }),
         Err(failure) if failure.kind == FailureKind::Config => {
             json!({ "status": "FAILED", "message": failure.message })
@@ -142,13 +161,13 @@ async fn check(connector: &Connector) -> Result<(), Failure> {
 
 async fn discover(connector: &Connector) -> Result<(), Failure> {
     validated(connector).await?;
-    let streams = connector.discover().await.map_err(failed)?;
+    let streams = connector.shown_discover().await.map_err(failed)?;
     print(&message("CATALOG", "catalog", &discover::catalog(&streams)))
 }
 
 async fn validated(connector: &Connector) -> Result<(), Failure> {
-    let spec = connector.spec().await.map_err(failed)?;
-    validate_config(connector.name(), &spec, connector.config()).map_err(failed)
+    let spec = connector.whole_spec().await.map_err(failed)?;
+    connector.validate(&spec).await.map_err(failed)
 }
 
 async fn read(
@@ -158,7 +177,7 @@ async fn read(
 ) -> Result<(), Failure> {
     validated(connector).await?;
     let output = Arc::new(StdoutSource::new(catalog));
-    let context = Context::new(Arc::new(Messages));
+    let context = Context::new(connector.observer());
     let executor = connector.executor();
     executor
         .read(&context, connector.config(), catalog, states, output)

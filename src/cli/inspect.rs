@@ -15,9 +15,12 @@ pub(super) async fn run(call: &Inspect, output: &Output) -> Result<(), CliError>
     let component = Host::new().runtime().load(&call.component)?;
     let kind = component.kind();
     // What it needs is in its specification: code of its own, run with nothing granted.
-    let spec = match &kind {
-        Ok(_) => Some(component.spec(&Policy::default(), Arc::new(Silent)).await?),
-        Err(_) => None,
+    let (spec, failed) = match &kind {
+        Ok(_) => match component.spec(&Policy::default(), Arc::new(Silent)).await {
+            Ok(spec) => (Some(spec), None),
+            Err(error) => (None, Some(error)),
+        },
+        Err(_) => (None, None),
     };
     if output.is_json() {
         output.json(&as_json(&component, spec.as_ref()));
@@ -26,7 +29,10 @@ pub(super) async fn run(call: &Inspect, output: &Output) -> Result<(), CliError>
     }
     // Printed first: what it imports is what one wants to see when it is refused.
     kind?;
-    Ok(())
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
 }
 
 fn as_json(component: &Component, spec: Option<&Specification>) -> serde_json::Value {
@@ -43,7 +49,7 @@ fn as_json(component: &Component, spec: Option<&Specification>) -> serde_json::V
         "contract": contract,
         "name": spec.map(|s| &s.name),
         "version": spec.map(|s| &s.version),
-        "imports": imports.iter().map(|i| json!({ "name": i.name, "refused": i.refused })).collect::<Vec<_>>(),
+        "imports": imports.iter().map(|i| json!({ "name": i.name, "refused": i.refused, "needs_network": i.needs_network })).collect::<Vec<_>>(),
         "exports": component.exports(),
         "needs": spec.map(|s| &s.needs),
     })
@@ -65,8 +71,11 @@ fn as_text(component: &Component, spec: Option<&Specification>) -> String {
     let mut text = table(&facts, &[]);
     text.push_str("imports\n");
     let imports = component.imports().into_iter().map(|import| {
-        let verdict =
-            import.refused.map_or_else(|| "linked".to_owned(), |why| format!("refused: it {why}"));
+        let verdict = match import.refused {
+            Some(why) => format!("refused: it {why}"),
+            None if import.needs_network => "needs a network grant: --allow-net HOST:PORT".into(),
+            None => "linked".to_owned(),
+        };
         vec![import.name, verdict]
     });
     text.push_str(&table(&imports.collect::<Vec<_>>(), &[]));

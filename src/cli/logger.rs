@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::output::{Output, write_stderr};
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
-use crate::sandbox::printable;
+use crate::sandbox::{NEED_NOT_GRANTED, printable};
 
 /// Prints warnings, and with `--verbose` the rest; with `--quiet` nothing.
 #[derive(Debug)]
@@ -39,10 +39,16 @@ impl Observer for Logger {
     }
 
     fn decided(&self, decision: &Decision) {
-        let (what, target, rule) = (decision.capability.word(), &decision.target, &decision.rule);
+        let (what, target) = (decision.capability.word(), &decision.target);
+        let rule = match decision.rule.as_str() {
+            rule if rule == format!("limit {target}") => String::new(),
+            rule => format!(" ({rule})"),
+        };
         match decision.allowed {
-            true => self.log(LogLevel::Debug, &format!("allowed: {what} {target} ({rule})")),
-            false => self.log(LogLevel::Warn, &format!("denied: {what} {target} ({rule})")),
+            true => self.log(LogLevel::Debug, &format!("allowed: {what} {target}{rule}")),
+            // The error that this ends in says it better, with all others.
+            false if decision.rule == NEED_NOT_GRANTED => {}
+            false => self.log(LogLevel::Warn, &format!("denied: {what} {target}{rule}")),
         }
     }
 }

@@ -7,7 +7,10 @@ mod exec;
 mod inspect;
 mod logger;
 mod output;
+mod policy;
 mod progress;
+mod record;
+mod runs;
 mod spec;
 mod state;
 mod store;
@@ -26,6 +29,12 @@ use self::output::{CliError, Output};
 /// # Errors
 /// When the runtime cannot be started.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<ExitCode> {
+    // What a panic says may hold what a connector gave, so only its place is printed.
+    std::panic::set_hook(Box::new(|panic| {
+        let place =
+            panic.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
+        output::write_stderr(&format!("lockgate: a fault of its own{place}\n"));
+    }));
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
@@ -40,6 +49,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<Exi
             return Ok(ExitCode::from(code));
         }
     };
+    if matches!(arguments.command, Command::CompileComponent) {
+        // Before there are threads: a fence is entered by one.
+        crate::component::compile_from_stdin()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let output = arguments.output();
     // A thread for each side of a sync, and two for what they wait for, however few cores there are.
     let runtime =
@@ -64,7 +78,11 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Discover(call) => discover::run(&call, output).await,
         Command::Sync(call) => sync::run(*call, output).await,
         Command::Exec(call) => exec::run(&call, output).await,
+        // Run without a runtime, above.
+        Command::CompileComponent => Ok(()),
         Command::Inspect(call) => inspect::run(&call, output).await,
         Command::State(call) => state::run(call, output).await,
+        Command::Policy(call) => policy::run(&call, output).await,
+        Command::Runs(call) => runs::run(&call, output).await,
     }
 }

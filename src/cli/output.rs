@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::connector::ConnectorError;
 use crate::executor::ExecutorError;
 use crate::fault::Fault;
+use crate::runs::RunsError;
 use crate::sandbox::printable;
 use crate::state::StateStoreError;
 use crate::sync::{ErrorReport, SyncError, SyncFailure};
@@ -51,6 +52,7 @@ from_faults!(
     ConnectorError,
     ExecutorError,
     ComponentError,
+    RunsError,
     StateStoreError,
     SyncError
 );

@@ -1,22 +1,20 @@
 //! `lockgate state show|set|clear`.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 
 use super::arguments::{State, StateAction};
 use super::output::{CliError, Output, table};
-use super::store::{open_store, state_folder};
+use super::store::{here, open_store, state_folder};
 use crate::config::ConfigError;
 use crate::protocol::{StateMessage, StateScope, StreamDescriptor};
 use crate::state::{StateStore, StoredState};
 
 #[expect(clippy::unused_async, reason = "one shape for all commands")]
 pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
-    let here = std::env::current_dir()
-        .map_err(|e| ConfigError::Unreadable { path: PathBuf::from("."), reason: e.to_string() })?;
-    let Some(open) = open_store(&call.state, &state_folder(&here))? else {
+    let Some(open) = open_store(&call.state, &state_folder(&here()?))? else {
         return Err(ConfigError::Usage("--state none keeps no states".into()).into());
     };
     let store = open.store;

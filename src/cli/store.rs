@@ -7,6 +7,12 @@ use super::output::CliError;
 use crate::config::{ConfigError, Project};
 use crate::state::{SqliteStateStore, StateStore};
 
+/// The current folder.
+pub(super) fn here() -> Result<PathBuf, ConfigError> {
+    std::env::current_dir()
+        .map_err(|e| ConfigError::Unreadable { path: PathBuf::from("."), reason: e.to_string() })
+}
+
 /// Beside lockgate.toml when there is one, else here.
 pub(super) fn state_folder(here: &Path) -> PathBuf {
     match Project::find(here) {

@@ -6,22 +6,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::json;
 
 use super::arguments::Sync;
-use super::logger::Logger;
 use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
-use super::store::{open_store, state_folder};
+use super::record::Recording;
+use super::store::{here, open_store, state_folder};
 use crate::config::{
-    ConfigError, ConnectorOptions, Project, Strategy, StreamSelection, parse_duration, read_config,
+    ConfigError, ConnectorOptions, ConnectorSettings, Project, Strategy, StreamSelection,
+    parse_duration, read_config,
 };
 use crate::connector::{Destination, Host, Source};
 use crate::executor::Cancel;
 use crate::protocol::Json;
-use crate::sync::{ErrorReport, Report, Watch, WriteOptions};
+use crate::runs::Side;
+use crate::sync::{ErrorReport, Report, SyncFailure, Watch, WriteOptions, default_connection};
+
+/// One side of a sync, named and not loaded yet.
+struct Named {
+    key: Option<String>,
+    connector: String,
+    options: ConnectorOptions,
+    config: Json,
+}
 
 /// What to sync, from the file or from flags.
 struct Job {
-    source: Source,
-    destination: Destination,
+    host: Host,
+    /// Where relative paths begin, and records and states are.
+    folder: PathBuf,
+    source: Named,
+    destination: Named,
     options: WriteOptions,
 }
 
@@ -36,8 +49,49 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
         let what = "records cannot be cached yet: --cache none is the only choice";
         return Err(ConfigError::Usage(what.into()).into());
     }
-    let (job, folder) = job(&call, output)?;
-    let Job { source, destination, mut options } = job;
+    let job = job(&call)?;
+    let recording = Recording::begin("sync", !call.no_record, &job.folder, output)?;
+    let mut report = None;
+    let result = write(&call, job, &recording, &mut report, output).await;
+    // Our own types always serialise.
+    let kept = report.as_ref().and_then(|report| serde_json::to_value(report).ok());
+    let result = recording.end(result, kept);
+    match (&report, &result) {
+        (Some(report), _) if output.is_json() => output.json(report),
+        (Some(report), _) => output.result(&human(report)),
+        (None, Err(CliError::Fault(fault))) if output.is_json() => {
+            let error = ErrorReport::new(fault.as_ref());
+            output.json(&json!({ "status": "failed", "run": recording.id(), "error": error }));
+        }
+        (None, _) => {}
+    }
+    recording.say_denied();
+    result
+}
+
+/// The sync itself; its report stays behind where rows could move.
+async fn write(
+    call: &Sync,
+    job: Job,
+    recording: &Recording,
+    report: &mut Option<Report>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let Job { host, folder, source, destination, mut options } = job;
+    let source = recording.load(Side::Source, source.key, &source.connector, || {
+        let made = host.get_source(&source.connector, &source.options, source.config)?;
+        Ok(made.connector().clone())
+    })?;
+    let destination =
+        recording.load(Side::Destination, destination.key, &destination.connector, || {
+            let (name, options) = (&destination.connector, &destination.options);
+            Ok(host.get_destination(name, options, destination.config)?.connector().clone())
+        })?;
+    let connection =
+        options.connection.clone().unwrap_or_else(|| default_connection(&source, &destination));
+    recording.connection(&connection)?;
+    options.connection = Some(connection);
+    options.run = recording.id();
     let progress = Arc::new(Mutex::new(None));
     options.watch = Some(watch(*output, progress.clone()));
     if let Some(text) = &call.idle_timeout {
@@ -49,6 +103,8 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
     }
     let (canceller, cancel) = Cancel::new();
     options.cancel = Some(cancel);
+    let lost = canceller.clone();
+    recording.on_loss(move || lost.cancel());
     let note = *output;
     tokio::spawn(async move {
         stop_asked().await;
@@ -59,30 +115,24 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
         std::process::exit(130);
     });
 
-    let result = destination.write(&source, &options).await;
+    let result =
+        Destination::from(destination.clone()).write(&Source::from(source.clone()), &options).await;
     progress.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match result {
+    let written = match result {
         Ok(result) => {
-            if output.is_json() {
-                output.json(&result.report);
-            } else {
-                output.result(&human(&result.report));
-            }
+            *report = Some(result.report);
             Ok(())
         }
         Err(failure) => {
-            match (&failure.report, output.is_json()) {
-                (Some(report), true) => output.json(report),
-                (Some(report), false) => output.result(&human(report)),
-                (None, true) => {
-                    let error = ErrorReport::new(&failure.error);
-                    output.json(&json!({ "status": "failed", "error": error }));
-                }
-                (None, false) => {}
-            }
-            Err(failure.into())
+            let SyncFailure { error, report: until } = *failure;
+            *report = until;
+            Err(error.into())
         }
+    };
+    for (side, connector) in [(Side::Source, &source), (Side::Destination, &destination)] {
+        recording.needs(side, connector)?;
     }
+    written
 }
 
 /// Waits for SIGINT or SIGTERM: a person's Ctrl-C, or a supervisor's word.
@@ -110,24 +160,9 @@ fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
     })
 }
 
-/// The job of a call, and the folder its state store is in.
-fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
-    let here = std::env::current_dir()
-        .map_err(|e| ConfigError::Unreadable { path: PathBuf::from("."), reason: e.to_string() })?;
-    let logger = |who| Arc::new(Logger::new(who, output));
-    let make = |host: &Host,
-                source: (&str, &ConnectorOptions, Json),
-                destination: (&str, &ConnectorOptions, Json),
-                options: WriteOptions|
-     -> Result<Job, CliError> {
-        let source = host.get_source(source.0, source.1, source.2)?;
-        let destination = host.get_destination(destination.0, destination.1, destination.2)?;
-        Ok(Job {
-            source: source.heard_by(logger("source")),
-            destination: destination.heard_by(logger("destination")),
-            options,
-        })
-    };
+/// The job of a call.
+fn job(call: &Sync) -> Result<Job, CliError> {
+    let here = here()?;
     let Some(source) = &call.source else {
         let project = Project::find(&here)?;
         let connection = project.connection(call.name.as_deref())?;
@@ -138,39 +173,45 @@ fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
             full_refresh: call.full_refresh || connection.full_refresh,
             ..WriteOptions::default()
         };
-        let host = Host::new().in_folder(project.folder());
-        let (s, d) = (connection.source, connection.destination);
-        let job = make(
-            &host,
-            (&s.connector, &s.options, s.config),
-            (&d.connector, &d.options, d.config),
+        let named = |side: ConnectorSettings| Named {
+            key: Some(side.key),
+            connector: side.connector,
+            options: side.options,
+            config: side.config,
+        };
+        return Ok(Job {
+            host: Host::new().in_folder(project.folder()),
+            folder: project.folder().to_owned(),
+            source: named(connection.source),
+            destination: named(connection.destination),
             options,
-        )?;
-        return Ok((job, project.folder().to_owned()));
+        });
     };
-    let config = |given: Option<&String>| match given {
-        Some(given) => read_config(given),
-        None => Ok(Json::empty_object()),
-    };
-    let options = WriteOptions {
-        connection: call.connection.clone(),
-        streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
-        strategy: call.strategy.map_or(Strategy::Auto, Strategy::from),
-        full_refresh: call.full_refresh,
-        ..WriteOptions::default()
+    let named = |connector: &str, options, config: Option<&String>| -> Result<Named, CliError> {
+        let config = match config {
+            Some(given) => read_config(given)?,
+            None => Json::empty_object(),
+        };
+        Ok(Named { key: None, connector: connector.to_owned(), options, config })
     };
     let destination = call.destination.as_deref().unwrap_or_default();
-    let job = make(
-        &Host::new(),
-        (source, &call.source_grants.options(), config(call.source_config.as_ref())?),
-        (
+    Ok(Job {
+        host: Host::new(),
+        folder: state_folder(&here),
+        source: named(source, call.source_grants.options(), call.source_config.as_ref())?,
+        destination: named(
             destination,
-            &call.destination_grants.options(),
-            config(call.destination_config.as_ref())?,
-        ),
-        options,
-    )?;
-    Ok((job, state_folder(&here)))
+            call.destination_grants.options(),
+            call.destination_config.as_ref(),
+        )?,
+        options: WriteOptions {
+            connection: call.connection.clone(),
+            streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
+            strategy: call.strategy.map_or(Strategy::Auto, Strategy::from),
+            full_refresh: call.full_refresh,
+            ..WriteOptions::default()
+        },
+    })
 }
 
 /// The report for people.
@@ -212,5 +253,13 @@ fn human(report: &Report) -> String {
         report.connection,
         if report.resumed { ", went on from stored states" } else { "" },
     ));
+    for (side, connector) in [("source", &report.source), ("destination", &report.destination)] {
+        // A whole fence is what everyone expects.
+        if let Some(fence) = &connector.fence
+            && (fence == "off" || fence.contains(';'))
+        {
+            text.push_str(&format!("  the fence of the {side}: {fence}\n"));
+        }
+    }
     crate::sandbox::printable(&text).into_owned()
 }

@@ -6,7 +6,6 @@
 //! a file binds it to the component's digest, the engine's version and settings, and the target.
 
 use std::fs::{self, File, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -29,6 +28,7 @@ impl CompileCache {
     /// `~/.cache/lockgate`. None where there is no home.
     #[must_use]
     pub fn of_user() -> Option<Self> {
+        #[expect(clippy::disallowed_methods, reason = "where this user keeps caches")]
         let named = |key: &str| std::env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
         let base = named("LOCKGATE_CACHE_DIR")
             .or_else(|| named("XDG_CACHE_HOME").map(|d| d.join("lockgate")))
@@ -42,15 +42,18 @@ impl CompileCache {
         Self { folder: base.join("components") }
     }
 
+    /// Where compiled components are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The file of a component, by its digest.
     pub(super) fn file(&self, engine: &Engine, digest: &str) -> PathBuf {
-        let mut settings = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut settings);
         let mut name = Sha256::new();
         for part in [
             digest,
             env!("CARGO_PKG_VERSION"),
-            &format!("{:016x}", settings.finish()),
+            &super::engine::settings(engine),
             std::env::consts::ARCH,
             std::env::consts::OS,
         ] {

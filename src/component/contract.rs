@@ -64,6 +64,20 @@ const HARMLESS: &[&str] = &[
     "wasi:random/insecure-seed",
 ];
 
+/// The interfaces that reach the network: linked where a policy grants some of it. Every call passes
+/// the gate (`network`).
+const NETWORK: &[&str] = &[
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
 /// What is wrong with a component's imports and exports.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ContractFault {
@@ -77,6 +91,8 @@ pub(super) enum ContractFault {
 pub(super) struct ImportVerdict {
     pub(super) name: String,
     pub(super) refused: Option<&'static str>,
+    /// It is linked only where the policy grants some of the network.
+    pub(super) network: bool,
 }
 
 /// A component's name of an interface, and the version behind `@`.
@@ -94,7 +110,12 @@ fn track(version: &str) -> &str {
     }
 }
 
-/// Judges an import by its name.
+/// Whether an import reaches the network.
+fn is_network(name: &str) -> bool {
+    NETWORK.contains(&split(name).0)
+}
+
+/// Judges an import by its name: what no policy could grant is refused.
 pub(super) fn judge_import(name: &str) -> Option<&'static str> {
     let (interface, version) = split(name);
     if let Some(ours) = interface.strip_prefix(PACKAGE) {
@@ -105,12 +126,12 @@ pub(super) fn judge_import(name: &str) -> Option<&'static str> {
         return (track(version) != track(CONTRACT_VERSION))
             .then_some("is of another version of the contract");
     }
-    if HARMLESS.contains(&interface) {
+    if HARMLESS.contains(&interface) || NETWORK.contains(&interface) {
         return (track(version) != "0.2")
             .then_some("is not of WASI 0.2, the only WASI this host runs");
     }
     if interface.starts_with("wasi:sockets/") || interface.starts_with("wasi:http/") {
-        return Some("reaches the network, and this host grants no network to components yet");
+        return Some("reaches the network in a way that this host does not grant");
     }
     if interface.starts_with("wasi:") {
         return Some("is a WASI interface this host does not grant");
@@ -186,7 +207,11 @@ pub(super) fn imports(
     engine: &Engine,
 ) -> Vec<ImportVerdict> {
     ty.imports(engine)
-        .map(|(name, _)| ImportVerdict { name: name.to_owned(), refused: judge_import(name) })
+        .map(|(name, _)| ImportVerdict {
+            name: name.to_owned(),
+            refused: judge_import(name),
+            network: is_network(name),
+        })
         .collect()
 }
 
@@ -206,8 +231,14 @@ mod tests {
     fn imports_are_judged_by_name() {
         assert_eq!(judge_import("wasi:cli/environment@0.2.6"), None);
         assert!(judge_import("wasi:cli/environment@0.3.0").is_some());
-        assert!(judge_import("wasi:sockets/tcp@0.2.0").unwrap().contains("network"));
-        assert!(judge_import("wasi:http/outgoing-handler@0.2.0").unwrap().contains("network"));
+        for granted in ["wasi:sockets/tcp@0.2.0", "wasi:http/outgoing-handler@0.2.0"] {
+            assert_eq!(judge_import(granted), None);
+            assert!(is_network(granted));
+        }
+        assert!(judge_import("wasi:sockets/tcp@0.3.0").is_some());
+        assert!(judge_import("wasi:http/incoming-handler@0.2.0").unwrap().contains("network"));
+        assert!(judge_import("wasi:sockets/raw@0.2.0").unwrap().contains("network"));
+        assert!(!is_network("wasi:cli/environment@0.2.6"));
         assert!(judge_import("evil:corp/backdoor@1.0.0").is_some());
         assert!(judge_import("wasi:cli/environment-x@0.2.0").is_some());
         assert!(judge_import("run").is_some());

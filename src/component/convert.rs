@@ -112,6 +112,19 @@ pub(super) fn discovered(
             "the source lists {found} streams; {limit} are allowed"
         )));
     }
+    let (all, parsed) =
+        streams.iter().fold((0, 0), |(all, parsed), s| (all + weight(s), parsed + s.extra.len()));
+    // `extra` is read into a tree at once, which takes up to 40 times its bytes.
+    for (bytes, limit, what, name) in [
+        (all, limits.discover_bytes, "has", "discover-bytes"),
+        (parsed, limits.spec_bytes, "has, in the extra members of its streams,", "spec-bytes"),
+    ] {
+        if bytes > limit {
+            return Err(Failure::system(format!(
+                "the source's answer to discover {what} {bytes} bytes; {limit} are allowed (--limit {name}=)"
+            )));
+        }
+    }
     let mut seen = std::collections::HashSet::with_capacity(streams.len());
     let mut out = Vec::with_capacity(streams.len());
     for s in streams {
@@ -138,6 +151,19 @@ pub(super) fn discovered(
         });
     }
     Ok(out)
+}
+
+/// Bytes of one discovered stream: its texts, and what each piece takes.
+fn weight(s: &wit::DiscoveredStream) -> usize {
+    const PIECE: usize = 24;
+    let list = |texts: &[String]| texts.iter().map(|t| t.len() + PIECE).sum::<usize>();
+    s.descriptor.name.len()
+        + s.descriptor.namespace.as_ref().map_or(0, String::len)
+        + s.json_schema.len()
+        + s.extra.len()
+        + s.sync_modes.len()
+        + list(&s.default_cursor_field)
+        + s.source_defined_primary_key.iter().map(|key| list(key) + PIECE).sum::<usize>()
 }
 
 pub(super) fn catalog(catalog: &Catalog) -> wit::Catalog {

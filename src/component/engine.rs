@@ -1,5 +1,6 @@
 //! The one engine of this process.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -38,21 +39,39 @@ fn configuration() -> Config {
     // Only what needs no more than a load is kept of a trap: names, no sources.
     config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
 
+    config
+}
+
+fn pooling() -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES);
-    pool.total_core_instances(INSTANCES * 32);
-    pool.total_memories(INSTANCES);
-    pool.total_tables(INSTANCES * 8);
+    // One component gets a 32nd of what all share at most, in memories and tables: a hostile one does
+    // not starve its neighbours. It is address space, and used pages only: 1.2 TiB for memories and
+    // 8 GiB for tables of the 128 TiB that a process has.
+    pool.total_core_instances(INSTANCES * 64);
+    pool.total_memories(INSTANCES * 4);
+    pool.total_tables(INSTANCES * 16);
     pool.total_stacks(INSTANCES);
     pool.max_memory_size(LARGEST_MEMORY);
     pool.table_elements(1 << 20);
     pool.max_core_instances_per_component(256);
-    pool.max_tables_per_component(256);
-    pool.max_memories_per_component(32);
+    pool.max_tables_per_component(32);
+    pool.max_memories_per_component(8);
     pool.max_component_instance_size(4 << 20);
     pool.max_core_instance_size(4 << 20);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+    InstanceAllocationStrategy::Pooling(pool)
+}
+
+/// An engine that only compiles: with the same settings, and without the pool.
+pub(super) fn compiling() -> Result<Engine, String> {
+    Engine::new(&configuration()).map_err(|e| format!("{e:#}"))
+}
+
+/// The engine's version and settings, as far as compiled code depends on them.
+pub(super) fn settings(engine: &Engine) -> String {
+    let mut settings = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut settings);
+    format!("{:016x}", settings.finish())
 }
 
 /// The engine, made at its first use. One a process: stores of different engines must never meet
@@ -60,7 +79,9 @@ fn configuration() -> Config {
 pub(super) fn engine() -> Result<Engine, ComponentError> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
     let made = ENGINE.get_or_init(|| {
-        let engine = Engine::new(&configuration()).map_err(|e| format!("{e:#}"))?;
+        let mut configuration = configuration();
+        configuration.allocation_strategy(pooling());
+        let engine = Engine::new(&configuration).map_err(|e| format!("{e:#}"))?;
         let ticking = engine.weak();
         std::thread::Builder::new()
             .name("lockgate-epoch".into())
@@ -82,5 +103,11 @@ mod tests {
     #[test]
     fn the_engine_can_be_made() {
         super::engine().unwrap();
+    }
+
+    #[test]
+    fn what_is_compiled_without_the_pool_runs_with_it() {
+        let (one, other) = (super::engine().unwrap(), super::compiling().unwrap());
+        assert_eq!(super::settings(&one), super::settings(&other));
     }
 }

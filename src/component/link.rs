@@ -5,6 +5,8 @@ use wasmtime::{Engine, Store};
 
 use super::bindings::{control, destination, input, logging, output, source};
 use super::contract::Kind;
+use super::filesystem::HasFiles;
+use super::network;
 use super::store::Guest;
 
 /// One half of the contract, linked: what is left is to instantiate it.
@@ -28,14 +30,19 @@ impl Linked {
         })
     }
 }
-/// Links a component against the contract and the WASI interfaces that open nothing.
+/// Links a component against the contract and the WASI interfaces that open nothing; and against the
+/// network, which lets through what the policy grants, where it imports that.
 pub(super) fn link(
     engine: &Engine,
     compiled: &wasmtime::component::Component,
     kind: Kind,
+    with_network: bool,
 ) -> wasmtime::Result<Linked> {
     let mut linker = Linker::<Guest>::new(engine);
     link_wasi(&mut linker)?;
+    if with_network {
+        network::link(&mut linker)?;
+    }
     logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
     control::add_to_linker::<_, HasSelf<_>>(&mut linker, |g| g)?;
     Ok(match kind {
@@ -56,7 +63,6 @@ pub(super) fn link(
 fn link_wasi(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
     use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
-    use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
     use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
     use wasmtime_wasi::random::WasiRandom;
     use wasmtime_wasi::{ResourceTable, WasiView};
@@ -73,8 +79,8 @@ fn link_wasi(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     io::streams::add_to_linker::<_, HasIo>(linker, |g| WasiView::ctx(g).table)?;
     clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, Guest::clocks)?;
     clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, Guest::clocks)?;
-    filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, Guest::filesystem)?;
-    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, Guest::filesystem)?;
+    filesystem::types::add_to_linker::<_, HasFiles>(linker, Guest::files)?;
+    filesystem::preopens::add_to_linker::<_, HasFiles>(linker, Guest::files)?;
     random::random::add_to_linker::<_, WasiRandom>(linker, |g| WasiView::ctx(g).ctx.random())?;
     random::insecure::add_to_linker::<_, WasiRandom>(linker, |g| WasiView::ctx(g).ctx.random())?;
     random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |g| {

@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Engine, Store};
 
 use super::contract::{self, ContractFault, Kind};
-use super::link::{Instance, Linked};
+use super::link::{Instance, Linked, link};
+use super::network::{Network, Resolver, Run};
 use super::store::{Guest, new_store};
-use super::{ComponentError, Operation, convert};
+use super::{ComponentError, Operation, convert, cpu};
 use crate::protocol::{
-    Catalog, DestinationInput, DiscoveredStream, Json, Observer, SourceOutput, Specification,
-    StateMessage,
+    Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, Observer,
+    SourceOutput, Specification, StateMessage,
 };
-use crate::sandbox::Policy;
+use crate::sandbox::{LogBudget, NetworkGrants, Policy};
 
 /// One import of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Import {
     pub name: String,
     /// Why it is refused; none: it is linked.
     pub refused: Option<&'static str>,
+    /// It is linked only where some of the network is granted.
+    pub needs_network: bool,
 }
 
 /// A checked, compiled component.
@@ -33,9 +36,16 @@ pub struct Component {
     pub(super) path: PathBuf,
     pub(super) digest: String,
     pub(super) size: u64,
+    /// Where compiled code is kept: never written by a guest.
+    pub(super) cache: Option<PathBuf>,
     pub(super) verdict: Result<(Kind, String), Arc<ContractFault>>,
-    /// Linked once; none where the verdict is against it.
-    pub(super) linked: Option<Linked>,
+    /// The first import that reaches the network.
+    pub(super) network: Option<String>,
+    /// Linked once.
+    pub(super) linked: Arc<OnceLock<Linked>>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    /// What the operations under one policy share.
+    pub(super) run: Option<Arc<Run>>,
 }
 
 impl fmt::Debug for Component {
@@ -70,7 +80,7 @@ impl Component {
     pub fn imports(&self) -> Vec<Import> {
         contract::imports(&self.compiled.component_type(), &self.engine)
             .into_iter()
-            .map(|v| Import { name: v.name, refused: v.refused })
+            .map(|v| Import { name: v.name, refused: v.refused, needs_network: v.network })
             .collect()
     }
 
@@ -106,7 +116,78 @@ impl Component {
         }
     }
 
-    /// Asks what it is. Nothing is granted.
+    /// The component as one connector runs it: its operations share what they found out about the
+    /// network.
+    ///
+    /// # Errors
+    /// [`ComponentError`], when a file of certificate authorities cannot be used.
+    pub fn granted(mut self, policy: &Policy) -> Result<Self, ComponentError> {
+        self.run = Some(self.run_under(&policy.network)?);
+        Ok(self)
+    }
+
+    /// Whether a policy grants what it imports. Asked before every operation but `spec`, which finds
+    /// a closed network: what a connector needs is known only from there.
+    ///
+    /// # Errors
+    /// [`ComponentError::NoNetwork`].
+    pub fn may_import(&self, policy: &Policy) -> Result<(), ComponentError> {
+        match &self.network {
+            Some(import) if policy.network.patterns.is_empty() => {
+                Err(ComponentError::NoNetwork { path: self.path.clone(), import: import.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What operations under these grants share; a run of its own where nobody began one.
+    fn run_under(&self, grants: &NetworkGrants) -> Result<Arc<Run>, ComponentError> {
+        match &self.run {
+            Some(run) if run.is_of(grants) => Ok(run.clone()),
+            _ => Ok(Arc::new(Run::new(grants)?)),
+        }
+    }
+
+    /// A store for one operation. `spec` has a network that is closed, whatever is granted.
+    fn store(
+        &self,
+        policy: &Policy,
+        operation: Operation,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Store<Guest>, ComponentError> {
+        let run = match operation {
+            Operation::Spec => self.run_under(&NetworkGrants::default())?,
+            _ => {
+                if let Err(refused) = self.may_import(policy) {
+                    let import = self.network.as_deref().unwrap_or_default();
+                    let decision = Decision::deny(Capability::Import, import, "not-granted");
+                    observer.decided(&decision);
+                    return Err(refused);
+                }
+                self.run_under(&policy.network)?
+            }
+        };
+        let network = |observer: Arc<LogBudget>| {
+            Network::new(run, self.resolver.clone(), observer, &policy.limits)
+        };
+        new_store(&self.engine, policy, operation, observer, network, self.cache.as_deref())
+    }
+
+    /// The component, linked.
+    pub(super) fn linked(&self) -> Result<&Linked, ComponentError> {
+        if let Some(linked) = self.linked.get() {
+            return Ok(linked);
+        }
+        let (kind, _) = self.kind()?;
+        let linked = link(&self.engine, &self.compiled, kind, self.network.is_some());
+        let linked = linked.map_err(|e| {
+            // The names fit and the types do not: somebody else's idea of the contract.
+            ComponentError::Invalid { path: self.path.clone(), reason: format!("{e:#}") }
+        })?;
+        Ok(self.linked.get_or_init(|| linked))
+    }
+
+    /// Asks what it is. Nothing is granted, and what it imports of the network is closed.
     ///
     /// # Errors
     /// [`ComponentError`].
@@ -115,7 +196,7 @@ impl Component {
         policy: &Policy,
         observer: Arc<dyn Observer>,
     ) -> Result<Specification, ComponentError> {
-        let mut store = new_store(&self.engine, policy, Operation::Spec, observer)?;
+        let mut store = self.store(policy, Operation::Spec, observer)?;
         let spec = self
             .call(&mut store, policy, Operation::Spec, async |store, instance| match instance {
                 Instance::Source(i) => {
@@ -139,7 +220,7 @@ impl Component {
         observer: Arc<dyn Observer>,
         config: &Json,
     ) -> Result<(), ComponentError> {
-        let mut store = new_store(&self.engine, policy, Operation::Check, observer)?;
+        let mut store = self.store(policy, Operation::Check, observer)?;
         let config = &config.get().to_owned();
         self.call(&mut store, policy, Operation::Check, async |store, instance| match instance {
             Instance::Source(i) => i.lockgate_connector_source().call_check(store, config).await,
@@ -162,7 +243,7 @@ impl Component {
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ComponentError> {
         self.must_be(Kind::Source)?;
-        let mut store = new_store(&self.engine, policy, Operation::Discover, observer)?;
+        let mut store = self.store(policy, Operation::Discover, observer)?;
         let config = &config.get().to_owned();
         let streams = self
             .call(&mut store, policy, Operation::Discover, async |store, instance| match instance {
@@ -191,7 +272,7 @@ impl Component {
         output: Arc<dyn SourceOutput>,
     ) -> Result<(), ComponentError> {
         self.must_be(Kind::Source)?;
-        let mut store = new_store(&self.engine, policy, Operation::Read, observer)?;
+        let mut store = self.store(policy, Operation::Read, observer)?;
         store.data_mut().output = Some(output);
         let (config, catalog) = (&config.get().to_owned(), convert::catalog(catalog));
         let states = convert::wit_states(states).map_err(ComponentError::Failure)?;
@@ -223,7 +304,7 @@ impl Component {
         input: Arc<dyn DestinationInput>,
     ) -> Result<(), ComponentError> {
         self.must_be(Kind::Destination)?;
-        let mut store = new_store(&self.engine, policy, Operation::Write, observer)?;
+        let mut store = self.store(policy, Operation::Write, observer)?;
         store.data_mut().input = Some(input);
         let (config, catalog) = (&config.get().to_owned(), convert::catalog(catalog));
         let catalog = &catalog;
@@ -259,40 +340,68 @@ impl Component {
         body: impl AsyncFnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, ComponentError> {
         self.kind()?;
-        let Some(linked) = &self.linked else {
-            return Err(ComponentError::Engine("the component is not linked".into()));
-        };
+        let linked = self.linked()?;
         let limit = operation.deadline(&policy.limits);
         let running = async {
             let instance = linked.instantiate(store).await?;
             body(store, &instance).await
         };
-        let result = match limit {
-            None => running.await,
-            Some(limit) => match tokio::time::timeout(limit, running).await {
-                Ok(result) => result,
-                Err(_) => {
-                    store.data().finish();
-                    return Err(ComponentError::Timeout { operation: operation.word(), limit });
-                }
-            },
+        let cpu = policy.limits.cpu_time;
+        let running = async {
+            match cpu {
+                None => Ok(running.await),
+                Some(cpu) => cpu::limited(cpu, running).await,
+            }
         };
-        store.data().finish();
-        result.map_err(|e| trapped(&e, store.data(), operation, limit))
+        let result = match limit {
+            None => Ok(running.await),
+            Some(limit) => tokio::time::timeout(limit, running).await.map_err(|_| limit),
+        };
+        let guest = store.data();
+        guest.finish();
+        let operation = operation.word();
+        match result {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(trapped(&error, guest, operation, limit)),
+            Ok(Err(cpu::UsedUp)) => {
+                guest.deny_limit("cpu-time");
+                let limit = cpu.unwrap_or_default();
+                Err(ComponentError::Cpu { operation, limit })
+            }
+            Err(limit) => {
+                guest.deny_limit(deadline_name(operation));
+                Err(ComponentError::Timeout { operation, limit })
+            }
+        }
     }
 }
+
+/// Which limit an operation's wall time is.
+fn deadline_name(operation: &str) -> &'static str {
+    match operation {
+        "spec" => "spec-time",
+        "check" | "discover" => "check-time",
+        _ => "sync-time",
+    }
+}
+
+/// Why a guest stopped, in terms of what it was limited to.
 fn trapped(
     error: &wasmtime::Error,
     guest: &Guest,
-    operation: Operation,
+    operation: &'static str,
     limit: Option<std::time::Duration>,
 ) -> ComponentError {
     let detail = format!("{error:?}");
-    let operation = operation.word();
     if let (Some(wasmtime::Trap::Interrupt), Some(limit)) = (error.downcast_ref(), limit) {
+        guest.deny_limit(deadline_name(operation));
         return ComponentError::Timeout { operation, limit };
     }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return ComponentError::Busy { operation, detail };
+    }
     if guest.memory.refused {
+        guest.deny_limit("memory-bytes");
         let limit_mib = guest.limits.memory_bytes >> 20;
         return ComponentError::Memory { operation, limit_mib, detail };
     }
@@ -300,5 +409,25 @@ fn trapped(
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    ComponentError::Trap { operation, reason, detail }
+    match spent(&reason) {
+        Some(what) => {
+            guest.deny_limit(what);
+            ComponentError::Spent { operation, what, detail }
+        }
+        None => ComponentError::Trap { operation, reason, detail },
+    }
+}
+
+/// The limit behind a refusal of the engine, which has only its words.
+fn spent(reason: &str) -> Option<&'static str> {
+    const WORDS: [(&str, &str); 7] = [
+        ("resource limit exceeded", "instances"),
+        ("resource table has no free keys", "handles"),
+        ("store handle limit exceeded", "handles"),
+        ("exceeds table limits", "table-elements"),
+        ("allocated for hostcalls", "host-call-bytes"),
+        ("requested len", "random-bytes"),
+        ("the limit open-files", "open-files"),
+    ];
+    WORDS.iter().find(|(words, _)| reason.contains(words)).map(|(_, limit)| *limit)
 }

@@ -8,23 +8,29 @@
 
 mod bindings;
 mod cache;
+mod compiler;
 mod contract;
 mod convert;
+mod cpu;
 mod engine;
 mod error;
+mod filesystem;
 mod header;
 mod imports;
 mod link;
 mod loaded;
+mod network;
 mod output_log;
 mod runtime;
 mod store;
 
 pub use cache::CompileCache;
+pub use compiler::{COMPILE_COMMAND, Compiler, compile_from_stdin};
 pub use contract::{CONTRACT_VERSION, Kind};
 pub use error::ComponentError;
 #[doc(hidden)]
 pub use header::header;
 pub use loaded::{Component, Import};
+pub use network::{Resolver, SystemResolver};
 pub use runtime::ComponentRuntime;
 pub use store::Operation;

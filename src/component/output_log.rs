@@ -25,14 +25,15 @@ impl LogStream {
         Self { budget, level, partial: Arc::default() }
     }
 
-    fn take(&self, mut bytes: &[u8]) {
+    fn take(&self, bytes: &[u8]) {
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        while !bytes.is_empty() {
-            let end = memchr::memchr(b'\n', bytes);
-            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest);
+            let (part, after) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+            rest = after;
             let room = self.budget.message_bytes().saturating_sub(partial.len());
             partial.extend_from_slice(&part[..part.len().min(room)]);
-            bytes = rest.get(1..).unwrap_or_default();
             if end.is_some() {
                 let text = String::from_utf8_lossy(&partial);
                 let line = text.trim_end();

@@ -9,21 +9,61 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
 use super::header::header;
-use super::link::link;
-use super::{CompileCache, Component, ComponentError, contract, engine};
+use super::{
+    CompileCache, Compiler, Component, ComponentError, Resolver, SystemResolver, compiler,
+    contract, engine,
+};
+use crate::sandbox::Limits;
 
-/// Bytes of a component file: more is refused before it is read. Python components have 20 MB.
-const LARGEST_FILE: u64 = 256 << 20;
 /// Loads components. Cheap to clone; the engine behind it is one a process.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ComponentRuntime {
     cache: Option<CompileCache>,
+    resolver: Arc<dyn Resolver>,
+    /// None: it is looked for when it is needed.
+    compiler: Option<Compiler>,
 }
+
+impl Default for ComponentRuntime {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
 impl ComponentRuntime {
-    /// With a cache of compiled code, or without.
+    /// With a cache of compiled code, or without. What compiles is found by [`Compiler::find`].
     #[must_use]
     pub fn new(cache: Option<CompileCache>) -> Self {
-        Self { cache }
+        Self { cache, resolver: Arc::new(SystemResolver), compiler: None }
+    }
+
+    /// The same with another compiler.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
+        self
+    }
+
+    /// The same with another cache, or none.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<CompileCache>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The same with another resolver of names.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// As [`ComponentRuntime::load_within`], with the limits that are the default.
+    ///
+    /// # Errors
+    /// [`ComponentError`].
+    pub fn load(&self, path: &Path) -> Result<Component, ComponentError> {
+        self.load_within(path, &Limits::default())
     }
 
     /// Reads and compiles a component, or takes it from the cache. Whether it is a connector that
@@ -32,8 +72,8 @@ impl ComponentRuntime {
     ///
     /// # Errors
     /// [`ComponentError`], when it is no component.
-    pub fn load(&self, path: &Path) -> Result<Component, ComponentError> {
-        let bytes = read(path)?;
+    pub fn load_within(&self, path: &Path, limits: &Limits) -> Result<Component, ComponentError> {
+        let bytes = read(path, limits.component_bytes as u64)?;
         header(path, &bytes, |bytes| Engine::detect_precompiled(bytes).is_some())?;
         let engine = engine::engine()?;
         let digest = hex::encode(Sha256::digest(&bytes));
@@ -42,38 +82,42 @@ impl ComponentRuntime {
             (Some(cache), Some(file)) => cache.load(file),
             _ => None,
         };
-        #[expect(
-            unsafe_code,
-            clippy::disallowed_methods,
-            reason = "the only way to load compiled code, and the only place that does"
-        )]
-        let cached = cached.and_then(|code| {
-            // SAFETY: the code was serialized by this engine's version and settings (they are in
-            // the file's name), and its content and owner were verified by `CompileCache::load`.
-            unsafe { wasmtime::component::Component::deserialize(&engine, code).ok() }
-        });
-        let compiled = match cached {
+        let compiled = match cached.and_then(|code| deserialize(&engine, &code).ok()) {
             Some(compiled) => compiled,
-            None => self.compile(&engine, path, &bytes, file.as_deref())?,
+            None => {
+                let code = self.compile(&engine, path, &bytes, limits)?;
+                if let (Some(cache), Some(file)) = (&self.cache, &file) {
+                    // Without a cache the next start is slower and nothing else.
+                    let _ = cache.store(file, &code);
+                }
+                deserialize(&engine, &code).map_err(|e| ComponentError::Compiler {
+                    path: path.to_owned(),
+                    reason: format!("{e:#}"),
+                })?
+            }
         };
         let ty = compiled.component_type();
         let verdict = contract::check(&ty, &engine).map_err(Arc::new);
-        let linked = match &verdict {
-            Ok((kind, _)) => Some(link(&engine, &compiled, *kind).map_err(|e| {
-                // The names fit and the types do not: somebody else's idea of the contract.
-                ComponentError::Invalid { path: path.to_owned(), reason: format!("{e:#}") }
-            })?),
-            Err(_) => None,
-        };
-        Ok(Component {
+        let network = contract::imports(&ty, &engine).into_iter().find(|import| import.network);
+        let component = Component {
             engine,
             compiled,
             path: path.to_owned(),
             digest: format!("sha256:{digest}"),
             size: bytes.len() as u64,
+            cache: self.cache.as_ref().map(|cache| cache.folder().to_owned()),
             verdict,
-            linked,
-        })
+            network: network.map(|import| import.name),
+            linked: Arc::default(),
+            resolver: self.resolver.clone(),
+            run: None,
+        };
+        // Somebody else's idea of the contract is known at once; where the network is imported, when
+        // it is known to be granted.
+        if component.verdict.is_ok() && component.network.is_none() {
+            component.linked()?;
+        }
+        Ok(component)
     }
 
     fn compile(
@@ -81,21 +125,29 @@ impl ComponentRuntime {
         engine: &Engine,
         path: &Path,
         bytes: &[u8],
-        file: Option<&Path>,
-    ) -> Result<wasmtime::component::Component, ComponentError> {
-        let compiled = wasmtime::component::Component::from_binary(engine, bytes)
-            .map_err(|e| explain(path, bytes, &e))?;
-        if let (Some(cache), Some(file)) = (&self.cache, file)
-            && let Ok(code) = compiled.serialize()
-        {
-            // Without a cache the next start is slower and nothing else.
-            let _ = cache.store(file, &code);
-        }
-        Ok(compiled)
+        limits: &Limits,
+    ) -> Result<Vec<u8>, ComponentError> {
+        let compiler = self.compiler.clone().or_else(Compiler::find);
+        let compiler =
+            compiler.ok_or_else(|| ComponentError::CompilerMissing { path: path.to_owned() })?;
+        compiler::compile(&compiler, engine, path, bytes, limits)
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
+/// Loads compiled code: of the cache, after its owner and digest were verified, or fresh from the
+/// compiler that this host started.
+#[expect(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "the only way to load compiled code, and the only place that does"
+)]
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<wasmtime::component::Component> {
+    // SAFETY: the code was made by `compiler::compile` with this engine's version and settings
+    // (which the engine checks again), and nobody else could have changed it since.
+    unsafe { wasmtime::component::Component::deserialize(engine, code) }
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, ComponentError> {
     let unreadable = |reason: String| ComponentError::Unreadable { path: path.to_owned(), reason };
     // Not blocking: to open a named pipe is to wait for its writer.
     let mut open = std::fs::OpenOptions::new();
@@ -105,22 +157,12 @@ fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
     if !facts.is_file() {
         return Err(unreadable("it is not a file".into()));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(facts.len().min(LARGEST_FILE)).unwrap_or(0));
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|e| unreadable(e.to_string()))?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(unreadable(format!("it is larger than {LARGEST_FILE} bytes")));
+    let mut bytes = Vec::with_capacity(usize::try_from(facts.len().min(most)).unwrap_or(0));
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| unreadable(e.to_string()))?;
+    if bytes.len() as u64 > most {
+        return Err(ComponentError::TooLarge { path: path.to_owned(), limit: most });
     }
     Ok(bytes)
-}
-
-/// Why a component does not compile: cut off, or invalid.
-fn explain(path: &Path, bytes: &[u8], error: &wasmtime::Error) -> ComponentError {
-    let path = path.to_owned();
-    let mut validator = wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all());
-    if let Err(fault) = validator.validate_all(bytes)
-        && (fault.message().contains("unexpected end") || fault.offset() >= bytes.len())
-    {
-        return ComponentError::Truncated { path, offset: bytes.len() };
-    }
-    ComponentError::Invalid { path, reason: format!("{error:#}") }
 }

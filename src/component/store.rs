@@ -1,18 +1,25 @@
 //! One operation, one store: what a guest can touch while `spec`, `check`, `discover`, `read` or
 //! `write` runs, and how it is stopped.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::ComponentError;
 use super::engine::TICK;
+use super::filesystem::{Files, FilesView, open_grants};
+use super::network::Network;
 use super::output_log::LogStream;
-use crate::protocol::{DestinationInput, Failure, LogLevel, Observer, SourceOutput};
-use crate::sandbox::{Access, Limits, LogBudget, Policy};
+use crate::protocol::{
+    Capability, Decision, DestinationInput, Failure, LogLevel, Observer, SourceOutput,
+};
+use crate::sandbox::{Limits, LogBudget, Policy};
 
 /// An operation of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +73,8 @@ impl Operation {
 /// The store's data.
 pub(super) struct Guest {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    files: Files,
     table: ResourceTable,
     pub(super) memory: MemoryLimits,
     pub(super) limits: Limits,
@@ -77,6 +86,7 @@ pub(super) struct Guest {
     /// returns after that, it did not succeed.
     pub(super) refused: Option<Failure>,
     streams: [LogStream; 2],
+    pub(super) network: Network,
 }
 
 impl Guest {
@@ -86,11 +96,30 @@ impl Guest {
             stream.finish();
         }
     }
+
+    /// Says that it ended at a limit.
+    pub(super) fn deny_limit(&self, limit: &str) {
+        let rule = format!("limit {limit}");
+        self.observer.decided(&Decision::deny(Capability::Limit, limit, rule));
+    }
+
+    /// Its directories.
+    pub(super) fn files(&mut self) -> FilesView<'_> {
+        let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
+        FilesView { wasi, files: &mut self.files }
+    }
 }
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.network.count_headers(&mut self.table);
+        WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
@@ -150,9 +179,13 @@ pub(super) fn new_store(
     policy: &Policy,
     operation: Operation,
     observer: Arc<dyn Observer>,
+    network: impl FnOnce(Arc<LogBudget>) -> Network,
+    cache: Option<&Path>,
 ) -> Result<Store<Guest>, ComponentError> {
     let limits = policy.limits.clone();
     let logs = LogBudget::new(observer.clone(), &limits);
+    let mut http = WasiHttpCtx::new();
+    http.set_field_size_limit(limits.http_header_bytes);
     let streams = [
         LogStream::new(logs.clone(), LogLevel::Info),
         LogStream::new(logs.clone(), LogLevel::Warn),
@@ -165,20 +198,18 @@ pub(super) fn new_store(
     // Each of a sync's two components has a thread of the runtime while it runs, so waiting for a
     // disk there holds up nobody else, and saves a switch of threads for every write. The other
     // operations have a deadline, and a file that never opens (a FIFO) would hold up its timer too.
-    wasi.allow_blocking_current_thread(matches!(operation, Operation::Read | Operation::Write));
+    let may_block = matches!(operation, Operation::Read | Operation::Write);
+    wasi.allow_blocking_current_thread(may_block);
     // `spec` is called before anything is granted.
     if operation != Operation::Spec {
-        wasi.envs(&policy.environment);
-        for grant in &policy.directories {
-            let perms = match grant.access {
-                Access::Read => FsPerms::ReadOnly,
-                Access::ReadWrite => FsPerms::ReadWrite,
-            };
-            wasi.preopened_dir(&grant.host, &grant.guest, perms).map_err(|e| {
-                ComponentError::Directory { path: grant.host.clone(), reason: format!("{e:#}") }
-            })?;
+        for (name, value) in &policy.environment {
+            wasi.env(name, value.expose());
         }
+        open_grants(&mut wasi, policy, cache)?;
     }
+    let mut wasi = wasi.build();
+    let files = Files::new(wasi.filesystem(), policy, logs.clone(), may_block)
+        .map_err(|e| ComponentError::Engine(format!("{e:#}")))?;
 
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles);
@@ -191,10 +222,13 @@ pub(super) fn new_store(
     };
     let (host_call_bytes, handles) = (operation.host_call_bytes(&limits), limits.handles);
     let guest = Guest {
-        wasi: wasi.build(),
+        http,
+        wasi,
+        files,
         table,
         memory,
         limits,
+        network: network(logs.clone()),
         logs,
         observer,
         output: None,

@@ -50,6 +50,8 @@ pub enum Strategy {
 /// One connector of a connection.
 #[derive(Debug, Clone)]
 pub struct ConnectorSettings {
+    /// Its name in the file: `faker` of `[sources.faker]`.
+    pub key: String,
     /// How it is named.
     pub connector: String,
     /// Its configuration.
@@ -110,6 +112,8 @@ struct RawConnector {
     #[serde(default)]
     tls_root: Vec<PathBuf>,
     sandbox: Option<String>,
+    #[serde(default)]
+    allow_missing_needs: bool,
     #[serde(default)]
     limits: BTreeMap<String, RawLimit>,
     max_memory: Option<String>,
@@ -275,6 +279,7 @@ impl Project {
             (None, None) => Json::empty_object(),
         };
         Ok(ConnectorSettings {
+            key: key.to_owned(),
             connector: raw.connector.clone(),
             config,
             options: ConnectorOptions {
@@ -284,6 +289,7 @@ impl Project {
                 allow_any_network: raw.allow_any_network,
                 tls_root: raw.tls_root.clone(),
                 sandbox: raw.sandbox.clone(),
+                allow_missing_needs: raw.allow_missing_needs,
                 limit: raw.limits.iter().map(|(name, value)| format!("{name}={value}")).collect(),
                 max_memory: raw.max_memory.clone(),
                 timeout: raw.timeout.clone(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::limits::set_limit_pair;
 use super::{ConfigError, parse_duration, parse_size};
+use crate::protocol::Json;
 use crate::sandbox::Policy;
 
 /// What a connector's name means.
@@ -57,6 +58,7 @@ impl ConnectorReference {
 
 /// The program a bare name means, as a shell would find it.
 fn on_path(name: &str) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "where programs are")]
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
@@ -64,7 +66,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 /// Everything that can be said of a connector besides its name and configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectorOptions {
-    /// `HOST_DIR::GUEST_DIR[:ro|rw]`, each.
+    /// `HOST_DIR::GUEST_DIR[:ro|rw]`, or `DIR[:ro|rw]` under its own path; each.
     pub allow_dir: Vec<String>,
     /// `NAME=VALUE`, each.
     pub env: Vec<String>,
@@ -78,6 +80,8 @@ pub struct ConnectorOptions {
     pub sandbox: Option<String>,
     /// `NAME=VALUE`, each.
     pub limit: Vec<String>,
+    /// Whether it is run although it needs more than it is granted.
+    pub allow_missing_needs: bool,
     /// A size.
     pub max_memory: Option<String>,
     /// A duration, for every operation.
@@ -85,28 +89,32 @@ pub struct ConnectorOptions {
 }
 
 impl ConnectorOptions {
-    /// The policy these options say. Relative host directories are relative to `base`.
+    /// The policy these options say. Relative host directories are relative to `base`; `${path}` in
+    /// a network grant is a member of `config`, which is what the operator wrote: members that a
+    /// connector changed open nothing.
     ///
     /// # Errors
     /// [`ConfigError`], naming the option.
-    pub fn policy(&self, base: &Path) -> Result<Policy, ConfigError> {
+    pub fn policy(&self, base: &Path, config: &Json) -> Result<Policy, ConfigError> {
         let mut policy = Policy::default();
         for grant in &self.allow_dir {
-            policy.allow_dir(grant)?;
-        }
-        for grant in &mut policy.directories {
-            grant.host = base.join(&grant.host);
+            policy.allow_dir_in(base, grant)?;
         }
         for grant in &self.env {
             policy.allow_env(grant)?;
         }
+        let config = match self.allow_net.iter().any(|grant| grant.contains("${")) {
+            true => config.to_value().unwrap_or_default(),
+            false => serde_json::Value::Null,
+        };
         for grant in &self.allow_net {
-            policy.allow_net(grant, self.allow_any_network)?;
+            policy.allow_net(grant, &config, self.allow_any_network)?;
         }
         policy.network.tls_roots = self.tls_root.iter().map(|file| base.join(file)).collect();
         if let Some(level) = &self.sandbox {
             policy.fence = level.parse()?;
         }
+        policy.allow_missing_needs = self.allow_missing_needs;
         for pair in &self.limit {
             set_limit_pair(&mut policy.limits, pair)?;
         }

@@ -1,10 +1,12 @@
 //! Sources and destinations as values.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ConnectorError, validate_config};
-use crate::executor::{Context, Described, Executor, ExecutorError};
+use super::{ConnectorError, MissingNeed, needs, validate_config};
+use crate::executor::secrets::{hide_specification, hide_stream};
+use crate::executor::{Audited, Context, Described, Executor, ExecutorError};
 use crate::protocol::{DiscoveredStream, Json, Observer, Specification};
+use crate::sandbox::{JudgedNeed, Policy};
 
 /// A connector with its configuration, not yet known to be a source or a destination.
 #[derive(Clone)]
@@ -13,6 +15,8 @@ pub struct Connector {
     executor: Arc<dyn Executor>,
     config: Json,
     observer: Arc<dyn Observer>,
+    /// What it said it needs, as it was last judged; shared by all copies.
+    needs: Arc<Mutex<Vec<JudgedNeed>>>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -33,7 +37,8 @@ impl Connector {
         config: Json,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { name: name.into(), executor, config, observer }
+        let executor = Audited::around(executor);
+        Self { name: name.into(), executor, config, observer, needs: Arc::default() }
     }
 
     /// As it was named.
@@ -78,6 +83,39 @@ impl Connector {
         self.observer.clone()
     }
 
+    /// What it is granted; none where nothing can be.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.executor.policy()
+    }
+
+    /// What it said it needs, once that was judged: by [`Connector::ready`], or by a sync.
+    #[must_use]
+    pub fn needs(&self) -> Vec<JudgedNeed> {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks it what it needs, with nothing granted, and judges that; refuses nothing.
+    ///
+    /// # Errors
+    /// [`ConnectorError`], where it cannot be asked.
+    pub async fn asked_needs(&self) -> Result<Vec<JudgedNeed>, ConnectorError> {
+        let spec = self.spec().await?;
+        Ok(needs::judge(&self.clone().with_observer(Arc::new(super::Silent)), &spec, "").0)
+    }
+
+    /// Judges what it says it needs, and gives what it is not granted; nothing where it may go on
+    /// without. `prefix` is that of its flags.
+    pub(crate) fn missing_needs(
+        &self,
+        spec: &Specification,
+        prefix: &'static str,
+    ) -> Vec<MissingNeed> {
+        let (judged, missing) = needs::judge(self, spec, prefix);
+        *self.needs.lock().unwrap_or_else(PoisonError::into_inner) = judged;
+        missing
+    }
+
     fn context(&self) -> Context {
         Context::new(self.observer.clone())
     }
@@ -86,12 +124,57 @@ impl Connector {
         ConnectorError::Run { name: self.name.clone(), error: Box::new(error) }
     }
 
-    /// Asks what it is.
+    /// Asks what it is, for whoever shows it: what is known as a secret is hidden.
     ///
     /// # Errors
     /// [`ConnectorError`].
     pub async fn spec(&self) -> Result<Specification, ConnectorError> {
+        self.executor.may_import().map_err(|e| self.failed(e))?;
+        Ok(self.shown(self.whole_spec().await?))
+    }
+
+    /// Asks what it is, for whoever checks a configuration against it.
+    pub(crate) async fn whole_spec(&self) -> Result<Specification, ConnectorError> {
         self.executor.spec(&self.context()).await.map_err(|e| self.failed(e))
+    }
+
+    /// A specification with what is known as a secret hidden.
+    pub(crate) fn shown(&self, spec: Specification) -> Specification {
+        hide_specification(&self.executor.redactor(), spec)
+    }
+
+    /// Checks its configuration, secrets filled in, against its specification.
+    ///
+    /// # Errors
+    /// [`ConnectorError`].
+    pub(crate) async fn validate(&self, spec: &Specification) -> Result<(), ConnectorError> {
+        let filled = self.executor.filled_in(&self.context(), &self.config).await;
+        let filled = filled.map_err(|e| self.failed(e))?;
+        validate_config(&self.name, spec, &filled).map_err(|error| {
+            // A member's name may be a secret too.
+            let redactor = self.executor.redactor();
+            let hide = |text: String| redactor.redact(&text).into_owned();
+            match error {
+                ConnectorError::Invalid { name, faults } => {
+                    ConnectorError::Invalid { name, faults: faults.into_iter().map(hide).collect() }
+                }
+                ConnectorError::Schema { name, reason } => {
+                    ConnectorError::Schema { name, reason: hide(reason) }
+                }
+                other => other,
+            }
+        })
+    }
+
+    /// Checks its configuration against its specification, and its needs against its policy:
+    /// before anything of it runs but `spec`.
+    ///
+    /// # Errors
+    /// [`ConnectorError`]; [`ConnectorError::Needs`] lists all that is not granted.
+    pub async fn ready(&self) -> Result<(), ConnectorError> {
+        let spec = self.whole_spec().await?;
+        self.validate(&spec).await?;
+        needs::require(self.missing_needs(&spec, ""))
     }
 
     /// Checks its configuration against its specification, then lets it try it.
@@ -99,7 +182,7 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub async fn check(&self) -> Result<(), ConnectorError> {
-        validate_config(&self.name, &self.spec().await?, &self.config)?;
+        self.ready().await?;
         self.try_config().await
     }
 
@@ -111,11 +194,25 @@ impl Connector {
         self.executor.check(&self.context(), &self.config).await.map_err(|e| self.failed(e))
     }
 
-    /// Lets it list its streams.
+    /// Checks its configuration against its specification, then lets it list its streams, for
+    /// whoever shows them: what is known as a secret is hidden.
     ///
     /// # Errors
     /// [`ConnectorError`].
     pub async fn discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
+        self.ready().await?;
+        self.shown_discover().await
+    }
+
+    /// The same with a configuration that is known to fit its specification.
+    pub(crate) async fn shown_discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
+        let streams = self.whole_discover().await?;
+        let redactor = self.executor.redactor();
+        Ok(streams.into_iter().map(|s| hide_stream(&redactor, s)).collect())
+    }
+
+    /// Lets it list its streams, for whoever moves them.
+    pub(crate) async fn whole_discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
         self.executor.discover(&self.context(), &self.config).await.map_err(|e| self.failed(e))
     }
 }
@@ -127,6 +224,20 @@ pub struct Source(pub(crate) Connector);
 /// A connector that writes. `write` is in [`crate::sync`].
 #[derive(Debug, Clone)]
 pub struct Destination(pub(crate) Connector);
+
+impl From<Connector> for Source {
+    /// A connector as a source; what is none says so when it is asked to read.
+    fn from(connector: Connector) -> Self {
+        Self(connector)
+    }
+}
+
+impl From<Connector> for Destination {
+    /// A connector as a destination; what is none says so when it is asked to write.
+    fn from(connector: Connector) -> Self {
+        Self(connector)
+    }
+}
 
 impl Source {
     /// The same connector, heard by someone else.

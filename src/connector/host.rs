@@ -6,10 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Connector, ConnectorError, Destination, Source};
-use crate::component::{CompileCache, ComponentRuntime, Kind};
+use crate::component::{CompileCache, Compiler, ComponentRuntime, Kind, Resolver};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
-    ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
+    ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor, SecretExecutor,
+    SecretSource, SystemSecrets, Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 
@@ -34,6 +35,9 @@ impl Observer for Silent {
 pub struct Host {
     base: PathBuf,
     runtime: ComponentRuntime,
+    secrets: Option<Arc<dyn SecretSource>>,
+    /// What its connectors were given, to be hidden in what any of them says.
+    vault: Arc<Vault>,
 }
 
 impl Default for Host {
@@ -47,13 +51,29 @@ impl Host {
     #[must_use]
     pub fn new() -> Self {
         let base = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        Self { base, runtime: ComponentRuntime::new(CompileCache::of_user()) }
+        let runtime = ComponentRuntime::new(CompileCache::of_user());
+        Self { base, runtime, secrets: None, vault: Arc::default() }
     }
 
     /// The same with another cache, or none.
     #[must_use]
     pub fn with_cache(mut self, cache: Option<CompileCache>) -> Self {
-        self.runtime = ComponentRuntime::new(cache);
+        self.runtime = self.runtime.with_cache(cache);
+        self
+    }
+
+    /// The same with another resolver: what turns the names into addresses that a component asks
+    /// for. What it answers is judged as any answer is.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.runtime = self.runtime.with_resolver(resolver);
+        self
+    }
+
+    /// The same with another way of compiling components than the `lockgate` beside this program.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.runtime = self.runtime.with_compiler(compiler);
         self
     }
 
@@ -61,6 +81,14 @@ impl Host {
     #[must_use]
     pub fn in_folder(mut self, base: impl Into<PathBuf>) -> Self {
         self.base = base.into();
+        self
+    }
+
+    /// The same with another place that secrets come from than the environment, files and commands
+    /// of this machine.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Arc<dyn SecretSource>) -> Self {
+        self.secrets = Some(secrets);
         self
     }
 
@@ -101,19 +129,24 @@ impl Host {
             name: name.to_owned(),
             error: Box::new(error),
         };
-        let policy = options.policy(&self.base)?;
+        let policy = options.policy(&self.base, &config)?;
+        let environment = policy.environment.clone();
+        let secrets = self
+            .secrets
+            .clone()
+            .unwrap_or_else(|| Arc::new(SystemSecrets::new(&self.base, policy.limits.secret_time)));
         let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
             ConnectorReference::Component(path) => {
-                let component = self.runtime.load(&path).map_err(|e| failed(e.into()))?;
+                let component = self
+                    .runtime
+                    .load_within(&path, &policy.limits)
+                    .map_err(|e| failed(e.into()))?;
                 let (kind, _) = component.kind().map_err(|e| failed(e.into()))?;
                 component.must_be(wanted.unwrap_or(kind)).map_err(|e| failed(e.into()))?;
+                let component = component.granted(&policy).map_err(|e| failed(e.into()))?;
                 Arc::new(ComponentExecutor::new(component, policy))
             }
             ConnectorReference::Process(path) => {
-                if !policy.directories.is_empty() {
-                    let what = "allow-dir is for components; a process sees what its user sees";
-                    return Err(crate::config::ConfigError::Usage(what.to_owned()).into());
-                }
                 Arc::new(ProcessExecutor::new(path, policy).map_err(failed)?)
             }
             ConnectorReference::Noop if wanted == Some(Kind::Source) => {
@@ -122,7 +155,8 @@ impl Host {
             }
             ConnectorReference::Noop => Arc::new(NoopDestination),
         };
-        Ok(Connector::new(name, executor, config, Arc::new(Silent)))
+        let executor = SecretExecutor::new(executor, secrets, environment, self.vault.clone());
+        Ok(Connector::new(name, Arc::new(executor), config, Arc::new(Silent)))
     }
 
     /// A source by its name.

@@ -3,6 +3,7 @@
 
 mod handle;
 mod host;
+mod needs;
 mod validate;
 
 use crate::config::ConfigError;
@@ -11,6 +12,8 @@ use crate::fault::{ExitClass, Fault};
 
 pub use handle::{Connector, Destination, Source};
 pub use host::{Host, Silent};
+pub use needs::MissingNeed;
+pub(crate) use needs::require;
 pub use validate::validate_config;
 
 /// Why a connector cannot be used.
@@ -35,6 +38,12 @@ pub enum ConnectorError {
         /// Every fault: the member and what is wrong, never the value.
         faults: Vec<String>,
     },
+    /// It says that it needs what it is not granted.
+    #[error("{}", needs::message(.missing))]
+    Needs {
+        /// All of it, of both sides in a sync.
+        missing: Vec<MissingNeed>,
+    },
     /// Its own schema cannot be used.
     #[error("the configuration schema of {name} is not a JSON Schema: {reason}")]
     Schema {
@@ -51,6 +60,7 @@ impl Fault for ConnectorError {
             Self::Config(error) => error.code(),
             Self::Run { error, .. } => error.code(),
             Self::Invalid { .. } => "CONFIG_INVALID",
+            Self::Needs { .. } => "POLICY_NEEDS",
             Self::Schema { .. } => "CONNECTOR_SCHEMA",
         }
     }
@@ -62,6 +72,7 @@ impl Fault for ConnectorError {
             Self::Invalid { name, .. } => {
                 Some(format!("`lockgate spec {name}` shows what it accepts"))
             }
+            Self::Needs { missing } => Some(needs::hint(missing)),
             Self::Schema { .. } => None,
         }
     }
@@ -71,6 +82,7 @@ impl Fault for ConnectorError {
             Self::Config(error) => error.exit(),
             Self::Run { error, .. } => error.exit(),
             Self::Invalid { .. } => ExitClass::Usage,
+            Self::Needs { .. } => ExitClass::Refused,
             Self::Schema { .. } => ExitClass::Failed,
         }
     }
@@ -78,6 +90,7 @@ impl Fault for ConnectorError {
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Run { error, .. } => error.context(),
+            Self::Needs { missing } => needs::context(missing),
             _ => Vec::new(),
         }
     }

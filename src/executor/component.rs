@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::guarded::guarded;
 use super::{Context, Described, Executor, ExecutorError};
 use crate::component::Component;
 use crate::protocol::{
@@ -53,6 +54,7 @@ impl Executor for ComponentExecutor {
             executor: "component",
             reference: self.component.path().display().to_string(),
             digest: Some(self.component.digest().to_owned()),
+            fence: None,
         }
     }
 
@@ -60,12 +62,26 @@ impl Executor for ComponentExecutor {
         super::identity(self.component.path(), &self.policy)
     }
 
+    fn policy(&self) -> Option<&Policy> {
+        Some(&self.policy)
+    }
+
+    fn may_import(&self) -> Result<(), ExecutorError> {
+        Ok(self.component.may_import(&self.policy)?)
+    }
+
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
-        Ok(self.component.spec(&self.policy, context.observer.clone()).await?)
+        guarded("spec", async {
+            Ok(self.component.spec(&self.policy, context.observer.clone()).await?)
+        })
+        .await
     }
 
     async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
-        Ok(self.component.check(&self.policy, context.observer.clone(), config).await?)
+        guarded("check", async {
+            Ok(self.component.check(&self.policy, context.observer.clone(), config).await?)
+        })
+        .await
     }
 
     async fn discover(
@@ -73,7 +89,10 @@ impl Executor for ComponentExecutor {
         context: &Context,
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
-        Ok(self.component.discover(&self.policy, context.observer.clone(), config).await?)
+        guarded("discover", async {
+            Ok(self.component.discover(&self.policy, context.observer.clone(), config).await?)
+        })
+        .await
     }
 
     async fn read(
@@ -85,10 +104,10 @@ impl Executor for ComponentExecutor {
         output: Arc<dyn SourceOutput>,
     ) -> Result<(), ExecutorError> {
         let observer = context.observer.clone();
-        unless_cancelled(context, async {
+        let reading = guarded("read", async {
             Ok(self.component.read(&self.policy, observer, config, catalog, states, output).await?)
-        })
-        .await
+        });
+        unless_cancelled(context, reading).await
     }
 
     async fn write(
@@ -100,6 +119,9 @@ impl Executor for ComponentExecutor {
     ) -> Result<(), ExecutorError> {
         let observer = context.observer.clone();
         // No select: a destination that is cancelled hears it from `next` and can say goodbye.
-        Ok(self.component.write(&self.policy, observer, config, catalog, input).await?)
+        guarded("write", async {
+            Ok(self.component.write(&self.policy, observer, config, catalog, input).await?)
+        })
+        .await
     }
 }

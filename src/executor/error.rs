@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::component::ComponentError;
 use crate::fault::{ExitClass, Fault};
 use crate::protocol::{Failure, FailureKind};
+use crate::sandbox::fence::FenceError;
 
 /// Why a connector's operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,36 @@ pub enum ExecutorError {
         /// The system's reason.
         reason: String,
     },
+    /// A secret cannot be had, or is where it must not be.
+    #[error(transparent)]
+    Secret(super::SecretError),
+    /// The kernel cannot fence it in as its policy wants.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// A directory under another name.
+    #[error("a process sees the directory {host} under that path and no other, not as {guest}")]
+    Grant {
+        /// The directory.
+        host: String,
+        /// What it was to be called.
+        guest: String,
+    },
+    /// An error of a process that its fence may be the reason of.
+    #[error("{error}")]
+    Fenced {
+        /// The error.
+        error: Box<ExecutorError>,
+        /// What the fence comes to.
+        fence: String,
+    },
+    /// A fault of this program, not of the connector.
+    #[error("a fault in lockgate ended {operation}: {reason}")]
+    Panic {
+        /// The operation.
+        operation: &'static str,
+        /// What the fault says of itself.
+        reason: String,
+    },
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
@@ -99,6 +130,7 @@ impl ExecutorError {
             Self::Failure(failure) | Self::Component(ComponentError::Failure(failure)) => {
                 failure.is_cancelled()
             }
+            Self::Fenced { error, .. } => error.is_cancelled(),
             _ => false,
         }
     }
@@ -109,7 +141,12 @@ impl ExecutorError {
         match self {
             Self::Failure(failure) => failure,
             Self::Component(error) => error.into_failure(),
-            Self::Start { .. } | Self::Unsupported(_) => Failure::config(self.to_string()),
+            Self::Fenced { error, .. } => error.into_failure(),
+            Self::Start { .. }
+            | Self::Grant { .. }
+            | Self::Fence(_)
+            | Self::Secret(_)
+            | Self::Unsupported(_) => Failure::config(self.to_string()),
             Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
                 let detail = stderr.clone();
                 Failure::system(self.to_string()).with_detail(detail)
@@ -138,6 +175,11 @@ impl Fault for ExecutorError {
             Self::Protocol(_) => "CONNECTOR_PROTOCOL",
             Self::Timeout { .. } => "LIMIT_TIME",
             Self::Io { .. } => "CONNECTOR_IO",
+            Self::Secret(error) => error.code(),
+            Self::Fence(error) => error.code(),
+            Self::Grant { .. } => "GRANT_DIRECTORY",
+            Self::Fenced { error, .. } => error.code(),
+            Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
         }
     }
@@ -145,11 +187,26 @@ impl Fault for ExecutorError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Component(error) => error.hint(),
+            Self::Secret(error) => error.hint(),
             Self::Start { .. } => {
                 Some("check the path, and that the file is executable (chmod +x)".into())
             }
             Self::Timeout { .. } => {
                 Some("allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m".into())
+            }
+            Self::Fence(error) => error.hint(),
+            Self::Grant { host, .. } => Some(format!("write --allow-dir {host}, or {host}:ro to read only")),
+            Self::Fenced { error, fence } => {
+                let fence = format!(
+                    "it ran behind the kernel's fence ({fence}); what it needs beyond its own files is opened with --allow-dir DIR and --allow-net HOST:PORT, or everything with --sandbox off (in sync: --source-allow-dir, --destination-allow-dir and so on)"
+                );
+                Some(match error.hint() {
+                    Some(hint) => format!("{hint}; {fence}"),
+                    None => fence,
+                })
+            }
+            Self::Panic { .. } => {
+                Some("this is not your connector's fault alone: report it, with the connector".into())
             }
             _ => None,
         }
@@ -158,7 +215,10 @@ impl Fault for ExecutorError {
     fn exit(&self) -> ExitClass {
         match self {
             Self::Component(error) => error.exit(),
-            Self::Start { .. } | Self::Unsupported(_) => ExitClass::Usage,
+            Self::Secret(error) => error.exit(),
+            Self::Fence(error) => error.exit(),
+            Self::Fenced { error, .. } => error.exit(),
+            Self::Start { .. } | Self::Grant { .. } | Self::Unsupported(_) => ExitClass::Usage,
             _ => ExitClass::Failed,
         }
     }
@@ -166,6 +226,7 @@ impl Fault for ExecutorError {
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Component(error) => error.context(),
+            Self::Fenced { error, .. } => error.context(),
             Self::Failure(failure) => {
                 failure.detail.clone().map(|d| ("detail", d)).into_iter().collect()
             }

@@ -1,10 +1,13 @@
 //! Floor 3: the ways of running a connector, behind one trait. A component in this process, a
 //! process that speaks Airbyte's protocol on stdio, or no connector at all.
 
+mod audited;
 mod component;
 mod error;
+mod guarded;
 mod noop;
 mod process;
+pub(crate) mod secrets;
 mod stdin;
 pub mod stdio;
 
@@ -15,10 +18,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub(crate) use audited::{Audited, GIVEN};
 pub use component::ComponentExecutor;
 pub use error::ExecutorError;
 pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
+pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};
 pub use stdin::StdinSource;
 
 use crate::protocol::{
@@ -26,6 +31,7 @@ use crate::protocol::{
     StateMessage,
 };
 use crate::sandbox::Policy;
+use crate::sandbox::secrets::Redactor;
 
 /// What a running operation shares with whoever started it.
 #[derive(Clone)]
@@ -100,6 +106,9 @@ pub struct Described {
     pub reference: String,
     /// The component's digest, where there is one.
     pub digest: Option<String>,
+    /// The fence of a process, and what it does not do: `landlock-7, seccomp, limits`, or `off`.
+    /// None for what is no process.
+    pub fence: Option<String>,
 }
 
 /// A connector that can be run. Each call is an operation of its own: nothing is kept between two. An
@@ -115,7 +124,31 @@ pub trait Executor: fmt::Debug + Send + Sync {
         vec![self.describe().reference]
     }
 
-    /// Asks what it is.
+    /// What it is granted, and how much; none where nothing can be.
+    fn policy(&self) -> Option<&Policy> {
+        None
+    }
+
+    /// Whether its policy grants what it imports.
+    ///
+    /// # Errors
+    /// The refusal, as the operations but `spec` would give it.
+    fn may_import(&self) -> Result<(), ExecutorError> {
+        Ok(())
+    }
+
+    /// What hides the secrets it knows in what is printed. Hides nothing by default.
+    fn redactor(&self) -> Arc<Redactor> {
+        Arc::default()
+    }
+
+    /// A configuration as the connector is given it: references to secrets filled in.
+    async fn filled_in(&self, _context: &Context, config: &Json) -> Result<Json, ExecutorError> {
+        Ok(config.clone())
+    }
+
+    /// Asks what it is. For checking a configuration; [`crate::Source::spec`] gives one that may be
+    /// shown.
     async fn spec(&self, _context: &Context) -> Result<Specification, ExecutorError> {
         Err(refused(self.describe(), "spec"))
     }

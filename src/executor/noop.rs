@@ -104,7 +104,12 @@ fn schema() -> Value {
 #[async_trait]
 impl Executor for NoopDestination {
     fn describe(&self) -> Described {
-        Described { executor: "noop", reference: "destination-dev-null".into(), digest: None }
+        Described {
+            executor: "noop",
+            reference: "destination-dev-null".into(),
+            digest: None,
+            fence: None,
+        }
     }
 
     async fn spec(&self, _: &Context) -> Result<Specification, ExecutorError> {

@@ -45,7 +45,7 @@ impl SourceOutput for Noting {
 #[async_trait]
 impl Executor for StdinSource {
     fn describe(&self) -> Described {
-        Described { executor: "stdin", reference: "stdin".into(), digest: None }
+        Described { executor: "stdin", reference: "stdin".into(), digest: None, fence: None }
     }
 
     async fn read(

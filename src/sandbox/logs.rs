@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::Limits;
-use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
+use crate::protocol::{Capability, Decision, Failure, Json, LogLevel, Observer};
 
 /// An observer of one operation, with a budget over everything it says.
 pub struct LogBudget {
@@ -56,6 +56,11 @@ impl Observer for LogBudget {
         if spent >= *left {
             *left = 0;
             drop(left);
+            self.observer.decided(&Decision::deny(
+                Capability::Limit,
+                "log-bytes",
+                "limit log-bytes",
+            ));
             self.observer
                 .log(LogLevel::Warn, "the connector reached its log limit; the rest is dropped");
         } else {

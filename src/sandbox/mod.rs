@@ -4,14 +4,29 @@
 //! The attack: a connector is a stranger's program that holds a database password. Whatever it is
 //! not given here, it does not have: the default policy opens nothing, and every limit is set.
 
+pub mod fence;
+mod grant;
 mod limits;
 mod logs;
+mod needs;
 mod network;
 mod policy;
+pub mod secrets;
+mod tally;
 mod text;
 
+pub use grant::{Grant, toml};
 pub use limits::Limits;
 pub use logs::LogBudget;
-pub use network::{NetworkGrants, NetworkPattern};
+pub(crate) use needs::inside;
+pub use needs::{
+    JudgedNeed, NEED_NOT_GRANTED, NeedState, covers_directory, covers_network, judge_needs,
+};
+#[doc(hidden)]
+pub use network::reference as network_reference;
+pub use network::{
+    AddressClass, NetworkDenied, NetworkGate, NetworkGrants, NetworkHost, NetworkPattern,
+};
 pub use policy::{Access, DirectoryGrant, Fence, Policy, PolicyError};
+pub use tally::{Noted, Tally, one_line};
 pub use text::printable;

@@ -4,8 +4,11 @@
 //! is nothing, a grant names one thing, and what a connector says it needs is only shown to the
 //! operator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+use super::secrets::Variable;
 use super::{Limits, NetworkGrants, NetworkPattern};
 use crate::fault::{ExitClass, Fault};
 
@@ -27,6 +30,18 @@ pub struct DirectoryGrant {
     pub guest: String,
     /// What may be done there.
     pub access: Access,
+}
+
+impl DirectoryGrant {
+    /// As a rule of the audit trail: `allow-dir HOST::GUEST:ro` or `:rw`.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        let ending = match self.access {
+            Access::Read => ":ro",
+            Access::ReadWrite => ":rw",
+        };
+        format!("allow-dir {}::{}{ending}", self.host.display(), self.guest)
+    }
 }
 
 /// How much a connector that is a process must be fenced in by the kernel.
@@ -69,7 +84,7 @@ impl std::str::FromStr for Fence {
 pub enum PolicyError {
     /// Not `HOST_DIR::GUEST_DIR[:ro|rw]`.
     #[error(
-        "the directory grant {0:?} is not HOST_DIR::GUEST_DIR, HOST_DIR::GUEST_DIR:ro or HOST_DIR::GUEST_DIR:rw"
+        "the directory grant {0:?} is not HOST_DIR::GUEST_DIR or DIR, with :ro or :rw behind it or nothing"
     )]
     Directory(String),
     /// A guest path that is relative or has dots.
@@ -127,11 +142,13 @@ pub struct Policy {
     /// Directories.
     pub directories: Vec<DirectoryGrant>,
     /// Environment variables, name and value. Nothing of the host's own environment passes.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(String, Variable)>,
     /// Names and addresses.
     pub network: NetworkGrants,
     /// How much of a fence a process must have.
     pub fence: Fence,
+    /// Whether it is run although it says that it needs more than it is granted.
+    pub allow_missing_needs: bool,
     /// How much it may use.
     pub limits: Limits,
 }
@@ -161,6 +178,40 @@ impl Policy {
         })
     }
 
+    /// As [`Policy::allow_dir`], where relative host directories begin in `base`; and the short form
+    /// `DIR[:ro|rw]`, whose guest path is the directory's own.
+    ///
+    /// # Errors
+    /// [`PolicyError`], when the text is of neither form.
+    pub fn allow_dir_in(&mut self, base: &Path, grant: &str) -> Result<(), PolicyError> {
+        if grant.contains("::") {
+            let last = self.directories.len();
+            self.allow_dir(grant)?;
+            for grant in &mut self.directories[last..] {
+                grant.host = base.join(&grant.host);
+            }
+            return Ok(());
+        }
+        let malformed = || PolicyError::Directory(grant.to_owned());
+        let (host, access) = match grant.rsplit_once(':') {
+            Some((host, "ro")) => (host, Access::Read),
+            Some((host, "rw")) => (host, Access::ReadWrite),
+            Some(_) => return Err(malformed()),
+            None => (grant, Access::ReadWrite),
+        };
+        if host.is_empty() {
+            return Err(malformed());
+        }
+        let host = std::path::absolute(base.join(host)).map_err(|_| malformed())?;
+        // `..` is left in by that, and may lead anywhere behind a link.
+        let host = match host.components().any(|c| c == std::path::Component::ParentDir) {
+            true => host.canonicalize().map_err(|_| malformed())?,
+            false => host,
+        };
+        let guest = host.to_str().ok_or_else(malformed)?.to_owned();
+        self.grant_directory(DirectoryGrant { host, guest, access })
+    }
+
     /// Grants a directory.
     ///
     /// # Errors
@@ -186,20 +237,28 @@ impl Policy {
             let host = d.host.canonicalize().unwrap_or_else(|_| d.host.clone());
             format!("directory {}::{}", host.display(), d.guest)
         });
-        let environment =
-            self.environment.iter().map(|(name, value)| format!("env {name}={value}"));
+        // Which value it is counts, and nobody shall read it.
+        let environment = self.environment.iter().map(|(name, value)| {
+            format!("env {name} sha256:{}", hex::encode(Sha256::digest(value.written())))
+        });
         let network = self.network.patterns.iter().map(|p| format!("network {}", p.text()));
         let mut grants: Vec<String> = directories.chain(environment).chain(network).collect();
         grants.sort();
         grants
     }
 
-    /// Grants what `HOST:PORT` says; `*` as a host only if any network is allowed.
+    /// Grants what `HOST:PORT` says, its `${config.path}` taken from the configuration; `*` as a
+    /// host only if any network is allowed.
     ///
     /// # Errors
     /// [`PolicyError`], when the text is not of that form.
-    pub fn allow_net(&mut self, grant: &str, allow_any: bool) -> Result<(), PolicyError> {
-        let pattern = NetworkPattern::parse(grant, allow_any)?;
+    pub fn allow_net(
+        &mut self,
+        grant: &str,
+        config: &serde_json::Value,
+        allow_any: bool,
+    ) -> Result<(), PolicyError> {
+        let pattern = NetworkPattern::fill(grant, config, allow_any)?;
         if !self.network.patterns.contains(&pattern) {
             self.network.patterns.push(pattern);
         }
@@ -214,7 +273,7 @@ impl Policy {
         match grant.split_once('=') {
             Some((name, value)) if !name.is_empty() && !grant.contains('\0') => {
                 self.environment.retain(|(known, _)| known != name);
-                self.environment.push((name.to_owned(), value.to_owned()));
+                self.environment.push((name.to_owned(), Variable::new(value)));
                 Ok(())
             }
             _ => {
@@ -253,6 +312,26 @@ mod tests {
         }
         for bad in ["out::out", "out::/../x", "out::/a/./b"] {
             assert!(matches!(policy.allow_dir(bad), Err(PolicyError::GuestPath(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_directory_under_its_own_name() {
+        let mut policy = Policy::default();
+        let base = Path::new("/p");
+        policy.allow_dir_in(base, "./in:ro").unwrap();
+        policy.allow_dir_in(base, "/data").unwrap();
+        policy.allow_dir_in(base, "x::/y").unwrap();
+        let granted = |n: usize| {
+            let grant = &policy.directories[n];
+            (grant.host.to_str().unwrap(), grant.guest.as_str(), grant.access)
+        };
+        assert_eq!(granted(0), ("/p/in", "/p/in", Access::Read));
+        assert_eq!(granted(1), ("/data", "/data", Access::ReadWrite));
+        assert_eq!(granted(2), ("/p/x", "/y", Access::ReadWrite));
+        for bad in ["", ":ro", "out:/out", "out:wo"] {
+            let refused = Policy::default().allow_dir_in(base, bad);
+            assert!(matches!(refused, Err(PolicyError::Directory(_))), "{bad}");
         }
     }
 

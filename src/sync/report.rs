@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::executor::Described;
 use crate::fault::Fault;
 use crate::protocol::{Catalog, Specification};
+use crate::sandbox::secrets::Redactor;
 
 use super::{Counters, SyncError};
 
@@ -22,6 +23,10 @@ pub struct ConnectorReport {
     pub executor: &'static str,
     /// `sha256:…` of a component.
     pub digest: Option<String>,
+    /// The fence of a process: `landlock-7, seccomp, limits`, with what it lacks or does not do
+    /// behind a semicolon; `off` where there is none. Absent for what is no process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<String>,
 }
 
 impl ConnectorReport {
@@ -32,6 +37,7 @@ impl ConnectorReport {
             version: spec.version.clone(),
             executor: described.executor,
             digest: described.digest.clone(),
+            fence: described.fence.clone(),
         }
     }
 }
@@ -91,6 +97,8 @@ impl ErrorReport {
 /// A sync.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// The name of its record; none where none is kept.
+    pub run: Option<String>,
     /// `succeeded` or `failed`.
     pub status: &'static str,
     /// The key of its states.
@@ -152,6 +160,26 @@ impl Report {
         self.records_committed = total.committed;
         (self.checkpoints_emitted, self.checkpoints_committed) = counters.checkpoints();
         self.duration_ms = u64::try_from(counters.elapsed().as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// Hides secrets: a stream's name may be one of the other side's.
+    pub(super) fn hide(&mut self, redactor: &Redactor) {
+        let hide = |text: &mut String| {
+            if let std::borrow::Cow::Owned(hidden) = redactor.redact(text) {
+                *text = hidden;
+            }
+        };
+        for stream in &mut self.streams {
+            hide(&mut stream.name);
+            stream.namespace.as_mut().map(hide);
+        }
+        self.notes.iter_mut().for_each(hide);
+        if let Some(error) = &mut self.error {
+            hide(&mut error.message);
+            for value in error.context.values_mut() {
+                *value = redactor.redact_value(value);
+            }
+        }
     }
 
     pub(super) fn failed(&mut self, error: &SyncError) {

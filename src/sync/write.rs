@@ -1,7 +1,7 @@
 //! `Destination::write`: a sync from its first question to its last state.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,8 +13,9 @@ use super::{
     pipeline,
 };
 use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
-use crate::connector::{Connector, Destination, Source, validate_config};
+use crate::connector::{Connector, Destination, Source, require};
 use crate::executor::Cancel;
+use crate::executor::secrets::Changes;
 use crate::protocol::{
     Catalog, Decision, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
     StreamDescriptor, SyncMode,
@@ -45,6 +46,8 @@ pub struct WriteOptions {
     pub lock_folder: Option<PathBuf>,
     /// How long nothing at all may happen; none: 3 hours.
     pub idle_time: Option<Duration>,
+    /// The name of the run's record, for the report; none: none is kept.
+    pub run: Option<String>,
     /// When to stop.
     pub cancel: Option<Cancel>,
     /// Is given the plan and the counters when rows begin to move.
@@ -173,9 +176,10 @@ impl Destination {
         .await;
 
         let side = |c: &Connector, spec: &Specification| {
-            ConnectorReport::new(c.name(), &c.describe(), spec)
+            ConnectorReport::new(c.name(), &c.describe(), &c.shown(spec.clone()))
         };
         let mut report = Report {
+            run: options.run.clone(),
             status: "succeeded",
             connection,
             sync_id: catalog.streams.first().map_or(0, |s| s.sync_id),
@@ -194,12 +198,15 @@ impl Destination {
             error: None,
         };
         report.fill(&catalog, &counters);
+        if let Err(error) = &result {
+            report.failed(error);
+        }
+        for side in [&source, &destination] {
+            report.hide(&side.executor().redactor());
+        }
         match result {
             Ok(()) => Ok(WriteResult { report }),
-            Err(error) => {
-                report.failed(&error);
-                Err(Box::new(SyncFailure { error, report: Some(report) }))
-            }
+            Err(error) => Err(Box::new(SyncFailure { error, report: Some(report) })),
         }
     }
 
@@ -210,18 +217,22 @@ impl Destination {
         connection: &str,
         options: &WriteOptions,
     ) -> Result<Ready, Box<SyncFailure>> {
-        let source_spec = Arc::new(source.spec().await?);
-        let destination_spec = Arc::new(self.spec().await?);
+        let source_spec = Arc::new(source.connector().whole_spec().await?);
+        let destination_spec = Arc::new(self.connector().whole_spec().await?);
         let from = || prepared(source.connector(), &source_spec, "source", connection, options);
         let to =
             || prepared(self.connector(), &destination_spec, "destination", connection, options);
         let (source, destination) = (from().await?, to().await?);
-        validate_config(source.name(), &source_spec, source.config())?;
-        validate_config(destination.name(), &destination_spec, destination.config())?;
+        source.validate(&source_spec).await?;
+        destination.validate(&destination_spec).await?;
+        // All that is missing on both sides at once, before anything but `spec` runs.
+        let mut missing = source.missing_needs(&source_spec, "source-");
+        missing.extend(destination.missing_needs(&destination_spec, "destination-"));
+        require(missing)?;
         source.try_config().await?;
         destination.try_config().await?;
         // Each may have changed its configuration meanwhile: a token that works once has worked.
-        let offered = from().await?.discover().await?;
+        let offered = from().await?.whole_discover().await?;
         let mut plan = Plan::new(
             offered,
             &destination_spec,
@@ -273,17 +284,19 @@ async fn prepared(
     let digest = config_digest(connector.config());
     let (key, asked) = (connection.to_owned(), digest.clone());
     let changed = blocking(store, move |s| s.changed_config(&key, side, &asked)).await?;
+    let changes = Changes::new(connector.config(), &spec.config_schema);
     let config = match &changed {
-        Some(members) => merge_members(connector.config(), members),
+        Some(stored) => changes.merged(stored),
         None => connector.config().clone(),
     };
     let keeper = ConfigKeeper {
         inner: connector.observer(),
         store: store.clone(),
-        name: connector.name().to_owned(),
+        connector: connector.clone(),
+        changes,
         spec: spec.clone(),
         most_bytes: connector.config().get().len() + CHANGE_BYTES,
-        config: Mutex::new(config.clone()),
+        config: tokio::sync::Mutex::new(config.clone()),
         connection: connection.to_owned(),
         side,
         digest,
@@ -366,6 +379,17 @@ impl StateSink for StoreSink {
     }
 }
 
+/// A change without the members that stay as they are: what the operator wrote is not stored again.
+fn without_same(before: &Json, change: &Json) -> Json {
+    match (before.to_value(), change.to_value()) {
+        (Ok(before), Ok(serde_json::Value::Object(mut changed))) => {
+            changed.retain(|name, value| before.get(name.as_str()) != Some(&*value));
+            Json::from_value(&serde_json::Value::Object(changed))
+        }
+        _ => change.clone(),
+    }
+}
+
 /// Keeps nothing.
 struct Forget;
 
@@ -380,12 +404,14 @@ impl StateSink for Forget {
 struct ConfigKeeper {
     inner: Arc<dyn Observer>,
     store: Arc<dyn StateStore>,
-    name: String,
+    /// With the configuration that the operator wrote.
+    connector: Connector,
+    changes: Changes,
     spec: Arc<Specification>,
     /// Bytes of it with all changes.
     most_bytes: usize,
     /// With all changes so far.
-    config: Mutex<Json>,
+    config: tokio::sync::Mutex<Json>,
     connection: String,
     side: &'static str,
     digest: String,
@@ -405,20 +431,20 @@ impl Observer for ConfigKeeper {
             let what = format!("the changed configuration has more than {CHANGE_BYTES} bytes");
             return Err(Failure::system(what));
         }
-        {
-            let mut whole = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-            let changed = merge_members(&whole, &config);
-            if changed.get().len() > self.most_bytes {
-                return Err(Failure::system("the changes of the configuration have no measure"));
-            }
-            // Stored, it would fail every later sync, as if the operator had written it.
-            validate_config(&self.name, &self.spec, &changed).map_err(|fault| {
-                Failure::system(format!("it changed its configuration, and now {fault}"))
-            })?;
-            *whole = changed;
+        let mut whole = self.config.lock().await;
+        let config = without_same(&whole, &config);
+        let changed = merge_members(&whole, &config);
+        if changed.get().len() > self.most_bytes {
+            return Err(Failure::system("the changes of the configuration have no measure"));
         }
+        // Stored, it would fail every later sync, as if the operator had written it.
+        let with_change = self.connector.clone().with_config(changed.clone());
+        with_change.validate(&self.spec).await.map_err(|fault| {
+            Failure::system(format!("it changed its configuration, and now {fault}"))
+        })?;
+        *whole = changed;
         let (connection, side, digest) = (self.connection.clone(), self.side, self.digest.clone());
-        let members = config.clone();
+        let members = self.changes.conceal(&config);
         blocking(&self.store, move |s| s.change_config(&connection, side, &digest, &members))
             .await
             .map_err(|e| Failure::system(e.to_string()))?;

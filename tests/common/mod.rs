@@ -31,6 +31,24 @@ pub fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
 }
 
+/// The grants of a connector that is a process of these tests: its test's folder, and to read the
+/// scripts, the built programs and the installed Python connectors. `side` is `source-`,
+/// `destination-` or nothing.
+pub fn process_grants(side: &str, folder: &Path) -> Vec<String> {
+    let flag = format!("--{side}allow-dir");
+    let mut grants = vec![flag.clone(), folder.display().to_string()];
+    for read in [fixture("connectors"), fixture("recordings"), target()] {
+        grants.extend([flag.clone(), format!("{}:ro", read.display())]);
+    }
+    let installed = target().join("test-connectors");
+    if let Ok(installed) = installed.canonicalize()
+        && !installed.starts_with(target())
+    {
+        grants.extend([flag, format!("{}:ro", installed.display())]);
+    }
+    grants
+}
+
 /// A project folder that goes with the test.
 pub struct Folder {
     folder: tempfile::TempDir,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::common::{Folder, fixture, guest};
+use super::common::{Folder, fixture, guest, process_grants};
 
 /// Where rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +128,12 @@ impl Scene {
         });
         if self.to == To::Jsonl {
             command.arg("--destination-allow-dir").arg(format!("{}::/out", self.out().display()));
+        }
+        if self.from == From::Stdio {
+            command.args(process_grants("source-", self.folder.path()));
+        }
+        if self.to == To::Stdio {
+            command.args(process_grants("destination-", self.folder.path()));
         }
         command.args(["--source-config", &source_config.to_string()]);
         command.args(["--destination-config", &destination_config.to_string()]);

@@ -114,7 +114,9 @@ fn the_documents_list_exactly_these_attacks() {
     if shown == expected && page.contains(&count) {
         return;
     }
-    if std::env::var_os("HOSTILE_UPDATE").is_some() {
+    #[expect(clippy::disallowed_methods, reason = "by name, to write the page by hand")]
+    let update = std::env::var_os("HOSTILE_UPDATE").is_some();
+    if update {
         let length: usize = "| items | attack |".len() + rest.lines().next().map_or(0, str::len);
         let old: usize = length + shown.iter().map(|line| line.len() + 1).sum::<usize>() + 1;
         let after = &page[before.len() + old..];

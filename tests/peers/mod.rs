@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::common::{Folder, target};
+use crate::common::{Folder, process_grants, target};
 
 /// The Python that runs our own scripts. Not by the name `python3`: that may be a version
 /// manager's shim, which looks for its home in the environment that a connector does not get.
@@ -61,7 +61,18 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Runs the binary in a folder, with results as JSON.
     pub(crate) fn of(folder: &Folder, arguments: &[&str]) -> Self {
-        let output = folder.lockgate().args(["--output", "json"]).args(arguments).output();
+        let mut command = folder.lockgate();
+        command.args(["--output", "json"]).args(arguments);
+        // Whatever is a process works in the test's folder.
+        for pair in arguments.windows(2).filter(|pair| pair[1].starts_with("exec:")) {
+            let side = match pair[0] {
+                "--source" => "source-",
+                "--destination" => "destination-",
+                _ => "",
+            };
+            command.args(process_grants(side, folder.path()));
+        }
+        let output = command.output();
         let output = output.expect("lockgate runs");
         let stdout = String::from_utf8(output.stdout).expect("text");
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -25,6 +25,7 @@ use crate::executor::ExecutorError;
 use crate::executor::stdio::LineReader;
 use crate::protocol::{LogLevel, Observer};
 use crate::sandbox::Policy;
+use crate::sandbox::fence::PreparedFence;
 
 /// Bytes of a pipe: the most an ordinary user may ask for. Fewer switches between the processes.
 const PIPE: usize = 1 << 20;
@@ -56,6 +57,7 @@ impl Connector {
         arguments: &[OsString],
         with_stdin: bool,
         policy: &Policy,
+        fence: PreparedFence,
         folder: Arc<RunFolder>,
         observer: Arc<dyn Observer>,
     ) -> Result<(Self, Option<ChildStdin>, Stdout), ExecutorError> {
@@ -63,6 +65,7 @@ impl Connector {
         let mut command = Command::new(program);
         command.args(arguments).env_clear();
         // Interpreters and shells are found on PATH; nothing else of ours is theirs.
+        #[expect(clippy::disallowed_methods, reason = "a program finds its interpreter by it")]
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
@@ -70,13 +73,13 @@ impl Connector {
             .env("LANG", "C.UTF-8")
             .env("HOME", folder.scratch())
             .env("TMPDIR", folder.scratch());
-        command.envs(policy.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(policy.environment.iter().map(|(name, value)| (name, value.expose())));
         command.stdin(if with_stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let parent = std::process::id();
-        // SAFETY: prctl with these arguments and getppid are async-signal-safe and touch no memory
-        // of ours.
+        // SAFETY: prctl with these arguments, close_range and getppid are async-signal-safe and
+        // touch no memory of ours; `enter` promises the same.
         #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
         unsafe {
             command.pre_exec(move || {
@@ -86,11 +89,13 @@ impl Connector {
                     return Err(std::io::Error::last_os_error());
                 }
                 // We may have been killed before that: then nobody will tell the child.
-                if libc::getppid().cast_unsigned() == parent {
-                    Ok(())
-                } else {
-                    Err(std::io::Error::from_raw_os_error(libc::ESRCH))
+                if libc::getppid().cast_unsigned() != parent {
+                    return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
                 }
+                // A descriptor of ours that somebody forgot to mark. An old kernel cannot.
+                let flags = libc::CLOSE_RANGE_CLOEXEC;
+                libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, flags);
+                fence.enter()
             });
         }
         let mut child = command.spawn().map_err(|e| {

@@ -56,6 +56,11 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// The folder itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A folder for the connector's own temporary files.
     pub(super) fn scratch(&self) -> PathBuf {
         self.path.join("tmp")

@@ -3,9 +3,11 @@
 mod answer;
 mod child;
 mod feed;
+mod fencing;
 mod folder;
 mod guard;
 mod pipe;
+mod reach;
 mod read;
 mod write;
 
@@ -18,25 +20,29 @@ use async_trait::async_trait;
 use self::child::Connector;
 use self::folder::RunFolder;
 use self::pipe::Stdout;
+use super::guarded::guarded;
 use super::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
 };
-use crate::sandbox::{LogBudget, Policy};
+use crate::sandbox::fence::KernelSupport;
+use crate::sandbox::{Fence, LogBudget, Policy};
 
 /// A program on this machine.
 #[derive(Debug, Clone)]
 pub struct ProcessExecutor {
     program: PathBuf,
     policy: Policy,
+    kernel: KernelSupport,
 }
 
 impl ProcessExecutor {
-    /// Runs `program` with the environment and limits of `policy`. Directories cannot be granted
-    /// to a process: it sees what its user sees.
+    /// Runs `program` behind the fence that `policy` says, with its grants and limits. Directories
+    /// are granted under their own paths: a process has no other names for them.
     ///
     /// # Errors
-    /// [`ExecutorError::Start`] when there is no such program.
+    /// [`ExecutorError::Start`] when there is no such program, [`ExecutorError::Grant`] for a
+    /// directory under another name.
     pub fn new(program: PathBuf, policy: Policy) -> Result<Self, ExecutorError> {
         let absent = |reason: String| ExecutorError::Start {
             program: program.display().to_string(),
@@ -48,7 +54,28 @@ impl ProcessExecutor {
         }
         // The working directory may change between now and the start.
         let program = std::path::absolute(&program).map_err(|e| absent(e.to_string()))?;
-        Ok(Self { program, policy })
+        fencing::check_directories(&policy)?;
+        Ok(Self { program, policy, kernel: KernelSupport::here() })
+    }
+
+    /// The same on a kernel that is said to have so much of a fence.
+    #[must_use]
+    pub fn on_kernel(mut self, kernel: KernelSupport) -> Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// What the fence comes to, in words.
+    fn fence(&self) -> String {
+        fencing::words(&self.policy, self.kernel)
+    }
+
+    /// An error that the fence may be the reason of, with a word about it.
+    fn explained(&self, error: ExecutorError) -> ExecutorError {
+        if self.policy.fence == Fence::Off || !fence_may_be_why(&error) {
+            return error;
+        }
+        ExecutorError::Fenced { error: Box::new(error), fence: self.fence() }
     }
 
     /// The context of one operation, with a budget over all the process says in it.
@@ -78,11 +105,14 @@ impl ProcessExecutor {
         folder: RunFolder,
         context: &Context,
     ) -> Result<(Connector, Option<tokio::process::ChildStdin>, Stdout), ExecutorError> {
+        let observer = context.observer.as_ref();
+        let fence = fencing::prepare(&self.program, &self.policy, self.kernel, &folder, observer)?;
         Connector::start(
             &self.program,
             arguments,
             with_stdin,
             &self.policy,
+            fence,
             Arc::new(folder),
             context.observer.clone(),
         )
@@ -96,6 +126,7 @@ impl Executor for ProcessExecutor {
             executor: "process",
             reference: self.program.display().to_string(),
             digest: None,
+            fence: Some(self.fence()),
         }
     }
 
@@ -103,14 +134,18 @@ impl Executor for ProcessExecutor {
         crate::executor::identity(&self.program, &self.policy)
     }
 
+    fn policy(&self) -> Option<&Policy> {
+        Some(&self.policy)
+    }
+
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
         let context = self.limited(context);
-        answer::spec(self, &context).await
+        guarded("spec", answer::spec(self, &context)).await.map_err(|e| self.explained(e))
     }
 
     async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
         let context = self.limited(context);
-        answer::check(self, &context, config).await
+        guarded("check", answer::check(self, &context, config)).await.map_err(|e| self.explained(e))
     }
 
     async fn discover(
@@ -119,7 +154,9 @@ impl Executor for ProcessExecutor {
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
         let context = self.limited(context);
-        answer::discover(self, &context, config).await
+        guarded("discover", answer::discover(self, &context, config))
+            .await
+            .map_err(|e| self.explained(e))
     }
 
     async fn read(
@@ -132,7 +169,9 @@ impl Executor for ProcessExecutor {
     ) -> Result<(), ExecutorError> {
         let context = self.limited(context);
         let reading = read::read(self, &context, config, catalog, states, output);
-        within(self.policy.limits.sync_time, "read", reading).await
+        guarded("read", within(self.policy.limits.sync_time, "read", reading))
+            .await
+            .map_err(|e| self.explained(e))
     }
 
     async fn write(
@@ -144,7 +183,28 @@ impl Executor for ProcessExecutor {
     ) -> Result<(), ExecutorError> {
         let context = self.limited(context);
         let writing = write::write(self, &context, config, catalog, input);
-        within(self.policy.limits.sync_time, "write", writing).await
+        guarded("write", within(self.policy.limits.sync_time, "write", writing))
+            .await
+            .map_err(|e| self.explained(e))
+    }
+}
+
+/// Whether an error is one that a program has which was refused something.
+fn fence_may_be_why(error: &ExecutorError) -> bool {
+    const REFUSED: [&str; 5] = [
+        "Permission denied",
+        "Operation not permitted",
+        "PermissionError",
+        "EACCES",
+        "name resolution",
+    ];
+    match error {
+        ExecutorError::Ended { .. } | ExecutorError::NoAnswer { .. } => true,
+        ExecutorError::Failure(failure) => {
+            let told = [Some(failure.message.as_str()), failure.detail.as_deref()];
+            told.into_iter().flatten().any(|text| REFUSED.iter().any(|word| text.contains(word)))
+        }
+        _ => false,
     }
 }
 

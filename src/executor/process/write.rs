@@ -225,6 +225,7 @@ mod tests {
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut policy = Policy::default();
         policy.allow_env(&format!("OUT={}", folder.path().display())).unwrap();
+        policy.allow_dir_in(folder.path(), ".").unwrap();
         policy.limits.stop_time = Duration::from_millis(300);
         let executor = ProcessExecutor::new(program, policy).unwrap();
         let catalog = Catalog::from_airbyte(

@@ -4,10 +4,21 @@
 //! by a name that resolves to somewhere else the second time, by a spelling of a private address
 //! that no rule knows.
 
+mod address;
+mod denied;
+mod gate;
+mod host;
 mod pattern;
+#[doc(hidden)]
+pub mod reference;
+mod template;
 
 use std::path::PathBuf;
 
+pub use address::AddressClass;
+pub use denied::NetworkDenied;
+pub use gate::NetworkGate;
+pub use host::NetworkHost;
 pub use pattern::NetworkPattern;
 
 /// What may be reached. The default opens nothing.
@@ -17,4 +28,12 @@ pub struct NetworkGrants {
     pub patterns: Vec<NetworkPattern>,
     /// PEM files of certificate authorities that are trusted besides the platform's.
     pub tls_roots: Vec<PathBuf>,
+}
+
+impl NetworkGrants {
+    /// Whether one grant covers all of what a pattern asks for.
+    #[must_use]
+    pub fn covers(&self, needed: &NetworkPattern) -> bool {
+        self.patterns.iter().any(|pattern| pattern.covers(needed))
+    }
 }

@@ -66,7 +66,7 @@ struct Idle(Arc<()>);
 #[async_trait]
 impl Executor for Idle {
     fn describe(&self) -> Described {
-        Described { executor: "noop", reference: "idle".into(), digest: None }
+        Described { executor: "noop", reference: "idle".into(), digest: None, fence: None }
     }
 
     async fn read(
@@ -127,7 +127,7 @@ struct Deaf;
 #[async_trait]
 impl Executor for Deaf {
     fn describe(&self) -> Described {
-        Described { executor: "noop", reference: "deaf".into(), digest: None }
+        Described { executor: "noop", reference: "deaf".into(), digest: None, fence: None }
     }
 
     async fn read(

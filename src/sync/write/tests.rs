@@ -28,7 +28,12 @@ impl OneTimeToken {
 #[async_trait]
 impl Executor for OneTimeToken {
     fn describe(&self) -> Described {
-        Described { executor: "noop", reference: "one-time-token".into(), digest: None }
+        Described {
+            executor: "noop",
+            reference: "one-time-token".into(),
+            digest: None,
+            fence: None,
+        }
     }
 
     async fn spec(&self, _: &Context) -> Result<Specification, ExecutorError> {

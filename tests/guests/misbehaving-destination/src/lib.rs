@@ -6,6 +6,8 @@
 
 mod abuse;
 mod faults;
+#[path = "../../misbehaving-source/src/leak.rs"]
+mod leak;
 
 use lockgate_sdk::Failure;
 use lockgate_sdk::bindings::destination::Guest;
@@ -72,6 +74,12 @@ enum Mode {
     Escape,
     /// Replaces the configuration by what is no object.
     BadConfig,
+    /// Tells the values of these members (JSON pointers) and of its variables, in every form.
+    Leak {
+        by: String,
+        #[serde(default)]
+        members: Vec<String>,
+    },
 }
 
 /// The kind of a failure.
@@ -115,7 +123,8 @@ impl Guest for Misbehaving {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             documentation_url: None,
-            config_schema: r#"{"type":"object","required":["mode"]}"#.to_owned(),
+            config_schema: r#"{"type":"object","required":["mode"],"properties":{"marked":{"type":"string","airbyte_secret":true},"short":{"type":"string","maxLength":3}}}"#
+                .to_owned(),
             destination_sync_modes: vec![
                 DestinationSyncMode::Append,
                 DestinationSyncMode::Overwrite,
@@ -127,18 +136,20 @@ impl Guest for Misbehaving {
         }
     }
 
-    fn check(config: String) -> Result<(), Failure> {
-        let config = parse(&config)?;
+    fn check(text: String) -> Result<(), Failure> {
+        let config = parse(&text)?;
         if config.during == During::Check {
             abuse::run(&config.mode)?;
+            leak(&config.mode, &text)?;
         }
         Ok(())
     }
 
-    fn write(config: String, catalog: Catalog) -> Result<(), Failure> {
-        let config = parse(&config)?;
+    fn write(text: String, catalog: Catalog) -> Result<(), Failure> {
+        let config = parse(&text)?;
         if config.during == During::Write {
             abuse::run(&config.mode)?;
+            leak(&config.mode, &text)?;
         }
         faults::write(&config.mode, &catalog)
     }
@@ -148,6 +159,13 @@ impl Guest for Misbehaving {
 lockgate_sdk::bindings::destination::export!(
     Misbehaving with_types_in lockgate_sdk::bindings::destination
 );
+
+fn leak(mode: &Mode, config: &str) -> Result<(), Failure> {
+    match mode {
+        Mode::Leak { by, members } => leak::run(by, config, members),
+        _ => Ok(()),
+    }
+}
 
 fn parse(config: &str) -> Result<Config, Failure> {
     serde_json::from_str(config).map_err(|error| Failure::config(error.to_string()))

@@ -13,12 +13,17 @@ use crate::{Kind, Mode, Shape};
 pub(crate) fn read(
     mode: &Mode,
     shape: &Shape,
+    told: &[String],
     catalog: &Catalog,
     state: &[State],
 ) -> Result<(), Failure> {
+    if matches!(mode, Mode::Leak { by, .. } if by == "state") {
+        same(state, told)?;
+    }
     let mut reader = Reader {
         mode,
         shape,
+        told,
         catalog,
         done: catalog.streams.iter().map(|stream| start(state, &stream.descriptor)).collect(),
         hurt: false,
@@ -47,9 +52,23 @@ fn start(state: &[State], descriptor: &StreamDescriptor) -> u64 {
         .unwrap_or(0)
 }
 
+/// A state that told secrets has to come back as it was, or with the secrets there are now.
+fn same(state: &[State], told: &[String]) -> Result<(), Failure> {
+    for state in state {
+        let State::Stream(StreamState { state: Some(state), .. }) = state else { continue };
+        let state: serde_json::Value = serde_json::from_str(state).unwrap_or_default();
+        if state["told"] != serde_json::json!(told) {
+            return Err(Failure::system("the state came back changed"));
+        }
+    }
+    Ok(())
+}
+
 struct Reader<'a> {
     mode: &'a Mode,
     shape: &'a Shape,
+    /// Texts that a leak puts in rows and states.
+    told: &'a [String],
     catalog: &'a Catalog,
     /// Rows emitted of each stream.
     done: Vec<u64>,
@@ -114,6 +133,15 @@ impl Reader<'_> {
         for id in first..first + count {
             row(id, self.shape.row_bytes, &mut data);
         }
+        if matches!(self.mode, Mode::Leak { by, .. } if by == "rows") {
+            data.clear();
+            for id in first..first + count {
+                data.extend_from_slice(
+                    serde_json::json!({ "id": id, "told": self.told }).to_string().as_bytes(),
+                );
+                data.push(b'\n');
+            }
+        }
         Rows {
             stream: stream as u32,
             count: count as u32,
@@ -126,7 +154,12 @@ impl Reader<'_> {
     fn state(&self, stream: usize) -> StreamState {
         StreamState {
             descriptor: self.catalog.streams[stream].descriptor.clone(),
-            state: Some(format!(r#"{{"next":{}}}"#, self.done[stream])),
+            state: Some(match self.mode {
+                Mode::Leak { by, .. } if by == "state" => {
+                    serde_json::json!({ "next": self.done[stream], "told": self.told }).to_string()
+                }
+                _ => format!(r#"{{"next":{}}}"#, self.done[stream]),
+            }),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod abuse;
 mod faults;
+mod leak;
 
 use lockgate_sdk::Failure;
 use lockgate_sdk::bindings::source::Guest;
@@ -85,6 +86,12 @@ enum Mode {
     Escape,
     /// Replaces the members of the stored configuration by these, then goes on.
     UpdateConfig { members: serde_json::Map<String, serde_json::Value> },
+    /// Tells the values of these members (JSON pointers) and of its variables, in every form.
+    Leak {
+        by: String,
+        #[serde(default)]
+        members: Vec<String>,
+    },
 }
 
 /// The kind of a failure.
@@ -158,7 +165,8 @@ impl Guest for Misbehaving {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             documentation_url: None,
-            config_schema: r#"{"type":"object","required":["mode"]}"#.to_owned(),
+            config_schema: r#"{"type":"object","required":["mode"],"properties":{"marked":{"type":"string","airbyte_secret":true},"short":{"type":"string","maxLength":3}}}"#
+                .to_owned(),
             destination_sync_modes: Vec::new(),
             formats: vec![RowFormat::JsonLines],
             needs: Vec::new(),
@@ -166,32 +174,57 @@ impl Guest for Misbehaving {
         }
     }
 
-    fn check(config: String) -> Result<(), Failure> {
-        let config = parse(&config)?;
+    fn check(text: String) -> Result<(), Failure> {
+        let config = parse(&text)?;
         if config.during == During::Check {
             abuse::run(&config.mode)?;
+            leak(&config.mode, &text)?;
         }
         Ok(())
     }
 
-    fn discover(config: String) -> Result<Vec<DiscoveredStream>, Failure> {
-        let config = parse(&config)?;
+    fn discover(text: String) -> Result<Vec<DiscoveredStream>, Failure> {
+        let config = parse(&text)?;
         if config.during == During::Discover {
             abuse::run(&config.mode)?;
+            leak(&config.mode, &text)?;
         }
         let mut streams: Vec<_> = config.shape.streams.iter().map(|name| stream(name)).collect();
+        if let Mode::Leak { by, members } = &config.mode {
+            let mut texts = leak::texts(&text, members);
+            texts.sort();
+            texts.dedup();
+            match by.as_str() {
+                "name" => streams.extend(texts.iter().map(|text| stream(text))),
+                "schema" => {
+                    for stream in &mut streams {
+                        stream.json_schema = serde_json::json!({
+                            "type": "object", "description": texts, "properties": { texts.join(""): {} },
+                        })
+                        .to_string();
+                        stream.extra = serde_json::json!({ "x": texts }).to_string();
+                    }
+                }
+                _ => {}
+            }
+        }
         if matches!(config.mode, Mode::DuplicateStream) {
             streams.extend_from_within(..1);
         }
         Ok(streams)
     }
 
-    fn read(config: String, catalog: Catalog, state: Vec<State>) -> Result<(), Failure> {
-        let config = parse(&config)?;
+    fn read(text: String, catalog: Catalog, state: Vec<State>) -> Result<(), Failure> {
+        let config = parse(&text)?;
         if config.during == During::Read {
             abuse::run(&config.mode)?;
+            leak(&config.mode, &text)?;
         }
-        faults::read(&config.mode, &config.shape, &catalog, &state)
+        let told = match &config.mode {
+            Mode::Leak { members, .. } => leak::texts(&text, members),
+            _ => Vec::new(),
+        };
+        faults::read(&config.mode, &config.shape, &told, &catalog, &state)
     }
 }
 
@@ -202,6 +235,13 @@ lockgate_sdk::bindings::source::export!(
 
 fn parse(config: &str) -> Result<Config, Failure> {
     serde_json::from_str(config).map_err(|error| Failure::config(error.to_string()))
+}
+
+fn leak(mode: &Mode, config: &str) -> Result<(), Failure> {
+    match mode {
+        Mode::Leak { by, members } => leak::run(by, config, members),
+        _ => Ok(()),
+    }
 }
 
 fn stream(name: &str) -> DiscoveredStream {

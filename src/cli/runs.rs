@@ -1,0 +1,199 @@
+//! `lockgate runs list|show`.
+
+use serde_json::json;
+
+use super::arguments::{Runs, RunsAction};
+use super::output::{CliError, Output, grouped, table};
+use super::store::{here, state_folder};
+use crate::runs::{
+    Denied, Run, RunConnector, RunFile, RunsError, RunsFolder, Summary, Used, millis, times,
+};
+use crate::sandbox::{one_line, printable};
+
+#[expect(clippy::unused_async, reason = "one shape for all commands")]
+pub(super) async fn run(call: &Runs, output: &Output) -> Result<(), CliError> {
+    match &call.action {
+        RunsAction::List => list(output),
+        RunsAction::Show { run } => {
+            let run = find(run)?;
+            let summary = Summary::new(&run);
+            if output.is_json() {
+                output.json(&json!({
+                    "run": run.file,
+                    "used": summary.grants,
+                    "denied": summary.denied,
+                    "limits": summary.limits,
+                    "decisions": run.decisions,
+                }));
+            } else {
+                output.result(&printable(&shown(&run, &summary)));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A recorded run.
+pub(super) fn find(name: &str) -> Result<Run, CliError> {
+    match RunsFolder::open(&state_folder(&here()?))? {
+        Some(runs) => Ok(runs.get(name)?),
+        None => Err(RunsError::unknown(name, &[]).into()),
+    }
+}
+
+fn list(output: &Output) -> Result<(), CliError> {
+    let runs = match RunsFolder::open(&state_folder(&here()?))? {
+        Some(runs) => runs.list()?,
+        None => Vec::new(),
+    };
+    if output.is_json() {
+        let all = runs.iter().map(|run| {
+            json!({
+                "run": run.run,
+                "command": run.command,
+                "connection": run.connection,
+                "connectors": run.connectors.iter().map(|c| &c.connector).collect::<Vec<_>>(),
+                "started_at": run.started_at,
+                "ended_at": run.ended_at,
+                "duration_ms": duration(run),
+                "status": run.status,
+                "denied": run.denied,
+                "error": run.error,
+            })
+        });
+        output.json(&all.collect::<Vec<_>>());
+        return Ok(());
+    }
+    if runs.is_empty() {
+        output.note("no run is recorded here");
+        return Ok(());
+    }
+    let head = ["run", "when", "command", "connection", "status", "duration", "denied"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(runs.iter().map(|run| {
+        vec![
+            run.run.clone(),
+            when(&run.started_at),
+            run.command.clone(),
+            one_line(&what(run)),
+            run.status.clone(),
+            duration(run).map_or_else(|| "-".to_owned(), seconds),
+            grouped(run.denied),
+        ]
+    }));
+    output.result(&printable(&table(&rows, &[5, 6])));
+    Ok(())
+}
+
+/// The connection, or the connector.
+fn what(run: &RunFile) -> String {
+    let first = run.connectors.first().map(|c| c.connector.clone());
+    run.connection.clone().or(first).unwrap_or_else(|| "-".to_owned())
+}
+
+/// To the second, for people.
+fn when(time: &str) -> String {
+    time.get(..19).unwrap_or(time).replace('T', " ")
+}
+
+fn duration(run: &RunFile) -> Option<u64> {
+    millis(run.ended_at.as_deref()?)?.checked_sub(millis(&run.started_at)?)
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
+}
+
+fn shown(run: &Run, summary: &Summary) -> String {
+    let file = &run.file;
+    let took = duration(file).map_or_else(String::new, |ms| format!(" in {}", seconds(ms)));
+    let mut text = format!(
+        "run {}: {} {}, {}{took}\n",
+        file.run,
+        file.command,
+        one_line(&what(file)),
+        file.status
+    );
+    let mut facts = vec![["began".to_owned(), format!("{} UTC", when(&file.started_at))].to_vec()];
+    for connector in &file.connectors {
+        facts.push(vec![connector.side.word().to_owned(), named(connector)]);
+    }
+    if let Some(error) = &file.error {
+        facts.push(vec![
+            "error".to_owned(),
+            format!("{}: {}", error.code, one_line(&error.message)),
+        ]);
+    }
+    if let Some(report) = &file.report {
+        let count = |name: &str| report.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let (read, kept) = (count("records_emitted"), count("records_committed"));
+        facts.push(vec![
+            "rows".to_owned(),
+            format!("{} read, {} committed", grouped(read), grouped(kept)),
+        ]);
+    }
+    text.push_str(&table(&facts, &[]));
+
+    text.push_str("granted\n");
+    let rows = summary
+        .grants
+        .iter()
+        .map(|used| vec![used.side.word().to_owned(), used.grant.clone(), use_of(used)]);
+    section(&mut text, rows.collect(), "nothing");
+    for (title, refusals, none) in
+        [("denied", &summary.denied, "nothing"), ("limits reached", &summary.limits, "none")]
+    {
+        text.push_str(&format!("{title}\n"));
+        if refusals.is_empty() {
+            text.push_str(&format!("  {none}\n"));
+        }
+        for denied in refusals {
+            refusal(&mut text, denied);
+        }
+    }
+    if !(summary.denied.is_empty() && summary.limits.is_empty()) {
+        text.push_str(&format!(
+            "`lockgate policy suggest {}` prints all of this as one policy, for you to review\n",
+            file.run
+        ));
+    }
+    text
+}
+
+fn section(text: &mut String, rows: Vec<Vec<String>>, none: &str) {
+    match rows.is_empty() {
+        true => text.push_str(&format!("  {none}\n")),
+        false => text.push_str(&table(&rows, &[])),
+    }
+}
+
+fn named(connector: &RunConnector) -> String {
+    let mut text = one_line(&connector.connector);
+    match (&connector.executor, &connector.digest) {
+        (Some(executor), Some(digest)) => text.push_str(&format!(" ({executor}, {digest})")),
+        (Some(executor), None) => text.push_str(&format!(" ({executor})")),
+        (None, _) => text.push_str(" (not loaded)"),
+    }
+    text
+}
+
+fn use_of(used: &Used) -> String {
+    match (used.given, used.used) {
+        (0, 0) => "never used".to_owned(),
+        (given, 0) => format!("given to {}", times(given, "operation")),
+        (_, used) => format!("used {}", times(used, "time")),
+    }
+}
+
+/// What was refused and how often, and below it what would grant it.
+fn refusal(text: &mut String, denied: &Denied) {
+    let why = format!("{}, {}", denied.rule, times(denied.count, "time"));
+    let (side, capability) = (denied.side.word(), denied.capability.word());
+    text.push_str(&format!("  {side} {capability} {}: {why}\n", denied.target));
+    if let Some(note) = &denied.note {
+        text.push_str(&format!("    {note}\n"));
+    }
+    if let (Some(flag), Some(line)) = (&denied.flag, &denied.line) {
+        text.push_str(&format!("    {flag}   or   {line}\n"));
+    }
+}
