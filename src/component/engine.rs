@@ -16,6 +16,8 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 const INSTANCES: u32 = 64;
 /// The largest linear memory that any policy can grant. Address space only.
 pub(super) const LARGEST_MEMORY: usize = 4 << 30;
+/// The most elements of one table that any policy can grant: 2 MiB each of address space.
+const LARGEST_TABLE: usize = 1 << 18;
 /// Bytes of guest stack: deep recursion traps before it reaches the fiber's end.
 const GUEST_STACK: usize = 1 << 20;
 /// Bytes of a fiber's stack: the guest's and the host functions' above it.
@@ -46,14 +48,15 @@ fn pooling() -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES);
     // One component gets a 32nd of what all share at most, in memories and tables: a hostile one does
-    // not starve its neighbours. It is address space, and used pages only: 1.2 TiB for memories and
-    // 8 GiB for tables of the 128 TiB that a process has.
+    // not starve its neighbours. It is address space, and used pages only: 1.2 TiB for memories of the
+    // 128 TiB that a process has. That of tables counts as memory where this program is itself a
+    // connector behind a fence: 2 GiB of the 4 GiB that a process has.
     pool.total_core_instances(INSTANCES * 64);
     pool.total_memories(INSTANCES * 4);
     pool.total_tables(INSTANCES * 16);
     pool.total_stacks(INSTANCES);
     pool.max_memory_size(LARGEST_MEMORY);
-    pool.table_elements(1 << 20);
+    pool.table_elements(LARGEST_TABLE);
     pool.max_core_instances_per_component(256);
     pool.max_tables_per_component(32);
     pool.max_memories_per_component(8);

@@ -87,7 +87,14 @@ impl Fault for SyncError {
                 // What a configuration or a wrong connector causes, it causes again.
                 let again = !matches!(error.code(), "CONNECTOR_CONFIG" | "CONNECTOR_KIND");
                 let hint = "run it again: it goes on from the last committed state";
-                error.hint().or_else(|| again.then(|| hint.to_owned()))
+                match (error.hint(), error.as_ref()) {
+                    // The fence may be why, and may be not.
+                    (Some(fence), ExecutorError::Fenced { .. }) if again => {
+                        Some(format!("{hint}; {fence}"))
+                    }
+                    (Some(own), _) => Some(own),
+                    (None, _) => again.then(|| hint.to_owned()),
+                }
             }
             Self::State(error) => error.hint(),
             Self::Store(_) => Some("check that the state store's folder has room".into()),

@@ -199,7 +199,11 @@ fn fence_may_be_why(error: &ExecutorError) -> bool {
         "name resolution",
     ];
     match error {
-        ExecutorError::Ended { .. } | ExecutorError::NoAnswer { .. } => true,
+        // One that was killed, or that ended well too early, was refused nothing.
+        ExecutorError::Ended { how, .. } => {
+            how.starts_with("exited with code") && !how.ends_with(" 0")
+        }
+        ExecutorError::NoAnswer { .. } => true,
         ExecutorError::Failure(failure) => {
             let told = [Some(failure.message.as_str()), failure.detail.as_deref()];
             told.into_iter().flatten().any(|text| REFUSED.iter().any(|word| text.contains(word)))
