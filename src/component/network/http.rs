@@ -39,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long the end of a body is waited for that most likely has none: a request without one is sent
 /// without `Transfer-Encoding`, which some servers refuse in a GET.
 const NO_BODY: Duration = Duration::from_millis(20);
-/// Headers of one answer.
+/// Lines of headers of one answer; more is said to be too many bytes.
 const HEADERS: usize = 256;
 
 type Driver = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -360,4 +360,46 @@ fn sent_error(shared: &Shared, e: hyper::Error) -> Error {
         source = inner.source();
     }
     if e.is_incomplete_message() { Error::HttpResponseIncomplete } else { Error::HttpProtocolError }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_connection_are_the_hosts() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "host",
+            "connection",
+            "keep-alive",
+            "transfer-encoding",
+            "te",
+            "trailer",
+            "upgrade",
+            "expect",
+            "proxy-connection",
+            "proxy-authorization",
+            "proxy-anything",
+            "http2-settings",
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("x"));
+        }
+        headers.append("x-own", HeaderValue::from_static("1"));
+        headers.append("content-length", HeaderValue::from_static("1"));
+        strip(&mut headers);
+        assert_eq!(headers.len(), 2, "{headers:?}");
+        assert_eq!(header_bytes(&headers), "x-own: 1\r\ncontent-length: 1\r\n".len());
+    }
+
+    #[test]
+    fn times_are_brought_within_the_limits() {
+        let limit = Duration::from_secs(5);
+        assert_eq!(clamp(None, limit), limit);
+        assert_eq!(clamp(Some(Duration::ZERO), limit), SHORTEST);
+        assert_eq!(clamp(Some(Duration::MAX), limit), limit);
+        assert_eq!(clamp(Some(Duration::from_secs(1)), limit), Duration::from_secs(1));
+        assert_eq!(clamp(None, Duration::MAX), LONGEST);
+        assert_eq!(clamp(None, Duration::ZERO), SHORTEST);
+    }
 }
