@@ -363,43 +363,5 @@ fn sent_error(shared: &Shared, e: hyper::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_of_the_connection_are_the_hosts() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "host",
-            "connection",
-            "keep-alive",
-            "transfer-encoding",
-            "te",
-            "trailer",
-            "upgrade",
-            "expect",
-            "proxy-connection",
-            "proxy-authorization",
-            "proxy-anything",
-            "http2-settings",
-        ] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static("x"));
-        }
-        headers.append("x-own", HeaderValue::from_static("1"));
-        headers.append("content-length", HeaderValue::from_static("1"));
-        strip(&mut headers);
-        assert_eq!(headers.len(), 2, "{headers:?}");
-        assert_eq!(header_bytes(&headers), "x-own: 1\r\ncontent-length: 1\r\n".len());
-    }
-
-    #[test]
-    fn times_are_brought_within_the_limits() {
-        let limit = Duration::from_secs(5);
-        assert_eq!(clamp(None, limit), limit);
-        assert_eq!(clamp(Some(Duration::ZERO), limit), SHORTEST);
-        assert_eq!(clamp(Some(Duration::MAX), limit), limit);
-        assert_eq!(clamp(Some(Duration::from_secs(1)), limit), Duration::from_secs(1));
-        assert_eq!(clamp(None, Duration::MAX), LONGEST);
-        assert_eq!(clamp(None, Duration::ZERO), SHORTEST);
-    }
-}
+#[path = "http_tests.rs"]
+mod tests;
