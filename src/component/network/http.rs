@@ -39,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long the end of a body is waited for that most likely has none: a request without one is sent
 /// without `Transfer-Encoding`, which some servers refuse in a GET.
 const NO_BODY: Duration = Duration::from_millis(20);
-/// Headers of one answer.
+/// Lines of headers of one answer; more is said to be too many bytes.
 const HEADERS: usize = 256;
 
 type Driver = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -361,3 +361,7 @@ fn sent_error(shared: &Shared, e: hyper::Error) -> Error {
     }
     if e.is_incomplete_message() { Error::HttpResponseIncomplete } else { Error::HttpProtocolError }
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;
