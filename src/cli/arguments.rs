@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{Format, Output};
-use crate::config::{ConnectorOptions, Strategy};
+use crate::config::{ConnectorOptions, Isolation, Strategy};
 
 /// The heading of what every command takes.
 const GLOBAL: &str = "Output";
@@ -72,6 +72,17 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Show, set or clear the stored states of a connection
     State(State),
+    /// Run one sync for the process that started this one
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Worker {
+    /// The descriptor of the source's code
+    pub(super) source: i32,
+    /// The descriptor of the destination's code
+    pub(super) destination: i32,
 }
 
 /// The grants and limits of one connector: unprefixed where a command has one, and with a prefix
@@ -202,6 +213,10 @@ pub(super) struct Sync {
     /// How long nothing at all may happen: no row, no state, no commit [default: 3h]
     #[arg(long, value_name = "DURATION", help_heading = "What is moved, and how")]
     pub(super) idle_timeout: Option<String>,
+    /// Where two components run: in a process of their own, which is killed when they do not stop, or
+    /// in this one, which asks them all the time whether they may go on [default: worker]
+    #[arg(long, value_enum, value_name = "PLACE", help_heading = "What is moved, and how")]
+    pub(super) isolation: Option<IsolationArgument>,
     /// The name under which states are kept, for a sync by flags
     #[arg(long, value_name = "NAME", requires = "source", help_heading = "What is stored")]
     pub(super) connection: Option<String>,
@@ -211,6 +226,21 @@ pub(super) struct Sync {
     /// Where records are kept on their way; none is the only choice so far
     #[arg(long, value_name = "CACHE", default_value = "none", help_heading = "What is stored")]
     pub(super) cache: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IsolationArgument {
+    Worker,
+    InProcess,
+}
+
+impl From<IsolationArgument> for Isolation {
+    fn from(argument: IsolationArgument) -> Self {
+        match argument {
+            IsolationArgument::Worker => Self::Worker,
+            IsolationArgument::InProcess => Self::InProcess,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

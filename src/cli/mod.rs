@@ -40,6 +40,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<Exi
             return Ok(ExitCode::from(code));
         }
     };
+    if let Command::Worker(call) = arguments.command {
+        // Says nothing itself, and needs no runtime before it knows its job.
+        return crate::sync::serve_worker([call.source, call.destination]);
+    }
     let output = arguments.output();
     // A thread for each side of a sync, and two for what they wait for, however few cores there are.
     let runtime =
@@ -66,5 +70,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Exec(call) => exec::run(&call, output).await,
         Command::Inspect(call) => inspect::run(&call, output).await,
         Command::State(call) => state::run(call, output).await,
+        // It has a runtime of its own, and was answered before.
+        Command::Worker(_) => Ok(()),
     }
 }

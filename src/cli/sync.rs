@@ -11,12 +11,13 @@ use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
 use super::store::{open_store, state_folder};
 use crate::config::{
-    ConfigError, ConnectorOptions, Project, Strategy, StreamSelection, parse_duration, read_config,
+    ConfigError, ConnectorOptions, ConnectorReference, Isolation, Project, Strategy,
+    StreamSelection, parse_duration, read_config,
 };
 use crate::connector::{Destination, Host, Source};
 use crate::executor::Cancel;
 use crate::protocol::Json;
-use crate::sync::{ErrorReport, Report, Watch, WriteOptions};
+use crate::sync::{ErrorReport, Report, Watch, WorkerProgram, WriteOptions};
 
 /// What to sync, from the file or from flags.
 struct Job {
@@ -115,11 +116,18 @@ fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
     let here = std::env::current_dir()
         .map_err(|e| ConfigError::Unreadable { path: PathBuf::from("."), reason: e.to_string() })?;
     let logger = |who| Arc::new(Logger::new(who, output));
-    let make = |host: &Host,
+    let make = |host: Host,
                 source: (&str, &ConnectorOptions, Json),
                 destination: (&str, &ConnectorOptions, Json),
-                options: WriteOptions|
+                isolation: Option<Isolation>,
+                mut options: WriteOptions|
      -> Result<Job, CliError> {
+        let isolation = isolation_of(&host, [source.0, destination.0], isolation)?;
+        let host = match isolation {
+            Isolation::Worker => host.for_workers(),
+            Isolation::InProcess => host,
+        };
+        options.worker = (isolation == Isolation::Worker).then(WorkerProgram::this_program);
         let source = host.get_source(source.0, source.1, source.2)?;
         let destination = host.get_destination(destination.0, destination.1, destination.2)?;
         Ok(Job {
@@ -139,11 +147,13 @@ fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
             ..WriteOptions::default()
         };
         let host = Host::new().in_folder(project.folder());
+        let isolation = call.isolation.map(Isolation::from).or(connection.isolation);
         let (s, d) = (connection.source, connection.destination);
         let job = make(
-            &host,
+            host,
             (&s.connector, &s.options, s.config),
             (&d.connector, &d.options, d.config),
+            isolation,
             options,
         )?;
         return Ok((job, project.folder().to_owned()));
@@ -161,16 +171,41 @@ fn job(call: &Sync, output: &Output) -> Result<(Job, PathBuf), CliError> {
     };
     let destination = call.destination.as_deref().unwrap_or_default();
     let job = make(
-        &Host::new(),
+        Host::new(),
         (source, &call.source_grants.options(), config(call.source_config.as_ref())?),
         (
             destination,
             &call.destination_grants.options(),
             config(call.destination_config.as_ref())?,
         ),
+        call.isolation.map(Isolation::from),
         options,
     )?;
     Ok((job, state_folder(&here)))
+}
+
+/// Where a sync of two connectors runs. Only components can run in a worker; whoever asks for one
+/// with another connector is told so.
+fn isolation_of(
+    host: &Host,
+    names: [&str; 2],
+    wanted: Option<Isolation>,
+) -> Result<Isolation, CliError> {
+    let mut other = None;
+    for name in names {
+        match ConnectorReference::parse(name, host.folder())? {
+            ConnectorReference::Component(_) => {}
+            _ => other = Some(name),
+        }
+    }
+    match (wanted, other) {
+        (Some(Isolation::Worker), Some(name)) => {
+            let what = format!("isolation worker is for two components; {name} is none");
+            Err(ConfigError::Usage(what).into())
+        }
+        (_, Some(_)) => Ok(Isolation::InProcess),
+        (wanted, None) => Ok(wanted.unwrap_or(Isolation::Worker)),
+    }
 }
 
 /// The report for people.

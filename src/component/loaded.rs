@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store};
 use super::contract::{self, ContractFault, Kind};
 use super::link::{Instance, Linked};
 use super::store::{Guest, new_store};
-use super::{ComponentError, Operation, convert};
+use super::{ComponentError, ComponentRuntime, Interruption, Operation, convert, engine};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, Observer, SourceOutput, Specification,
     StateMessage,
@@ -29,6 +29,9 @@ pub struct Import {
 #[derive(Clone)]
 pub struct Component {
     pub(super) engine: Engine,
+    pub(super) interruption: Interruption,
+    /// What loaded it.
+    pub(super) runtime: ComponentRuntime,
     pub(super) compiled: wasmtime::component::Component,
     pub(super) path: PathBuf,
     pub(super) digest: String,
@@ -259,6 +262,7 @@ impl Component {
         body: impl AsyncFnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, ComponentError> {
         self.kind()?;
+        engine::may_run(self.interruption)?;
         let Some(linked) = &self.linked else {
             return Err(ComponentError::Engine("the component is not linked".into()));
         };

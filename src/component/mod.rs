@@ -12,6 +12,7 @@ mod contract;
 mod convert;
 mod engine;
 mod error;
+mod image;
 mod imports;
 mod link;
 mod loaded;
@@ -21,7 +22,12 @@ mod store;
 
 pub use cache::CompileCache;
 pub use contract::{CONTRACT_VERSION, Kind};
+pub use engine::Interruption;
+pub(crate) use engine::become_worker;
+#[doc(hidden)]
+pub use engine::measure_without_limits;
 pub use error::ComponentError;
+pub use image::Image;
 pub use loaded::{Component, Import};
 pub use runtime::ComponentRuntime;
 pub use store::Operation;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
 use super::link::link;
-use super::{CompileCache, Component, ComponentError, contract, engine};
+use super::{CompileCache, Component, ComponentError, Interruption, contract, engine};
 
 /// Bytes of a component file: more is refused before it is read. Python components have 20 MB.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -17,12 +17,27 @@ const LARGEST_FILE: u64 = 256 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct ComponentRuntime {
     cache: Option<CompileCache>,
+    interruption: Interruption,
 }
 impl ComponentRuntime {
     /// With a cache of compiled code, or without.
     #[must_use]
     pub fn new(cache: Option<CompileCache>) -> Self {
-        Self { cache }
+        Self { cache, interruption: Interruption::default() }
+    }
+
+    /// The same for code that is ended in another way. What is loaded with [`Interruption::Off`] runs
+    /// in a worker only.
+    #[must_use]
+    pub fn with_interruption(mut self, interruption: Interruption) -> Self {
+        self.interruption = interruption;
+        self
+    }
+
+    /// How what it loads is ended.
+    #[must_use]
+    pub fn interruption(&self) -> Interruption {
+        self.interruption
     }
 
     /// Reads and compiles a component, or takes it from the cache. Whether it is a connector that
@@ -34,7 +49,7 @@ impl ComponentRuntime {
     pub fn load(&self, path: &Path) -> Result<Component, ComponentError> {
         let bytes = read(path)?;
         header(path, &bytes)?;
-        let engine = engine::engine()?;
+        let engine = engine::engine(self.interruption)?;
         let digest = hex::encode(Sha256::digest(&bytes));
         let file = self.cache.as_ref().map(|cache| cache.file(&engine, &digest));
         let cached = match (&self.cache, &file) {
@@ -55,6 +70,18 @@ impl ComponentRuntime {
             Some(compiled) => compiled,
             None => self.compile(&engine, path, &bytes, file.as_deref())?,
         };
+        self.component(engine, compiled, path, format!("sha256:{digest}"), bytes.len() as u64)
+    }
+
+    /// Judges and links what was compiled.
+    pub(super) fn component(
+        &self,
+        engine: Engine,
+        compiled: wasmtime::component::Component,
+        path: &Path,
+        digest: String,
+        size: u64,
+    ) -> Result<Component, ComponentError> {
         let ty = compiled.component_type();
         let verdict = contract::check(&ty, &engine).map_err(Arc::new);
         let linked = match &verdict {
@@ -66,10 +93,12 @@ impl ComponentRuntime {
         };
         Ok(Component {
             engine,
+            interruption: self.interruption,
+            runtime: self.clone(),
             compiled,
             path: path.to_owned(),
-            digest: format!("sha256:{digest}"),
-            size: bytes.len() as u64,
+            digest,
+            size,
             verdict,
             linked,
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Connector, ConnectorError, Destination, Source};
-use crate::component::{CompileCache, ComponentRuntime, Kind};
+use crate::component::{CompileCache, ComponentRuntime, Interruption, Kind};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
     ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
@@ -53,7 +53,17 @@ impl Host {
     /// The same with another cache, or none.
     #[must_use]
     pub fn with_cache(mut self, cache: Option<CompileCache>) -> Self {
-        self.runtime = ComponentRuntime::new(cache);
+        self.runtime = ComponentRuntime::new(cache).with_interruption(self.runtime.interruption());
+        self
+    }
+
+    /// The same for syncs in a worker only ([`WriteOptions::worker`]): what it loads is compiled for
+    /// a worker at once, and cannot run here.
+    ///
+    /// [`WriteOptions::worker`]: crate::WriteOptions::worker
+    #[must_use]
+    pub fn for_workers(mut self) -> Self {
+        self.runtime = self.runtime.with_interruption(Interruption::Off);
         self
     }
 

@@ -21,6 +21,7 @@ pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
 pub use stdin::StdinSource;
 
+use crate::component::Component;
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, Observer, SourceOutput, Specification,
     StateMessage,
@@ -113,6 +114,11 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// it was granted. The same connector named in another way has the same identity.
     fn identity(&self) -> Vec<String> {
         vec![self.describe().reference]
+    }
+
+    /// The component that it runs in this process, and its policy, where it does.
+    fn component(&self) -> Option<(&Component, &Policy)> {
+        None
     }
 
     /// Asks what it is.

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::executor::Described;
 use crate::fault::Fault;
-use crate::protocol::{Catalog, Specification};
+use crate::protocol::Catalog;
 
-use super::{Counters, SyncError};
+use super::{Counters, SyncError, SyncFailure, WriteResult};
 
 /// One connector of a sync.
 #[derive(Debug, Clone, Serialize)]
@@ -25,11 +25,11 @@ pub struct ConnectorReport {
 }
 
 impl ConnectorReport {
-    pub(super) fn new(connector: &str, described: &Described, spec: &Specification) -> Self {
+    pub(super) fn new(connector: &str, described: &Described, name: &str, version: &str) -> Self {
         Self {
             connector: connector.to_owned(),
-            name: spec.name.clone(),
-            version: spec.version.clone(),
+            name: name.to_owned(),
+            version: version.to_owned(),
             executor: described.executor,
             digest: described.digest.clone(),
         }
@@ -101,6 +101,8 @@ pub struct Report {
     pub started_at: i64,
     /// From the start of both connectors to the end of both.
     pub duration_ms: u64,
+    /// `worker`: both connectors in a process of their own; or `in-process`.
+    pub isolation: &'static str,
     /// Where rows came from.
     pub source: ConnectorReport,
     /// Where they went.
@@ -126,7 +128,37 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of a sync that has moved nothing yet.
+    pub(super) fn new(
+        connection: &str,
+        started_at: i64,
+        isolation: &'static str,
+        source: ConnectorReport,
+        destination: ConnectorReport,
+    ) -> Self {
+        Self {
+            status: "succeeded",
+            connection: connection.to_owned(),
+            sync_id: 0,
+            started_at,
+            duration_ms: 0,
+            isolation,
+            source,
+            destination,
+            streams: Vec::new(),
+            records_emitted: 0,
+            records_committed: 0,
+            bytes_emitted: 0,
+            checkpoints_emitted: 0,
+            checkpoints_committed: 0,
+            resumed: false,
+            notes: Vec::new(),
+            error: None,
+        }
+    }
+
     pub(super) fn fill(&mut self, catalog: &Catalog, counters: &Counters) {
+        self.sync_id = catalog.streams.first().map_or(0, |s| s.sync_id);
         self.streams = catalog
             .streams
             .iter()
@@ -154,8 +186,18 @@ impl Report {
         self.duration_ms = u64::try_from(counters.elapsed().as_millis()).unwrap_or(u64::MAX);
     }
 
-    pub(super) fn failed(&mut self, error: &SyncError) {
-        self.status = "failed";
-        self.error = Some(ErrorReport::new(error));
+    /// How it ended.
+    pub(super) fn end(
+        mut self,
+        result: Result<(), SyncError>,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        match result {
+            Ok(()) => Ok(WriteResult { report: self }),
+            Err(error) => {
+                self.status = "failed";
+                self.error = Some(ErrorReport::new(&error));
+                Err(Box::new(SyncFailure { error, report: Some(self) }))
+            }
+        }
     }
 }
