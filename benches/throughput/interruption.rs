@@ -36,7 +36,8 @@ pub(crate) fn one_sync(way: &str, destination: &str, rows: &str) {
         }
     };
     let path = |name: &str| guest(name).display().to_string();
-    let config = Json::parse(format!(r#"{{"rows":{rows},"row_bytes":{ROW}}}"#)).expect("JSON");
+    let config = Json::parse(format!(r#"{{"rows":{rows},"row_bytes":{ROW},"shape":"members"}}"#))
+        .expect("JSON");
     let source = host.get_source(&path("source-rows"), &Default::default(), config);
     let destination =
         host.get_destination(&path(destination), &Default::default(), Json::empty_object());

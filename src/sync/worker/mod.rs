@@ -14,6 +14,7 @@
 mod error;
 mod frame;
 mod message;
+mod meter;
 mod remote;
 mod serve;
 mod spawn;

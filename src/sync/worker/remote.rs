@@ -8,18 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::frame::encode;
 use super::message::{Answer, FromWorker, Question, Side, StateForm};
-use crate::component::Operation;
-use crate::executor::{ComponentExecutor, Context, Described, Executor, ExecutorError};
+use super::meter::ThreadClock;
+use crate::component::{ComponentError, Operation};
+use crate::executor::{Cancel, ComponentExecutor, Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Catalog, Decision, DestinationInput, DiscoveredStream, Failure, Json, LogLevel, Observer,
     SourceOutput, Specification, StateMessage, StreamDescriptor,
 };
+use crate::sandbox::Limits;
 use crate::state::{StateStore, StateStoreError, StoredState, SyncNumbers};
 
 /// Messages that wait to be written. A connector that says more waits: that is the back-pressure.
@@ -210,21 +213,93 @@ impl Observer for RemoteObserver {
     }
 }
 
-/// A component whose operations the parent hears of, so that it can end them.
+/// A component whose operations the parent hears of, each on a thread of its own.
+///
+/// Nothing interrupts a guest here. On a thread of the runtime one that computes would hold up what
+/// else waits for that thread, its own deadline among it; so it has a thread to itself, and is left
+/// behind when its time is over, until the process ends.
 #[derive(Debug)]
 pub(super) struct Announced {
     pub(super) inner: ComponentExecutor,
+    pub(super) limits: Limits,
     pub(super) parent: Arc<Parent>,
     pub(super) side: Side,
 }
 
+/// How long a source that was told to stop may compute on.
+const STOPPING: Duration = Duration::from_millis(250);
+
 impl Announced {
-    async fn during<T>(&self, operation: Operation, running: impl Future<Output = T>) -> T {
+    async fn apart<T: Send + 'static>(
+        &self,
+        cancel: Option<&Cancel>,
+        operation: Operation,
+        running: impl Future<Output = Result<T, ExecutorError>> + Send + 'static,
+    ) -> Result<T, ExecutorError> {
+        let limit = operation.deadline(&self.limits);
+        let overdue = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopped = async {
+            match cancel {
+                Some(cancel) => cancel.cancelled().await,
+                None => std::future::pending().await,
+            }
+            tokio::time::sleep(STOPPING).await;
+        };
+        let (publish, clock) = oneshot::channel();
+        let exhausted = exhausted(clock, self.limits.cpu_time);
         self.parent.say(&FromWorker::Began { side: self.side, operation });
-        let result = running.await;
+        let (done, result) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new().name(format!("lockgate-{}", operation.word()));
+        let started = thread.spawn(move || {
+            let _ = publish.send(ThreadClock::of_this_thread());
+            // Nobody waits any more for one that was left behind.
+            let _ = done.send(runtime.block_on(running));
+        });
+        let result = match started {
+            Err(error) => {
+                let (what, reason) = ("a thread for a component", error.to_string());
+                Err(ExecutorError::Io { what, reason })
+            }
+            Ok(_) => tokio::select! {
+                biased;
+                result = result => result.unwrap_or_else(|_| {
+                    Err(Failure::system("a fault in the host ended the operation").into())
+                }),
+                () = overdue => {
+                    let (operation, limit) = (operation.word(), limit.unwrap_or_default());
+                    Err(ComponentError::Timeout { operation, limit }.into())
+                }
+                () = exhausted => {
+                    let (operation, limit) = (operation.word(), self.limits.cpu_time);
+                    let limit = limit.unwrap_or_default();
+                    Err(ComponentError::Timeout { operation, limit }.into())
+                }
+                () = stopped => Err(Failure::cancelled().into()),
+            },
+        };
         self.parent.say(&FromWorker::Ended { side: self.side, operation });
         result
     }
+}
+
+/// Ends when a thread has used up its CPU time.
+async fn exhausted(clock: oneshot::Receiver<Option<ThreadClock>>, limit: Option<Duration>) {
+    if let (Some(limit), Ok(Some(clock))) = (limit, clock.await) {
+        while let Some(spent) = clock.spent() {
+            let Some(left) = limit.checked_sub(spent).filter(|left| !left.is_zero()) else {
+                return;
+            };
+            // It cannot use more than the time that passes.
+            tokio::time::sleep(left.max(Duration::from_millis(10))).await;
+        }
+    }
+    std::future::pending().await
 }
 
 #[async_trait]
@@ -238,11 +313,14 @@ impl Executor for Announced {
     }
 
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
-        self.during(Operation::Spec, self.inner.spec(context)).await
+        let (inner, context) = (self.inner.clone(), context.clone());
+        self.apart(None, Operation::Spec, async move { inner.spec(&context).await }).await
     }
 
     async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
-        self.during(Operation::Check, self.inner.check(context, config)).await
+        let (inner, context, config) = (self.inner.clone(), context.clone(), config.clone());
+        let checking = async move { inner.check(&context, &config).await };
+        self.apart(None, Operation::Check, checking).await
     }
 
     async fn discover(
@@ -250,7 +328,9 @@ impl Executor for Announced {
         context: &Context,
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
-        self.during(Operation::Discover, self.inner.discover(context, config)).await
+        let (inner, context, config) = (self.inner.clone(), context.clone(), config.clone());
+        let discovering = async move { inner.discover(&context, &config).await };
+        self.apart(None, Operation::Discover, discovering).await
     }
 
     async fn read(
@@ -261,8 +341,10 @@ impl Executor for Announced {
         states: &[StateMessage],
         output: Arc<dyn SourceOutput>,
     ) -> Result<(), ExecutorError> {
-        let reading = self.inner.read(context, config, catalog, states, output);
-        self.during(Operation::Read, reading).await
+        let (inner, context, config) = (self.inner.clone(), context.clone(), config.clone());
+        let (cancel, catalog, states) = (context.cancel.clone(), catalog.clone(), states.to_vec());
+        let reading = async move { inner.read(&context, &config, &catalog, &states, output).await };
+        self.apart(Some(&cancel), Operation::Read, reading).await
     }
 
     async fn write(
@@ -272,7 +354,9 @@ impl Executor for Announced {
         catalog: &Catalog,
         input: Arc<dyn DestinationInput>,
     ) -> Result<(), ExecutorError> {
-        let writing = self.inner.write(context, config, catalog, input);
-        self.during(Operation::Write, writing).await
+        let (inner, context, config) = (self.inner.clone(), context.clone(), config.clone());
+        let catalog = catalog.clone();
+        let writing = async move { inner.write(&context, &config, &catalog, input).await };
+        self.apart(None, Operation::Write, writing).await
     }
 }

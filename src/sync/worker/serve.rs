@@ -162,8 +162,9 @@ fn connector(
         let (name, error) = (form.name.clone(), Box::new(e.into()));
         failed(crate::connector::ConnectorError::Run { name, error }.into())
     })?;
+    let limits = policy.limits.clone();
     let inner = ComponentExecutor::new(component, policy);
-    let executor = Arc::new(Announced { inner, parent: parent.clone(), side });
+    let executor = Arc::new(Announced { inner, limits, parent: parent.clone(), side });
     let observer = Arc::new(RemoteObserver { parent: parent.clone(), side });
     Ok(Connector::new(form.name, executor, form.config, observer))
 }

@@ -33,9 +33,9 @@ use crate::sync::{
 
 /// Between two looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
-/// What an operation may take beyond its deadline: where it waits, it is ended in the worker, and
-/// with more to say.
-const GRACE: Duration = Duration::from_millis(500);
+/// What an operation may take beyond its deadline: the worker ends it itself, and lets the other side
+/// keep what it has. One that does not is killed.
+const GRACE: Duration = Duration::from_secs(2);
 /// How long a worker may do nothing that is known here: it starts, checks configurations, judges.
 const SILENT: Duration = Duration::from_secs(60);
 /// Operations of one connector in a sync: spec, check, discover, read or write, and as many again.
