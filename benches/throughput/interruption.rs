@@ -60,9 +60,9 @@ fn measured(way: &str, destination: &str, rows: u64) -> f64 {
 pub(crate) fn run(table: &mut Table, quick: bool) {
     let rounds = if quick { 3 } else { 9 };
     for (destination, does, rows, most) in [
-        ("destination-dev-null", "rows pass through", 10_000_000, 1.1),
-        ("destination-scan", "scans", 5_000_000, 1.2),
-        ("destination-parse", "parses each row", 1_000_000, 1.3),
+        ("destination-dev-null", "rows pass through", 40_000_000, 1.1),
+        ("destination-scan", "scans", 20_000_000, 1.2),
+        ("destination-parse", "parses each row", 2_000_000, 1.3),
     ] {
         let rows = if quick { rows / 4 } else { rows };
         let ways = [OFF, EPOCHS, WORKER];

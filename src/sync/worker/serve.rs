@@ -186,12 +186,15 @@ fn plan(begun: &Begun<'_>) -> PlanForm {
     }
 }
 
+/// Counts of each stream, by place, and checkpoints.
+type Told = (Vec<[u64; 6]>, (u64, u64));
+
 /// Tells the parent what moves.
 struct Telling {
     parent: Arc<Parent>,
     counters: Arc<Counters>,
-    /// What was told last, by place.
-    told: Mutex<(Vec<[u64; 6]>, (u64, u64))>,
+    /// What was told last.
+    told: Mutex<Told>,
 }
 
 impl Telling {
