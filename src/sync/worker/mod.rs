@@ -19,6 +19,7 @@ mod remote;
 mod serve;
 mod spawn;
 mod supervisor;
+mod turns;
 
 use std::path::PathBuf;
 

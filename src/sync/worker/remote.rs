@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 
 use super::frame::encode;
 use super::message::{Answer, FromWorker, Question, Side, StateForm};
-use super::meter::ThreadClock;
+use super::meter::{Meter, Metered};
+use super::turns::Turns;
 use crate::component::{ComponentError, Operation};
 use crate::executor::{Cancel, ComponentExecutor, Context, Described, Executor, ExecutorError};
 use crate::protocol::{
@@ -213,21 +214,27 @@ impl Observer for RemoteObserver {
     }
 }
 
-/// A component whose operations the parent hears of, each on a thread of its own.
+/// A component whose operations the parent hears of, off the threads of the runtime.
 ///
 /// Nothing interrupts a guest here. On a thread of the runtime one that computes would hold up what
-/// else waits for that thread, its own deadline among it; so it has a thread to itself, and is left
-/// behind when its time is over, until the process ends.
-#[derive(Debug)]
+/// else waits for that thread, its own deadline among it; so it is run beside it, and is left behind
+/// when its time is over, until the process ends.
 pub(super) struct Announced {
     pub(super) inner: ComponentExecutor,
     pub(super) limits: Limits,
     pub(super) parent: Arc<Parent>,
+    pub(super) turns: Arc<Turns>,
     pub(super) side: Side,
 }
 
 /// How long a source that was told to stop may compute on.
 const STOPPING: Duration = Duration::from_millis(250);
+
+impl std::fmt::Debug for Announced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Announced").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
 
 impl Announced {
     async fn apart<T: Send + 'static>(
@@ -250,23 +257,19 @@ impl Announced {
             }
             tokio::time::sleep(STOPPING).await;
         };
-        let (publish, clock) = oneshot::channel();
-        let exhausted = exhausted(clock, self.limits.cpu_time);
+        let meter = Arc::new(Meter::default());
+        let exhausted = exhausted(meter.clone(), self.limits.cpu_time);
         self.parent.say(&FromWorker::Began { side: self.side, operation });
         let (done, result) = oneshot::channel();
-        let runtime = tokio::runtime::Handle::current();
-        let thread = std::thread::Builder::new().name(format!("lockgate-{}", operation.word()));
-        let started = thread.spawn(move || {
-            let _ = publish.send(ThreadClock::of_this_thread());
-            // Nobody waits any more for one that was left behind.
-            let _ = done.send(runtime.block_on(running));
-        });
-        let result = match started {
-            Err(error) => {
-                let (what, reason) = ("a thread for a component", error.to_string());
-                Err(ExecutorError::Io { what, reason })
-            }
-            Ok(_) => tokio::select! {
+        // Nobody waits any more for one that was left behind.
+        let running = async move { drop(done.send(running.await)) };
+        if self.limits.cpu_time.is_some() {
+            let running = Metered { meter, operation: Box::pin(running) };
+            self.turns.spawn(self.side.place(), running).await;
+        } else {
+            self.turns.spawn(self.side.place(), running).await;
+        }
+        let result = tokio::select! {
                 biased;
                 result = result => result.unwrap_or_else(|_| {
                     Err(Failure::system("a fault in the host ended the operation").into())
@@ -281,25 +284,19 @@ impl Announced {
                     Err(ComponentError::Timeout { operation, limit }.into())
                 }
                 () = stopped => Err(Failure::cancelled().into()),
-            },
         };
         self.parent.say(&FromWorker::Ended { side: self.side, operation });
         result
     }
 }
 
-/// Ends when a thread has used up its CPU time.
-async fn exhausted(clock: oneshot::Receiver<Option<ThreadClock>>, limit: Option<Duration>) {
-    if let (Some(limit), Ok(Some(clock))) = (limit, clock.await) {
-        while let Some(spent) = clock.spent() {
-            let Some(left) = limit.checked_sub(spent).filter(|left| !left.is_zero()) else {
-                return;
-            };
-            // It cannot use more than the time that passes.
-            tokio::time::sleep(left.max(Duration::from_millis(10))).await;
-        }
+/// Ends when an operation has used up its CPU time.
+async fn exhausted(meter: Arc<Meter>, limit: Option<Duration>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    while let Some(left) = limit.checked_sub(meter.spent()).filter(|left| !left.is_zero()) {
+        // It has one thread at a time, and cannot use more than the time that passes.
+        tokio::time::sleep(left.max(Duration::from_millis(10))).await;
     }
-    std::future::pending().await
 }
 
 #[async_trait]

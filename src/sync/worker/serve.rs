@@ -13,6 +13,7 @@ use super::message::{
     CountsForm, FromWorker, JobForm, PlanForm, Side, SideForm, StreamForm, ToWorker,
 };
 use super::remote::{Announced, Parent, RemoteObserver, RemoteStore};
+use super::turns::Turns;
 use super::{RemoteError, WorkerError};
 use crate::component::{ComponentRuntime, Image, Interruption, become_worker};
 use crate::connector::{Connector, Destination, Source};
@@ -112,8 +113,9 @@ async fn run(
         )));
     }
     let [from, to] = images;
-    let source = connector(job.source, &from, parent, Side::Source)?;
-    let destination = connector(job.destination, &to, parent, Side::Destination)?;
+    let turns = Turns::start().map_err(|e| RemoteError::of(&WorkerError::Start(e.to_string())))?;
+    let source = connector(job.source, &from, parent, &turns, Side::Source)?;
+    let destination = connector(job.destination, &to, parent, &turns, Side::Destination)?;
     drop((from, to));
     let store = || -> Arc<dyn StateStore> { Arc::new(RemoteStore(parent.clone())) };
     let options = WriteOptions {
@@ -151,6 +153,7 @@ fn connector(
     form: SideForm,
     image: &Image,
     parent: &Arc<Parent>,
+    turns: &Arc<Turns>,
     side: Side,
 ) -> Result<Connector, RemoteError> {
     let failed = |error: SyncError| RemoteError::of(&error);
@@ -164,8 +167,9 @@ fn connector(
     })?;
     let limits = policy.limits.clone();
     let inner = ComponentExecutor::new(component, policy);
-    let executor = Arc::new(Announced { inner, limits, parent: parent.clone(), side });
+    let (parent, turns) = (parent.clone(), turns.clone());
     let observer = Arc::new(RemoteObserver { parent: parent.clone(), side });
+    let executor = Arc::new(Announced { inner, limits, parent, turns, side });
     Ok(Connector::new(form.name, executor, form.config, observer))
 }
 
