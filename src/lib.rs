@@ -83,7 +83,7 @@ pub mod sync;
 pub use config::{ConnectorOptions, Strategy as WriteStrategy, StreamSelection};
 pub use connector::{Connector, Destination, Host, Source};
 pub use state::{SqliteStateStore, StateStore};
-pub use sync::{Report, SyncFailure, WriteOptions, WriteResult};
+pub use sync::{Report, SyncFailure, WorkerProgram, WriteOptions, WriteResult};
 
 /// The destination that keeps nothing: to try a source, or to measure one. Needs no file, no
 /// network and no engine.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lockgate::component::CompileCache;
 use lockgate::fault::Fault;
 use lockgate::protocol::Json;
-use lockgate::{ConnectorOptions, Host, WriteOptions, WriteStrategy};
+use lockgate::{ConnectorOptions, Host, WorkerProgram, WriteOptions, WriteStrategy};
 use serde_json::{Value, json};
 
 use self::common::{Folder, guest, target};
@@ -38,22 +38,36 @@ fn breaks(
     (code, cause): (&str, &str),
     words: &[&str],
 ) -> Scene {
-    let mut scene = Scene::new(From::Component, to, false);
-    scene.arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
-    let outcome = scene.sync(source, destination, "json");
-    assert_eq!(outcome.code, 1, "{outcome:#?}");
-    assert!(!outcome.stderr.contains("panicked at src"), "{outcome:#?}");
-    let error = &outcome.report()["error"];
-    assert_eq!(error["code"], code, "{outcome:#?}");
-    assert_eq!(error["context"]["cause"], cause, "{outcome:#?}");
-    let message = error["message"].as_str().expect("a message");
-    let side = if code == "SOURCE_FAILED" { "the source " } else { "the destination " };
-    assert!(message.starts_with(side), "{message}");
-    for word in words {
-        assert!(message.contains(word), "{word:?} is not in: {message}");
+    // Two components run in a worker or here, and what they end in is the same.
+    let places: &[&str] = if to == To::Stdio { &[""] } else { &["worker", "in-process"] };
+    let scenes = places.iter().map(|isolation| {
+        let mut scene = Scene::new(From::Component, to, false);
+        scene.arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
+        if !isolation.is_empty() {
+            scene.arguments.push(format!("--isolation={isolation}"));
+        }
+        let outcome = scene.sync(source, destination, "json");
+        assert_eq!(outcome.code, 1, "{outcome:#?}");
+        assert!(!outcome.stderr.contains("panicked at src"), "{outcome:#?}");
+        let error = &outcome.report()["error"];
+        assert_eq!(error["code"], code, "{outcome:#?}");
+        assert_eq!(error["context"]["cause"], cause, "{outcome:#?}");
+        let message = error["message"].as_str().expect("a message");
+        let side = if code == "SOURCE_FAILED" { "the source " } else { "the destination " };
+        assert!(message.starts_with(side), "{message}");
+        for word in words {
+            assert!(message.contains(word), "{word:?} is not in: {message}");
+        }
+        scene.assert_nothing_left();
+        (scene, error.clone())
+    });
+    let mut scenes: Vec<(Scene, Value)> = scenes.collect();
+    let (last, error) = scenes.pop().expect("at least one");
+    for (scene, other) in &scenes {
+        assert_eq!(scene.stored(), last.stored(), "the same is stored in both");
+        assert_eq!(other["message"], error["message"], "the same is said in both");
     }
-    scene.assert_nothing_left();
-    scene
+    last
 }
 
 fn stored_at(scene: &Scene, place: Option<u64>) {
@@ -457,8 +471,14 @@ fn the_host_goes_on_serving() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     let runtime = runtime.expect("a runtime");
+    for worker in [None, Some(WorkerProgram::new(env!("CARGO_BIN_EXE_lockgate")))] {
+        serves(&runtime, &host, worker.as_ref());
+    }
+}
+
+fn serves(runtime: &tokio::runtime::Runtime, host: &Arc<Host>, worker: Option<&WorkerProgram>) {
     let sync = |source: Value, destination: Value| {
-        let host = host.clone();
+        let (host, worker) = (host.clone(), worker.cloned());
         async move {
             // Only who spins has a deadline: the other side waits for it, and that is no fault.
             let options = |config: &Value| ConnectorOptions {
@@ -473,8 +493,8 @@ fn the_host_goes_on_serving() {
             let source = host.get_source(&from, &source_options, json(source));
             let to = name("misbehaving-destination");
             let destination = host.get_destination(&to, &destination_options, json(destination));
-            let options =
-                WriteOptions { strategy: WriteStrategy::Append, ..WriteOptions::default() };
+            let strategy = WriteStrategy::Append;
+            let options = WriteOptions { strategy, worker, ..WriteOptions::default() };
             let destination = destination.expect("a destination");
             let result = destination.write(&source.expect("a source"), &options).await;
             result.map(|r| r.records_committed()).map_err(|f| f.error.code())

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a benchmark that cannot measure says why and stops")]
 
 mod components;
+mod interruption;
 mod measure;
 mod native;
 mod router;
@@ -19,13 +20,26 @@ fn main() {
     match arguments.get(1).map(String::as_str) {
         Some(native::NAME) => return native::count(),
         Some(tax::NAME) => return tax::native_destination(&arguments[2], &arguments[3]),
+        Some(interruption::NAME) => {
+            return interruption::one_sync(&arguments[2], &arguments[3], &arguments[4]);
+        }
         _ => {}
     }
     let mut table = Table::default();
     let quick = arguments.iter().any(|a| a == "--quick");
+    if let Some(only) = arguments.iter().position(|a| a == "--only") {
+        match arguments.get(only + 1).map(String::as_str) {
+            Some("interruption") => interruption::run(&mut table, quick),
+            Some("start") => start::run(&mut table),
+            Some("tax") => tax::run(&mut table, quick),
+            _ => router::run(&mut table, quick),
+        }
+        return table.print();
+    }
     start::run(&mut table);
     components::run(&mut table, quick);
     router::run(&mut table, quick);
     tax::run(&mut table, quick);
+    interruption::run(&mut table, quick);
     table.print();
 }

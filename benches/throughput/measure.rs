@@ -66,6 +66,13 @@ pub(crate) fn peak_of(command: &mut Command) -> (Vec<u8>, u64) {
     (output, waited(&child).ru_maxrss.unsigned_abs() * 1024)
 }
 
+/// Runs a child to its end: the CPU seconds of it and of what it started and waited for.
+#[expect(clippy::zombie_processes, reason = "`waited` waits for it")]
+pub(crate) fn cpu_of(command: &mut Command) -> f64 {
+    let child = command.stdin(Stdio::null()).spawn().expect("a child");
+    cpu(&waited(&child)).as_secs_f64()
+}
+
 /// Feeds a child and runs it to its end: its CPU seconds.
 #[expect(clippy::zombie_processes, reason = "`waited` waits for it")]
 pub(crate) fn cpu_of_child(command: &mut Command, feed: impl FnOnce(ChildStdin)) -> f64 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::{Format, Output};
-use crate::config::{ConnectorOptions, Strategy};
+use crate::config::{ConnectorOptions, Isolation, Strategy};
 
 /// The heading of what every command takes.
 const GLOBAL: &str = "Output";
@@ -72,13 +72,28 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Compile a component from stdin to stdout: what lockgate starts itself
     #[command(name = crate::component::COMPILE_COMMAND, hide = true)]
-    CompileComponent,
+    CompileComponent {
+        /// Without what interrupts it
+        #[arg(long)]
+        for_worker: bool,
+    },
     /// Show, set or clear the stored states of a connection
     State(State),
     /// Show what the connectors of a connection may reach, or suggest it from a run
     Policy(Policy),
     /// Show what earlier runs were granted, used and refused
     Runs(Runs),
+    /// Run one sync for the process that started this one
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Worker {
+    /// The descriptor of the source's code
+    pub(super) source: i32,
+    /// The descriptor of the destination's code
+    pub(super) destination: i32,
 }
 
 /// The grants and limits of one connector: unprefixed where a command has one, and with a prefix
@@ -218,6 +233,10 @@ pub(super) struct Sync {
     /// How long nothing at all may happen: no row, no state, no commit [default: 3h]
     #[arg(long, value_name = "DURATION", help_heading = "What is moved, and how")]
     pub(super) idle_timeout: Option<String>,
+    /// Where two components run: in a process of their own, which is killed when they do not stop, or
+    /// in this one, which asks them all the time whether they may go on [default: worker]
+    #[arg(long, value_enum, value_name = "PLACE", help_heading = "What is moved, and how")]
+    pub(super) isolation: Option<IsolationArgument>,
     /// The name under which states are kept, for a sync by flags
     #[arg(long, value_name = "NAME", requires = "source", help_heading = "What is stored")]
     pub(super) connection: Option<String>,
@@ -230,6 +249,21 @@ pub(super) struct Sync {
     /// Keep no record of this run: no audit trail in .lockgate/runs
     #[arg(long, help_heading = "What is stored")]
     pub(super) no_record: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IsolationArgument {
+    Worker,
+    InProcess,
+}
+
+impl From<IsolationArgument> for Isolation {
+    fn from(argument: IsolationArgument) -> Self {
+        match argument {
+            IsolationArgument::Worker => Self::Worker,
+            IsolationArgument::InProcess => Self::InProcess,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -23,6 +23,7 @@ use clap::Parser;
 
 use self::arguments::{Arguments, Command};
 use self::output::{CliError, Output};
+use crate::component::Interruption;
 
 /// Runs the command line and gives the process's exit code.
 ///
@@ -49,10 +50,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<Exi
             return Ok(ExitCode::from(code));
         }
     };
-    if matches!(arguments.command, Command::CompileComponent) {
+    if let Command::CompileComponent { for_worker } = arguments.command {
+        let interruption = if for_worker { Interruption::Off } else { Interruption::Epochs };
         // Before there are threads: a fence is entered by one.
-        crate::component::compile_from_stdin()?;
+        crate::component::compile_from_stdin(interruption)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Worker(call) = arguments.command {
+        // Says nothing itself, and needs no runtime before it knows its job.
+        return crate::sync::serve_worker([call.source, call.destination]);
     }
     let output = arguments.output();
     // A thread for each side of a sync, and two for what they wait for, however few cores there are.
@@ -79,10 +85,12 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Sync(call) => sync::run(*call, output).await,
         Command::Exec(call) => exec::run(&call, output).await,
         // Run without a runtime, above.
-        Command::CompileComponent => Ok(()),
+        Command::CompileComponent { .. } => Ok(()),
         Command::Inspect(call) => inspect::run(&call, output).await,
         Command::State(call) => state::run(call, output).await,
         Command::Policy(call) => policy::run(&call, output).await,
         Command::Runs(call) => runs::run(&call, output).await,
+        // It has a runtime of its own, and was answered before.
+        Command::Worker(_) => Ok(()),
     }
 }

@@ -11,14 +11,16 @@ use super::progress::Progress;
 use super::record::Recording;
 use super::store::{here, open_store, state_folder};
 use crate::config::{
-    ConfigError, ConnectorOptions, ConnectorSettings, Project, Strategy, StreamSelection,
-    parse_duration, read_config,
+    ConfigError, ConnectorOptions, ConnectorReference, ConnectorSettings, Isolation, Project,
+    Strategy, StreamSelection, parse_duration, read_config,
 };
 use crate::connector::{Destination, Host, Source};
 use crate::executor::Cancel;
 use crate::protocol::Json;
 use crate::runs::Side;
-use crate::sync::{ErrorReport, Report, SyncFailure, Watch, WriteOptions, default_connection};
+use crate::sync::{
+    ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions, default_connection,
+};
 
 /// One side of a sync, named and not loaded yet.
 struct Named {
@@ -35,6 +37,7 @@ struct Job {
     folder: PathBuf,
     source: Named,
     destination: Named,
+    isolation: Option<Isolation>,
     options: WriteOptions,
 }
 
@@ -77,7 +80,13 @@ async fn write(
     report: &mut Option<Report>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let Job { host, folder, source, destination, mut options } = job;
+    let Job { host, folder, source, destination, isolation, mut options } = job;
+    let isolation = isolation_of(&host, [&source.connector, &destination.connector], isolation)?;
+    let host = match isolation {
+        Isolation::Worker => host.for_workers(),
+        Isolation::InProcess => host,
+    };
+    options.worker = (isolation == Isolation::Worker).then(WorkerProgram::this_program);
     let source = recording.load(Side::Source, source.key, &source.connector, || {
         let made = host.get_source(&source.connector, &source.options, source.config)?;
         Ok(made.connector().clone())
@@ -184,6 +193,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             folder: project.folder().to_owned(),
             source: named(connection.source),
             destination: named(connection.destination),
+            isolation: call.isolation.map(Isolation::from).or(connection.isolation),
             options,
         });
     };
@@ -204,6 +214,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             call.destination_grants.options(),
             call.destination_config.as_ref(),
         )?,
+        isolation: call.isolation.map(Isolation::from),
         options: WriteOptions {
             connection: call.connection.clone(),
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
@@ -212,6 +223,30 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             ..WriteOptions::default()
         },
     })
+}
+
+/// Where a sync of two connectors runs. Only components can run in a worker; whoever asks for one
+/// with another connector is told so.
+fn isolation_of(
+    host: &Host,
+    names: [&str; 2],
+    wanted: Option<Isolation>,
+) -> Result<Isolation, CliError> {
+    let mut other = None;
+    for name in names {
+        match ConnectorReference::parse(name, host.folder())? {
+            ConnectorReference::Component(_) => {}
+            _ => other = Some(name),
+        }
+    }
+    match (wanted, other) {
+        (Some(Isolation::Worker), Some(name)) => {
+            let what = format!("isolation worker is for two components; {name} is none");
+            Err(ConfigError::Usage(what).into())
+        }
+        (_, Some(_)) => Ok(Isolation::InProcess),
+        (wanted, None) => Ok(wanted.unwrap_or(Isolation::Worker)),
+    }
 }
 
 /// The report for people.

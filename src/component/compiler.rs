@@ -17,12 +17,14 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 
-use super::{ComponentError, engine};
+use super::{ComponentError, Interruption, engine};
 use crate::sandbox::fence::{FencePlan, PreparedFence};
 use crate::sandbox::{Fence, Limits};
 
 /// The subcommand of `lockgate` that is the child.
 pub const COMPILE_COMMAND: &str = "compile-component";
+/// Its option for code that runs in a worker.
+const FOR_WORKER: &str = "--for-worker";
 /// Bytes of the line before the code.
 const HEADER: usize = 64 << 10;
 /// Bytes of the child's stderr that are kept.
@@ -71,6 +73,7 @@ enum Header {
 pub(super) fn compile(
     compiler: &Compiler,
     engine: &Engine,
+    interruption: Interruption,
     path: &Path,
     bytes: &[u8],
     limits: &Limits,
@@ -79,13 +82,14 @@ pub(super) fn compile(
         Compiler::InProcess => engine
             .precompile_component(bytes)
             .map_err(|e| explain(bytes, &e).into_error(path, bytes)),
-        Compiler::Child(program) => in_child(program, engine, path, bytes, limits),
+        Compiler::Child(program) => in_child(program, engine, interruption, path, bytes, limits),
     }
 }
 
 fn in_child(
     program: &Path,
     engine: &Engine,
+    interruption: Interruption,
     path: &Path,
     bytes: &[u8],
     limits: &Limits,
@@ -94,7 +98,7 @@ fn in_child(
     let odd = |e: io::Error| failed(e.to_string());
     let (code, errors, status) = std::thread::scope(|scope| {
         let began = Instant::now();
-        let mut child = start(program, limits).map_err(failed)?;
+        let mut child = start(program, interruption, limits).map_err(failed)?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -204,7 +208,11 @@ impl Header {
     }
 }
 
-fn start(program: &Path, limits: &Limits) -> Result<std::process::Child, String> {
+fn start(
+    program: &Path,
+    interruption: Interruption,
+    limits: &Limits,
+) -> Result<std::process::Child, String> {
     let libraries = ["/usr/lib", "/usr/lib64", "/usr/lib32", "/lib", "/lib64", "/nix/store"];
     let linker = ["/gnu/store", "/etc/ld.so.cache", "/etc/ld.so.preload"];
     let mut read: Vec<PathBuf> = libraries.into_iter().chain(linker).map(PathBuf::from).collect();
@@ -221,6 +229,9 @@ fn start(program: &Path, limits: &Limits) -> Result<std::process::Child, String>
     let fence = plan.prepare(Fence::BestEffort).map_err(|e| e.to_string())?;
     let mut command = Command::new(program);
     command.arg(COMPILE_COMMAND).env_clear().current_dir("/");
+    if interruption == Interruption::Off {
+        command.arg(FOR_WORKER);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     dies_with_us(&mut command, fence);
     command.spawn().map_err(|e| format!("{} cannot be started: {e}", program.display()))
@@ -248,13 +259,13 @@ fn dies_with_us(command: &mut Command, fence: PreparedFence) {
 ///
 /// # Errors
 /// When it cannot be fenced in, or nobody reads what it writes.
-pub fn compile_from_stdin() -> io::Result<()> {
+pub fn compile_from_stdin(interruption: Interruption) -> io::Result<()> {
     // What the loader needed is loaded. From here on: no file, no socket, no program.
     let plan = FencePlan { exec: false, ..FencePlan::default() };
     plan.prepare(Fence::BestEffort).map_err(io::Error::other)?.enter()?;
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes)?;
-    let (header, code) = match engine::compiling() {
+    let (header, code) = match engine::compiling(interruption) {
         Err(reason) => (Header::Engine { reason }, Vec::new()),
         Ok(engine) => match engine.precompile_component(&bytes) {
             Ok(code) => {

@@ -10,7 +10,7 @@ use super::contract::{self, ContractFault, Kind};
 use super::link::{Instance, Linked, link};
 use super::network::{Network, Resolver, Run};
 use super::store::{Guest, new_store};
-use super::{ComponentError, Operation, convert, cpu};
+use super::{ComponentError, ComponentRuntime, Interruption, Operation, convert, cpu, engine};
 use crate::protocol::{
     Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, Observer,
     SourceOutput, Specification, StateMessage,
@@ -32,6 +32,9 @@ pub struct Import {
 #[derive(Clone)]
 pub struct Component {
     pub(super) engine: Engine,
+    pub(super) interruption: Interruption,
+    /// What loaded it.
+    pub(super) runtime: ComponentRuntime,
     pub(super) compiled: wasmtime::component::Component,
     pub(super) path: PathBuf,
     pub(super) digest: String,
@@ -340,6 +343,7 @@ impl Component {
         body: impl AsyncFnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, ComponentError> {
         self.kind()?;
+        engine::may_run(self.interruption)?;
         let linked = self.linked()?;
         let limit = operation.deadline(&policy.limits);
         let running = async {

@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod filesystem;
 mod header;
+mod image;
 mod imports;
 mod link;
 mod loaded;
@@ -27,9 +28,14 @@ mod store;
 pub use cache::CompileCache;
 pub use compiler::{COMPILE_COMMAND, Compiler, compile_from_stdin};
 pub use contract::{CONTRACT_VERSION, Kind};
+pub use engine::Interruption;
+pub(crate) use engine::become_worker;
+#[doc(hidden)]
+pub use engine::measure_without_limits;
 pub use error::ComponentError;
 #[doc(hidden)]
 pub use header::header;
+pub use image::Image;
 pub use loaded::{Component, Import};
 pub use network::{Resolver, SystemResolver};
 pub use runtime::ComponentRuntime;

@@ -10,8 +10,8 @@ use wasmtime::Engine;
 
 use super::header::header;
 use super::{
-    CompileCache, Compiler, Component, ComponentError, Resolver, SystemResolver, compiler,
-    contract, engine,
+    CompileCache, Compiler, Component, ComponentError, Interruption, Resolver, SystemResolver,
+    compiler, contract, engine,
 };
 use crate::sandbox::Limits;
 
@@ -22,6 +22,7 @@ pub struct ComponentRuntime {
     resolver: Arc<dyn Resolver>,
     /// None: it is looked for when it is needed.
     compiler: Option<Compiler>,
+    interruption: Interruption,
 }
 
 impl Default for ComponentRuntime {
@@ -34,7 +35,12 @@ impl ComponentRuntime {
     /// With a cache of compiled code, or without. What compiles is found by [`Compiler::find`].
     #[must_use]
     pub fn new(cache: Option<CompileCache>) -> Self {
-        Self { cache, resolver: Arc::new(SystemResolver), compiler: None }
+        Self {
+            cache,
+            resolver: Arc::new(SystemResolver),
+            compiler: None,
+            interruption: Interruption::default(),
+        }
     }
 
     /// The same with another compiler.
@@ -58,6 +64,20 @@ impl ComponentRuntime {
         self
     }
 
+    /// The same for code that is ended in another way. What is loaded with [`Interruption::Off`] runs
+    /// in a worker only.
+    #[must_use]
+    pub fn with_interruption(mut self, interruption: Interruption) -> Self {
+        self.interruption = interruption;
+        self
+    }
+
+    /// How what it loads is ended.
+    #[must_use]
+    pub fn interruption(&self) -> Interruption {
+        self.interruption
+    }
+
     /// As [`ComponentRuntime::load_within`], with the limits that are the default.
     ///
     /// # Errors
@@ -75,7 +95,7 @@ impl ComponentRuntime {
     pub fn load_within(&self, path: &Path, limits: &Limits) -> Result<Component, ComponentError> {
         let bytes = read(path, limits.component_bytes as u64)?;
         header(path, &bytes, |bytes| Engine::detect_precompiled(bytes).is_some())?;
-        let engine = engine::engine()?;
+        let engine = engine::engine(self.interruption)?;
         let digest = hex::encode(Sha256::digest(&bytes));
         let file = self.cache.as_ref().map(|cache| cache.file(&engine, &digest));
         let cached = match (&self.cache, &file) {
@@ -96,15 +116,29 @@ impl ComponentRuntime {
                 })?
             }
         };
+        self.component(engine, compiled, path, format!("sha256:{digest}"), bytes.len() as u64)
+    }
+
+    /// Judges and links what was compiled.
+    pub(super) fn component(
+        &self,
+        engine: Engine,
+        compiled: wasmtime::component::Component,
+        path: &Path,
+        digest: String,
+        size: u64,
+    ) -> Result<Component, ComponentError> {
         let ty = compiled.component_type();
         let verdict = contract::check(&ty, &engine).map_err(Arc::new);
         let network = contract::imports(&ty, &engine).into_iter().find(|import| import.network);
         let component = Component {
             engine,
+            interruption: self.interruption,
+            runtime: self.clone(),
             compiled,
             path: path.to_owned(),
-            digest: format!("sha256:{digest}"),
-            size: bytes.len() as u64,
+            digest,
+            size,
             cache: self.cache.as_ref().map(|cache| cache.folder().to_owned()),
             verdict,
             network: network.map(|import| import.name),
@@ -130,7 +164,7 @@ impl ComponentRuntime {
         let compiler = self.compiler.clone().or_else(Compiler::find);
         let compiler =
             compiler.ok_or_else(|| ComponentError::CompilerMissing { path: path.to_owned() })?;
-        compiler::compile(&compiler, engine, path, bytes, limits)
+        compiler::compile(&compiler, engine, self.interruption, path, bytes, limits)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, ConnectorOptions, read_json_object};
 use crate::protocol::Json;
@@ -12,7 +12,7 @@ use crate::protocol::Json;
 const FILE: &str = "lockgate.toml";
 
 /// Which streams to move.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum StreamSelection {
     /// All that the source offers.
     #[default]
@@ -32,8 +32,18 @@ impl StreamSelection {
     }
 }
 
+/// Where a sync of two components runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In a process of its own, without interruption inside: its supervisor kills it.
+    Worker,
+    /// In the host's process, interrupted by epochs.
+    InProcess,
+}
+
 /// How a destination should treat what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// What suits each stream and both connectors.
@@ -75,6 +85,8 @@ pub struct ConnectionSettings {
     pub strategy: Strategy,
     /// Read everything again.
     pub full_refresh: bool,
+    /// Where it runs; none: in a worker, if both are components.
+    pub isolation: Option<Isolation>,
 }
 
 /// A project file.
@@ -146,6 +158,7 @@ struct RawConnection {
     strategy: Strategy,
     #[serde(default)]
     full_refresh: bool,
+    isolation: Option<Isolation>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -254,6 +267,7 @@ impl Project {
             },
             strategy: raw.strategy,
             full_refresh: raw.full_refresh,
+            isolation: raw.isolation,
         })
     }
 

@@ -10,7 +10,9 @@ mod units;
 
 pub use document::{config_digest, merge_members, read_config, read_json_object};
 pub use error::ConfigError;
-pub use file::{ConnectionSettings, ConnectorSettings, Project, Strategy, StreamSelection};
+pub use file::{
+    ConnectionSettings, ConnectorSettings, Isolation, Project, Strategy, StreamSelection,
+};
 pub use limits::{LIMIT_NAMES, limits_as_text, set_limit};
 pub use options::{ConnectorOptions, ConnectorReference};
 pub use units::{parse_duration, parse_size};

@@ -1,11 +1,12 @@
 //! Sources and destinations as values.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{ConnectorError, MissingNeed, needs, validate_config};
 use crate::executor::secrets::{hide_specification, hide_stream};
 use crate::executor::{Audited, Context, Described, Executor, ExecutorError};
-use crate::protocol::{DiscoveredStream, Json, Observer, Specification};
+use crate::protocol::{DiscoveredStream, Json, Need, Observer, Specification};
 use crate::sandbox::{JudgedNeed, Policy};
 
 /// A connector with its configuration, not yet known to be a source or a destination.
@@ -116,6 +117,12 @@ impl Connector {
         missing
     }
 
+    /// Judges needs that were asked for elsewhere.
+    pub(crate) fn note_needs(&self, needs: Vec<Need>, schema: Json) {
+        let judged = needs::judged(self, &needs, &schema);
+        *self.needs.lock().unwrap_or_else(PoisonError::into_inner) = judged;
+    }
+
     fn context(&self) -> Context {
         Context::new(self.observer.clone())
     }
@@ -141,6 +148,12 @@ impl Connector {
     /// A specification with what is known as a secret hidden.
     pub(crate) fn shown(&self, spec: Specification) -> Specification {
         hide_specification(&self.executor.redactor(), spec)
+    }
+
+    /// What its configuration and its variables refer to.
+    pub(crate) async fn secrets(&self) -> Result<HashMap<String, String>, ConnectorError> {
+        let secrets = self.executor.secrets(&self.context(), &self.config).await;
+        secrets.map_err(|e| self.failed(e))
     }
 
     /// Checks its configuration, secrets filled in, against its specification.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Connector, ConnectorError, Destination, Source};
-use crate::component::{CompileCache, Compiler, ComponentRuntime, Kind, Resolver};
+use crate::component::{CompileCache, Compiler, ComponentRuntime, Interruption, Kind, Resolver};
 use crate::config::{ConnectorOptions, ConnectorReference};
 use crate::executor::{
     ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor, SecretExecutor,
@@ -74,6 +74,16 @@ impl Host {
     #[must_use]
     pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.runtime = self.runtime.with_compiler(compiler);
+        self
+    }
+
+    /// The same for syncs in a worker only ([`WriteOptions::worker`]): what it loads is compiled for
+    /// a worker at once, and cannot run here.
+    ///
+    /// [`WriteOptions::worker`]: crate::WriteOptions::worker
+    #[must_use]
+    pub fn for_workers(mut self) -> Self {
+        self.runtime = self.runtime.with_interruption(Interruption::Off);
         self
     }
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{Connector, ConnectorError};
-use crate::protocol::{Decision, LogLevel, Specification};
+use crate::protocol::{Decision, Json, LogLevel, Need, Specification};
 use crate::sandbox::{Grant, JudgedNeed, NEED_NOT_GRANTED, NeedState, judge_needs};
 
 /// Needs listed before the rest is only counted.
@@ -23,6 +23,13 @@ pub struct MissingNeed {
     pub grant: Grant,
 }
 
+/// Compares needs with a connector's policy and configuration, and says nothing of it.
+pub(super) fn judged(connector: &Connector, needs: &[Need], schema: &Json) -> Vec<JudgedNeed> {
+    let Some(policy) = connector.policy() else { return Vec::new() };
+    let config = connector.config().to_value().unwrap_or(Value::Null);
+    judge_needs(needs, policy, &config, &schema.to_value().unwrap_or(Value::Null))
+}
+
 /// Every need judged, and those that are missing; none where the operator goes on without. What is
 /// refused leaves a trail, and what cannot be judged is said.
 pub(super) fn judge(
@@ -31,9 +38,7 @@ pub(super) fn judge(
     prefix: &'static str,
 ) -> (Vec<JudgedNeed>, Vec<MissingNeed>) {
     let Some(policy) = connector.policy() else { return (Vec::new(), Vec::new()) };
-    let config = connector.config().to_value().unwrap_or(Value::Null);
-    let schema = spec.config_schema.to_value().unwrap_or(Value::Null);
-    let judged = judge_needs(&spec.needs, policy, &config, &schema);
+    let judged = judged(connector, &spec.needs, &spec.config_schema);
     let observer = connector.observer();
     let mut missing = Vec::new();
     for need in &judged {

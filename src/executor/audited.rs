@@ -1,12 +1,13 @@
 //! An executor whose grants and limits are heard: what an operation was given at its start, and the
 //! limit it ended at.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::{Context, Described, Executor, ExecutorError};
-use crate::component::ComponentError;
+use crate::component::{Component, ComponentError};
 use crate::protocol::{
     Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, SourceOutput,
     Specification, StateMessage,
@@ -105,6 +106,18 @@ impl Executor for Audited {
 
     fn may_import(&self) -> Result<(), ExecutorError> {
         self.0.may_import()
+    }
+
+    fn component(&self) -> Option<(&Component, &Policy)> {
+        self.0.component()
+    }
+
+    async fn secrets(
+        &self,
+        context: &Context,
+        config: &Json,
+    ) -> Result<HashMap<String, String>, ExecutorError> {
+        self.0.secrets(context, config).await
     }
 
     fn redactor(&self) -> Arc<Redactor> {

@@ -26,12 +26,6 @@ impl ComponentExecutor {
     pub fn new(component: Component, policy: Policy) -> Self {
         Self { component, policy }
     }
-
-    /// The component.
-    #[must_use]
-    pub fn component(&self) -> &Component {
-        &self.component
-    }
 }
 
 /// A component waits only in host functions, and dropping its call there is safe: a stop needs no
@@ -68,6 +62,10 @@ impl Executor for ComponentExecutor {
 
     fn may_import(&self) -> Result<(), ExecutorError> {
         Ok(self.component.may_import(&self.policy)?)
+    }
+
+    fn component(&self) -> Option<(&Component, &Policy)> {
+        Some((&self.component, &self.policy))
     }
 
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {

@@ -11,6 +11,7 @@ pub(crate) mod secrets;
 mod stdin;
 pub mod stdio;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use process::ProcessExecutor;
 pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};
 pub use stdin::StdinSource;
 
+use crate::component::Component;
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, Observer, SourceOutput, Specification,
     StateMessage,
@@ -124,6 +126,11 @@ pub trait Executor: fmt::Debug + Send + Sync {
         vec![self.describe().reference]
     }
 
+    /// The component that it runs in this process, and its policy, where it does.
+    fn component(&self) -> Option<(&Component, &Policy)> {
+        None
+    }
+
     /// What it is granted, and how much; none where nothing can be.
     fn policy(&self) -> Option<&Policy> {
         None
@@ -140,6 +147,16 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// What hides the secrets it knows in what is printed. Hides nothing by default.
     fn redactor(&self) -> Arc<Redactor> {
         Arc::default()
+    }
+
+    /// The values of the secrets that a configuration and the policy's variables refer to, by
+    /// reference (`env:NAME`): for whoever runs the connector elsewhere.
+    async fn secrets(
+        &self,
+        _context: &Context,
+        _config: &Json,
+    ) -> Result<HashMap<String, String>, ExecutorError> {
+        Ok(HashMap::new())
     }
 
     /// A configuration as the connector is given it: references to secrets filled in.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{DestinationSyncMode, Json};
 
 /// Something a connector asks to reach. A request only; see the contract's `need`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Need {
     /// `network`, `directory-read`, `directory-write`, `environment`, or a word we do not know.
     pub capability: String,

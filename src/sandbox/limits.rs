@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Every limit of one connector, with its unit. Guest-controlled sizes without one of these would
 /// be sizes of the host's memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of linear memory of one instance. 256 MiB: batches are 64 KiB, and a garbage-collected
     /// language needs tens of MiB to begin with.

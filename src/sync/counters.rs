@@ -75,10 +75,11 @@ impl Counters {
     #[must_use]
     pub fn total(&self) -> Counted {
         self.streams.iter().map(StreamCounters::get).fold(Counted::default(), |a, b| Counted {
-            emitted: a.emitted + b.emitted,
-            bytes: a.bytes + b.bytes,
-            committed: a.committed + b.committed,
-            rejected: a.rejected + b.rejected,
+            // A worker says what it likes.
+            emitted: a.emitted.saturating_add(b.emitted),
+            bytes: a.bytes.saturating_add(b.bytes),
+            committed: a.committed.saturating_add(b.committed),
+            rejected: a.rejected.saturating_add(b.rejected),
         })
     }
 
@@ -92,7 +93,16 @@ impl Counters {
     /// Rows the source expects to emit, when it guessed for every stream.
     #[must_use]
     pub fn estimate(&self) -> Option<u64> {
-        self.streams.iter().map(|s| s.estimate.load(Ordering::Relaxed).checked_sub(1)).sum()
+        let mut streams = self.streams.iter();
+        streams.try_fold(0_u64, |sum, s| {
+            Some(sum.saturating_add(s.estimate.load(Ordering::Relaxed).checked_sub(1)?))
+        })
+    }
+
+    /// Takes over the checkpoints that a worker counted.
+    pub(super) fn set_checkpoints(&self, (made, committed): (u64, u64)) {
+        self.checkpoints.store(made, Ordering::Relaxed);
+        self.committed_checkpoints.store(committed, Ordering::Relaxed);
     }
 
     pub(super) fn checkpoint(&self) {
@@ -125,6 +135,26 @@ impl StreamCounters {
             2 => "complete",
             _ => "incomplete",
         }
+    }
+
+    /// All of it: emitted, bytes, committed, rejected, estimate, status.
+    pub(super) fn all(&self) -> [u64; 6] {
+        let c = self.get();
+        let estimate = self.estimate.load(Ordering::Relaxed);
+        let status = self.status.load(Ordering::Relaxed).into();
+        [c.emitted, c.bytes, c.committed, c.rejected, estimate, status]
+    }
+
+    /// Takes over what a worker counted.
+    pub(super) fn set_all(
+        &self,
+        [emitted, bytes, committed, rejected, estimate, status]: [u64; 6],
+    ) {
+        self.emitted.store(emitted, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.settled(committed, rejected);
+        self.estimate.store(estimate, Ordering::Relaxed);
+        self.status.store(u8::try_from(status).unwrap_or(u8::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn set_status(&self, status: crate::protocol::StreamStatus) {

@@ -7,6 +7,7 @@ mod lock;
 mod pipeline;
 mod plan;
 mod report;
+mod worker;
 mod write;
 
 pub use counters::{Counted, Counters, StreamCounters};
@@ -14,6 +15,7 @@ pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
 pub use pipeline::{Job, run as run_pipeline};
 pub use plan::{Plan, PlanError};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
+pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};
 pub use write::{SyncFailure, Watch, WriteOptions, WriteResult, default_connection};
 
 pub(crate) use crate::executor::stdio::now_ms;
@@ -60,6 +62,12 @@ pub enum SyncError {
         /// The connection.
         connection: String,
     },
+    /// Its worker process failed.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// It failed in its worker process, with an error of its own.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// It was told to stop.
     #[error("the sync was stopped; what was confirmed is stored")]
     Cancelled,
@@ -75,6 +83,8 @@ impl Fault for SyncError {
             Self::State(error) => error.code(),
             Self::Store(_) => "STATE_STORE",
             Self::Busy { .. } => "CONNECTION_BUSY",
+            Self::Worker(error) => error.code(),
+            Self::Remote(error) => error.code(),
             Self::Cancelled => "CANCELLED",
         }
     }
@@ -99,6 +109,8 @@ impl Fault for SyncError {
             Self::State(error) => error.hint(),
             Self::Store(_) => Some("check that the state store's folder has room".into()),
             Self::Busy { .. } => Some("wait for it to end, or stop it".into()),
+            Self::Worker(error) => error.hint(),
+            Self::Remote(error) => error.hint(),
             Self::Cancelled => Some("run it again: it goes on from there".into()),
         }
     }
@@ -107,6 +119,7 @@ impl Fault for SyncError {
         match self {
             Self::Connector(error) => error.exit(),
             Self::Plan(error) => error.exit(),
+            Self::Remote(error) => error.exit(),
             Self::Cancelled => ExitClass::Interrupted,
             _ => ExitClass::Failed,
         }
@@ -115,6 +128,8 @@ impl Fault for SyncError {
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Connector(error) => error.context(),
+            Self::Worker(error) => error.context(),
+            Self::Remote(error) => error.context(),
             Self::Source { error, .. } | Self::Destination { error, .. } => {
                 let mut context = vec![("cause", error.code().to_owned())];
                 context.extend(error.context());

@@ -1,14 +1,16 @@
 //! What a sync did, for people and for machines. `lockgate sync --output json` prints it as it is
 //! here: members are only ever added.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::executor::Described;
 use crate::fault::Fault;
-use crate::protocol::{Catalog, Specification};
+use crate::protocol::Catalog;
 use crate::sandbox::secrets::Redactor;
 
-use super::{Counters, SyncError};
+use super::{Counters, SyncError, SyncFailure, WriteResult};
 
 /// One connector of a sync.
 #[derive(Debug, Clone, Serialize)]
@@ -30,11 +32,11 @@ pub struct ConnectorReport {
 }
 
 impl ConnectorReport {
-    pub(super) fn new(connector: &str, described: &Described, spec: &Specification) -> Self {
+    pub(super) fn new(connector: &str, described: &Described, name: &str, version: &str) -> Self {
         Self {
             connector: connector.to_owned(),
-            name: spec.name.clone(),
-            version: spec.version.clone(),
+            name: name.to_owned(),
+            version: version.to_owned(),
             executor: described.executor,
             digest: described.digest.clone(),
             fence: described.fence.clone(),
@@ -109,6 +111,8 @@ pub struct Report {
     pub started_at: i64,
     /// From the start of both connectors to the end of both.
     pub duration_ms: u64,
+    /// `worker`: both connectors in a process of their own; or `in-process`.
+    pub isolation: &'static str,
     /// Where rows came from.
     pub source: ConnectorReport,
     /// Where they went.
@@ -134,7 +138,38 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of a sync that has moved nothing yet.
+    pub(super) fn new(
+        connection: &str,
+        started_at: i64,
+        isolation: &'static str,
+        source: ConnectorReport,
+        destination: ConnectorReport,
+    ) -> Self {
+        Self {
+            run: None,
+            status: "succeeded",
+            connection: connection.to_owned(),
+            sync_id: 0,
+            started_at,
+            duration_ms: 0,
+            isolation,
+            source,
+            destination,
+            streams: Vec::new(),
+            records_emitted: 0,
+            records_committed: 0,
+            bytes_emitted: 0,
+            checkpoints_emitted: 0,
+            checkpoints_committed: 0,
+            resumed: false,
+            notes: Vec::new(),
+            error: None,
+        }
+    }
+
     pub(super) fn fill(&mut self, catalog: &Catalog, counters: &Counters) {
+        self.sync_id = catalog.streams.first().map_or(0, |s| s.sync_id);
         self.streams = catalog
             .streams
             .iter()
@@ -182,8 +217,20 @@ impl Report {
         }
     }
 
-    pub(super) fn failed(&mut self, error: &SyncError) {
-        self.status = "failed";
-        self.error = Some(ErrorReport::new(error));
+    /// How it ended, with the secrets hidden that one of these knows.
+    pub(super) fn end(
+        mut self,
+        result: Result<(), SyncError>,
+        redactors: &[Arc<Redactor>],
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        if let Err(error) = &result {
+            self.status = "failed";
+            self.error = Some(ErrorReport::new(error));
+        }
+        redactors.iter().for_each(|redactor| self.hide(redactor));
+        match result {
+            Ok(()) => Ok(WriteResult { report: self }),
+            Err(error) => Err(Box::new(SyncFailure { error, report: Some(self) })),
+        }
     }
 }

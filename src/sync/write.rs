@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::lock::ConnectionLock;
+use super::worker::{self, Supervised, WorkerProgram};
 use super::{
     Confirmed, ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms,
     pipeline,
@@ -23,11 +24,11 @@ use crate::protocol::{
 use crate::state::{StateStore, StateStoreError, StoredState};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
-const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
+pub(super) const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
 
 /// Bytes of one change of a configuration, and of all changes beyond the operator's own: a connector
 /// keeps tokens there, not data.
-const CHANGE_BYTES: usize = 1 << 20;
+pub(super) const CHANGE_BYTES: usize = 1 << 20;
 
 /// What can be said of a sync besides its two connectors.
 #[derive(Clone, Default)]
@@ -50,8 +51,12 @@ pub struct WriteOptions {
     pub run: Option<String>,
     /// When to stop.
     pub cancel: Option<Cancel>,
-    /// Is given the plan and the counters when rows begin to move.
+    /// Is given the plan and the counters when rows begin to move. Of a sync in a worker the plan has
+    /// no schemas.
     pub watch: Option<Watch>,
+    /// Where both connectors are components, the sync runs in a process of this program; none: in
+    /// this process.
+    pub worker: Option<WorkerProgram>,
 }
 
 /// See [`WriteOptions::watch`].
@@ -135,13 +140,32 @@ impl Destination {
             .connection
             .clone()
             .unwrap_or_else(|| default_connection(source.connector(), self.connector()));
-        let _lock = match &options.lock_folder {
-            Some(folder) => Some(ConnectionLock::take(folder, &connection)?),
+        let lock = match &options.lock_folder {
+            Some(folder) => Some(ConnectionLock::take_soon(folder, &connection).await?),
             None => None,
         };
+        if let Some(program) = &options.worker
+            && let Some(components) = worker::both(source.connector(), self.connector())
+        {
+            let sides = [source.connector(), self.connector()];
+            let (connection, lock) = (&connection, lock.as_ref());
+            let job = Supervised { sides, components, connection, options, program, lock };
+            return worker::supervise(job).await;
+        }
+        self.write_here(source, &connection, options, &|_| {}).await
+    }
+
+    /// The same in this process, under a lock that somebody holds.
+    pub(super) async fn write_here(
+        &self,
+        source: &Source,
+        connection: &str,
+        options: &WriteOptions,
+        begun: &(dyn Fn(&Begun<'_>) + Sync),
+    ) -> Result<WriteResult, Box<SyncFailure>> {
         let started_at = now_ms();
         let cancel = options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
-        let preparing = self.prepare(source, &connection, options);
+        let preparing = self.prepare(source, connection, options);
         let ready = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(SyncError::Cancelled.into()),
@@ -152,12 +176,19 @@ impl Destination {
 
         let catalog = Arc::new(plan.catalog.clone());
         let counters = Arc::new(Counters::new(&catalog));
+        begun(&Begun {
+            source: &source_spec,
+            destination: &destination_spec,
+            plan: &plan,
+            counters: &counters,
+            resumed,
+        });
         if let Some(watch) = &options.watch {
             watch(&plan, counters.clone());
         }
         let sink: Arc<dyn StateSink> = match &options.state {
             Some(store) => {
-                let (store, connection) = (store.clone(), connection.clone());
+                let (store, connection) = (store.clone(), connection.to_owned());
                 Arc::new(StoreSink { store, connection, catalog: catalog.clone() })
             }
             None => Arc::new(Forget),
@@ -176,38 +207,18 @@ impl Destination {
         .await;
 
         let side = |c: &Connector, spec: &Specification| {
-            ConnectorReport::new(c.name(), &c.describe(), &c.shown(spec.clone()))
+            let spec = c.shown(spec.clone());
+            ConnectorReport::new(c.name(), &c.describe(), &spec.name, &spec.version)
         };
-        let mut report = Report {
-            run: options.run.clone(),
-            status: "succeeded",
-            connection,
-            sync_id: catalog.streams.first().map_or(0, |s| s.sync_id),
-            started_at,
-            duration_ms: 0,
-            source: side(&source, &source_spec),
-            destination: side(&destination, &destination_spec),
-            streams: Vec::new(),
-            records_emitted: 0,
-            records_committed: 0,
-            bytes_emitted: 0,
-            checkpoints_emitted: 0,
-            checkpoints_committed: 0,
-            resumed,
-            notes: plan.notes,
-            error: None,
-        };
+        let redactors = [&source, &destination].map(|side| side.executor().redactor());
+        let (source, destination) =
+            (side(&source, &source_spec), side(&destination, &destination_spec));
+        let mut report = Report::new(connection, started_at, "in-process", source, destination);
+        report.run = options.run.clone();
+        report.resumed = resumed;
+        report.notes = plan.notes;
         report.fill(&catalog, &counters);
-        if let Err(error) = &result {
-            report.failed(error);
-        }
-        for side in [&source, &destination] {
-            report.hide(&side.executor().redactor());
-        }
-        match result {
-            Ok(()) => Ok(WriteResult { report }),
-            Err(error) => Err(Box::new(SyncFailure { error, report: Some(report) })),
-        }
+        report.end(result, &redactors)
     }
 
     /// Everything before the first row.
@@ -246,6 +257,17 @@ impl Destination {
     }
 }
 
+/// What is known when rows begin to move.
+pub(super) struct Begun<'a> {
+    pub(super) source: &'a Specification,
+    pub(super) destination: &'a Specification,
+    /// With generations and sync id.
+    pub(super) plan: &'a Plan,
+    pub(super) counters: &'a Arc<Counters>,
+    /// It goes on from states of an earlier sync.
+    pub(super) resumed: bool,
+}
+
 /// What a sync knows before its first row.
 struct Ready {
     source: Connector,
@@ -257,7 +279,7 @@ struct Ready {
 }
 
 /// Runs something that blocks off the async threads.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     store: &Arc<dyn StateStore>,
     body: impl FnOnce(&dyn StateStore) -> Result<T, StateStoreError> + Send + 'static,
 ) -> Result<T, StateStoreError> {

@@ -14,6 +14,7 @@ mod observer;
 mod source;
 mod vault;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -27,6 +28,7 @@ use self::observer::{SealingOutput, SecretObserver};
 pub use self::source::{GivenSecrets, SecretSource, SystemSecrets};
 pub use self::vault::Vault;
 use super::{Context, Described, Executor, ExecutorError};
+use crate::component::Component;
 use crate::protocol::{
     Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, LogLevel, Observer,
     SourceOutput, Specification, StateMessage,
@@ -286,6 +288,36 @@ impl Executor for SecretExecutor {
 
     fn may_import(&self) -> Result<(), ExecutorError> {
         self.inner.may_import()
+    }
+
+    fn component(&self) -> Option<(&Component, &crate::sandbox::Policy)> {
+        self.inner.component()
+    }
+
+    async fn secrets(
+        &self,
+        context: &Context,
+        config: &Json,
+    ) -> Result<HashMap<String, String>, ExecutorError> {
+        // What cannot be had is said, and what was given is known to all who hide.
+        self.begin(context, config).await?;
+        let mut texts = Vec::new();
+        if let Ok(value) = config.to_value() {
+            strings(&value, String::new(), &mut texts);
+        }
+        let written = self.environment.iter().map(|(_, variable)| variable.written().to_owned());
+        let texts = texts.into_iter().map(|(_, text)| text).chain(written);
+        let mut values = HashMap::new();
+        for text in texts {
+            for piece in pieces(&text).ok().flatten().into_iter().flatten() {
+                let Piece::Reference(reference) = piece else { continue };
+                // Asked for once a run: this is what `begin` was told.
+                if let Ok(value) = self.vault.resolve(self.source.as_ref(), &reference).await {
+                    values.insert(reference.to_string(), value.expose_secret().to_owned());
+                }
+            }
+        }
+        Ok(values)
     }
 
     fn redactor(&self) -> Arc<Redactor> {

@@ -17,14 +17,28 @@ pub struct Config {
     /// The length of a row, its line feed included.
     #[schemars(range(min = 32))]
     pub row_bytes: usize,
+    /// What a row is made of.
+    pub shape: Shape,
     /// A checkpoint follows each time so many rows were emitted.
     #[schemars(range(min = 1))]
     pub rows_per_checkpoint: u64,
 }
 
+/// What a row is made of.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// A number and a long text: little for a parser to do.
+    #[default]
+    Text,
+    /// A dozen members, an object and an array among them, and a text: as rows of a table are.
+    Members,
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { rows: 1_000_000, row_bytes: 300, rows_per_checkpoint: 100_000 }
+        let shape = Shape::default();
+        Self { rows: 1_000_000, row_bytes: 300, shape, rows_per_checkpoint: 100_000 }
     }
 }
 
@@ -79,7 +93,7 @@ fn emit(
     start: u64,
     stream: &mut StreamOutput<'_>,
 ) -> Result<(), Failure> {
-    let row = row(config.row_bytes)?;
+    let row = row(config.shape, config.row_bytes)?;
     let full = (BATCH_BYTES / row.len()).max(1);
     let mut batch = batch(index, &row, full)?;
     let mut done = start;
@@ -106,13 +120,19 @@ fn emit(
     stream.complete()
 }
 
-fn row(bytes: usize) -> Result<Vec<u8>, Failure> {
-    const START: &[u8] = br#"{"id":1234567890,"text":""#;
+fn row(shape: Shape, bytes: usize) -> Result<Vec<u8>, Failure> {
+    const TEXT: &[u8] = br#"{"id":1234567890,"text":""#;
+    const MEMBERS: &[u8] = br#"{"id":1234567890,"name":"Name 1","email":"user1@example.com","address":{"street":"Main Street","city":"Springfield","zip":"12345"},"created_at":"2024-04-08T18:07:20+00:00","score":1.5,"tags":["a","b"],"active":true,"text":""#;
     const END: &[u8] = b"\"}\n";
-    let text = bytes
-        .checked_sub(START.len() + END.len())
-        .ok_or_else(|| Failure::config("`row_bytes` must be at least 32"))?;
-    Ok([START, &b"x".repeat(text), END].concat())
+    let start = match shape {
+        Shape::Text => TEXT,
+        Shape::Members => MEMBERS,
+    };
+    let least = start.len() + END.len();
+    let text = bytes.checked_sub(least).ok_or_else(|| {
+        Failure::config(format!("`row_bytes` must be at least {least} for rows of this shape"))
+    })?;
+    Ok([start, &b"x".repeat(text), END].concat())
 }
 
 fn batch(index: usize, row: &[u8], rows: usize) -> Result<Rows, Failure> {
@@ -131,6 +151,15 @@ mod tests {
     use lockgate_sdk::testing;
 
     use super::SourceRows;
+
+    #[test]
+    fn rows_have_their_length() {
+        let catalog = testing::catalog([testing::stream("rows")]);
+        let config = r#"{"rows":2,"row_bytes":300,"shape":"members"}"#;
+        let run = testing::read::<SourceRows>(config, &catalog, Vec::new());
+        assert_eq!(run.sink.data(0).len(), 600);
+        assert!(run.sink.rows(0)[0]["tags"].is_array());
+    }
 
     #[test]
     fn counts_add_up() {
