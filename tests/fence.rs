@@ -56,6 +56,7 @@ if command == "read":
         except OSError as e: outcome = errno.errorcode.get(e.errno, str(e))
         except BaseException as e: outcome = type(e).__name__
         row(name, outcome)
+    say("STATE", state={"type": "STREAM", "stream": {"stream_descriptor": {"name": "s"}, "stream_state": {"tried": len(config["tries"])}}})
     say("TRACE", trace={"type": "STREAM_STATUS", "emitted_at": 1, "stream_status": {"stream_descriptor": {"name": "s"}, "status": "COMPLETE"}})
 "#;
 
@@ -76,15 +77,18 @@ fn tried(
 ) -> (Vec<(String, String)>, Value) {
     let config = json!({ "tries": tries }).to_string();
     let recorder = format!(
-        "#!/bin/sh\ncase $1 in\nspec) echo '{}' ;;\ncheck) echo '{}' ;;\nwrite) cat > {}/rows ;;\nesac\n",
+        "#!/bin/sh\ncase $1 in\nspec) echo '{1}' ;;\ncheck) echo '{2}' ;;\nwrite) cat > {0}/rows; grep '\"STATE\"' {0}/rows ;;\nesac\n",
+        folder.path().display(),
         r#"{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"},"supported_destination_sync_modes":["overwrite","append"]}}"#,
         r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#,
-        folder.path().display(),
     );
     let recorder = format!("exec:{}", executable(folder, "recorder", &recorder).display());
     let place = folder.path().display().to_string();
     let mut command = folder.lockgate();
-    command.args(["sync", "--state", "none", "--output", "json", "--source", source]);
+    command.args(["sync", "--output", "json", "--source", source]);
+    if !more.contains(&"--state") {
+        command.args(["--state", "none"]);
+    }
     command.args(["--source-config", &config, "--destination", &recorder]);
     command.args(["--destination-allow-dir", &place]).args(more);
     let output = command.timeout(Duration::from_secs(120)).output().expect("lockgate runs");
@@ -191,6 +195,65 @@ fn files_outside_are_out_of_reach() {
     let (outcomes, _) = tried(&folder, &source, &read_only, &["--source-allow-dir", &grant]);
     assert_eq!(outcomes[0].1, "'hunter2'");
     all_refused(&outcomes[1..], 3);
+}
+
+#[test]
+fn what_the_host_keeps_in_a_granted_folder_is_out_of_reach() {
+    let (folder, source) = stage();
+    folder.write("lockgate.toml", "# not yours");
+    folder.write("lib/file", "yours");
+    let here = folder.path().display().to_string();
+    let kept = format!("{here}/.lockgate");
+    let grants = ["--source-allow-dir", here.as_str(), "--state", "default"];
+    if KernelSupport::here().namespace == Namespace::None {
+        let mut command = folder.lockgate();
+        command.args(["sync", "--source", &source, "--destination", "destination-dev-null"]);
+        let output = command.args(grants).output().expect("lockgate runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("error[AUDIT_EXPOSED]"), "{errors}");
+        return;
+    }
+    let tries: Vec<(&str, String)> = vec![
+        ("granted", format!("read('{here}/lib/file')")),
+        ("granted to write", format!("write('{here}/lib/more')")),
+        // A superuser sees that it is empty, anybody else not even that.
+        (
+            "kept",
+            format!(
+                "[] if os.geteuid() and not os.access('{kept}', os.R_OK) else os.listdir('{kept}')"
+            ),
+        ),
+        ("states", format!("read('{kept}/state.db')")),
+        ("new", format!("write('{kept}/new')")),
+        ("new folder", format!("os.mkdir('{kept}/runs')")),
+        ("rename", format!("os.rename('{kept}', '{here}/other')")),
+        ("remove", format!("os.rmdir('{kept}')")),
+        ("replace", format!("(os.mkdir('{here}/lib/x'), os.rename('{here}/lib/x', '{kept}'))")),
+        ("unmount", format!("call('umount2', b'{kept}', 2)")),
+        ("from its root", format!("os.listdir('/proc/self/root{kept}')[0]")),
+        ("policy", format!("read('{here}/lockgate.toml')")),
+        ("new policy", format!("write('{here}/lockgate.toml')")),
+        ("other policy", format!("os.replace('{here}/lib/more', '{here}/lockgate.toml')")),
+        ("no policy", format!("os.remove('{here}/lockgate.toml')")),
+    ];
+    let (outcomes, report) = tried(&folder, &source, &tries, &grants);
+    let told: Vec<&str> = outcomes.iter().map(|(_, outcome)| outcome.as_str()).collect();
+    assert_eq!(told[..3], ["'yours'", "1", "[]"]);
+    for (name, outcome) in &outcomes[3..] {
+        let refused = ["EACCES", "EPERM", "ENOENT", "EROFS", "EBUSY", "EXDEV", "IndexError"];
+        assert!(refused.contains(&outcome.as_str()), "{name}: {outcome}");
+    }
+    // What the host keeps is whole.
+    assert_eq!(folder.read("lockgate.toml"), "# not yours");
+    let name = report["run"].as_str().expect("a run");
+    let run = folder.read(&format!(".lockgate/runs/{name}/run.json"));
+    let run: Value = serde_json::from_str(&run).expect("a record");
+    assert_eq!(run["status"], "succeeded");
+    assert!(!folder.read(&format!(".lockgate/runs/{name}/audit.jsonl")).is_empty());
+    let connection = report["connection"].as_str().expect("a connection");
+    let show = folder.lockgate().args(["state", "show", connection]).output();
+    let states: Value = serde_json::from_slice(&show.expect("lockgate runs").stdout).expect("JSON");
+    assert_eq!(states[0]["stream"]["stream_state"]["tried"], tries.len(), "{states}");
 }
 
 #[test]

@@ -401,7 +401,7 @@ fn the_command_line_grants_names_and_addresses() {
     };
     let (code, text) = check(&[]);
     assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("error[COMPONENT_IMPORT]"), "{text}");
+    assert!(text.contains("\nerror[COMPONENT_IMPORT]"), "{text}");
     let grants = [format!("127.0.0.1:{}", server.port), format!("localhost:{}", server.port)];
     let (code, text) = check(&grants);
     assert_eq!(code, Some(0), "{text}");

@@ -16,6 +16,7 @@ use lockgate::connector::Silent;
 use lockgate::protocol::{Capability, Decision};
 use lockgate::runs::{KEPT_RUNS, Outcome, RunRecord, RunsFolder, Side, Suggestion, Summary};
 use lockgate::sandbox::Policy;
+use lockgate::sandbox::fence::{KernelSupport, Namespace};
 use serde_json::Value;
 
 /// Runs of a misbehaving source into nothing.
@@ -302,20 +303,33 @@ fn no_grant_opens_the_records() {
         assert_eq!(code, 3, "{stderr}");
         assert!(stderr.contains("error[GRANT_DIRECTORY]"), "{stderr}");
     }
-    // A component does not see it in a folder above; a process would.
+    // A component does not see it in a folder above.
     let (code, stderr) =
         sync(&folder, r#"{"mode":"well-behaved"}"#, &["--source-allow-dir", ".::/out"]);
     assert_eq!(code, 0, "{stderr}");
-    let process = folder.write("source.sh", "#!/bin/sh\nexit 1\n");
+    let process = folder.path().join("source");
+    let draft = folder.write("draft", "#!/bin/sh\nexit 1\n");
+    // By another program: nobody else has it open for writing when it starts.
+    let install = Command::new("install").args(["-m", "755"]).arg(draft).arg(&process).status();
+    assert!(install.unwrap().success());
     let here = folder.path().display().to_string();
-    let output = folder
-        .lockgate()
-        .args(["check", &format!("exec:{}", process.display()), "--allow-dir", &here])
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{stderr}");
-    assert!(stderr.contains("error[AUDIT_EXPOSED]"), "{stderr}");
+    let inside = format!("{here}/.lockgate/runs");
+    // Nor does a process, where the kernel can hide it; without a fence a grant opens nothing.
+    let hides = KernelSupport::here().namespace != Namespace::None;
+    for (grant, fence, exposed) in [
+        (&here, "require", !hides),
+        (&here, "best-effort", !hides),
+        (&here, "off", false),
+        (&inside, "require", true),
+        (&inside, "off", true),
+    ] {
+        let process = format!("exec:{}", process.display());
+        let check = ["check", &process, "--allow-dir", grant, "--sandbox", fence];
+        let output = folder.lockgate().args(check).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(if exposed { 3 } else { 1 }), "{stderr}");
+        assert_eq!(stderr.contains("error[AUDIT_EXPOSED]"), exposed, "{stderr}");
+    }
     std::fs::create_dir(folder.path().join("out")).unwrap();
     let more = ["--source-allow-dir", "out::/out"];
     let (code, stderr) = sync(&folder, r#"{"mode":"well-behaved"}"#, &more);

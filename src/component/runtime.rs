@@ -110,10 +110,7 @@ impl ComponentRuntime {
                     // Without a cache the next start is slower and nothing else.
                     let _ = cache.store(file, &code);
                 }
-                deserialize(&engine, &code).map_err(|e| ComponentError::Compiler {
-                    path: path.to_owned(),
-                    reason: format!("{e:#}"),
-                })?
+                deserialize(&engine, &code).map_err(|e| unusable(path, &e))?
             }
         };
         self.component(engine, compiled, path, format!("sha256:{digest}"), bytes.len() as u64)
@@ -179,6 +176,23 @@ fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<wasmtime::compo
     // SAFETY: the code was made by `compiler::compile` with this engine's version and settings
     // (which the engine checks again), and nobody else could have changed it since.
     unsafe { wasmtime::component::Component::deserialize(engine, code) }
+}
+
+/// Why fresh code cannot be loaded: what it needs of the pool is known only now. The engine says
+/// that in words and nothing else.
+fn unusable(path: &Path, error: &wasmtime::Error) -> ComponentError {
+    let path = path.to_owned();
+    let reason = format!("{error:#}");
+    if !reason.contains("pooling allocator") {
+        return ComponentError::Compiler { path, reason };
+    }
+    let what = error.root_cause().to_string();
+    let what = what.lines().next().unwrap_or_default().split("; breakdown").next();
+    let what = what.unwrap_or_default().trim_end_matches(" in the pooling allocator");
+    ComponentError::Invalid {
+        path,
+        reason: format!("it takes more than one may have here: {what}"),
+    }
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, ComponentError> {

@@ -157,7 +157,8 @@ impl Host {
                 Arc::new(ComponentExecutor::new(component, policy))
             }
             ConnectorReference::Process(path) => {
-                Arc::new(ProcessExecutor::new(path, policy).map_err(failed)?)
+                let process = ProcessExecutor::new(path, policy).map_err(failed)?;
+                Arc::new(process.in_project(self.base.clone()))
             }
             ConnectorReference::Noop if wanted == Some(Kind::Source) => {
                 let what = format!("{name} is a destination, not a source");

@@ -12,7 +12,7 @@ use std::task::Poll;
 use super::ExecutorError;
 
 /// Runs an operation; a panic in it becomes [`ExecutorError::Panic`].
-pub(super) async fn guarded<T>(
+pub(crate) async fn guarded<T>(
     operation: &'static str,
     running: impl Future<Output = Result<T, ExecutorError>>,
 ) -> Result<T, ExecutorError> {

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 pub(crate) use audited::{Audited, GIVEN};
 pub use component::ComponentExecutor;
 pub use error::ExecutorError;
+pub(crate) use guarded::guarded;
 pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
 pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};

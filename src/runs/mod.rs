@@ -90,7 +90,10 @@ impl Fault for RunsError {
                 "nothing is run without an audit trail; where you want none, pass --no-record"
                     .into()
             }
-            Self::Exposed { .. } => "grant a folder below it, or beside it".into(),
+            Self::Exposed { .. } => {
+                "grant another folder, beside .lockgate; one that holds it takes a kernel that gives a mount namespace"
+                    .into()
+            }
             Self::Unreadable { .. } => return None,
             Self::Unknown { .. } => "`lockgate runs list` lists all".into(),
         })

@@ -15,7 +15,8 @@ use super::id::{now, time};
 use super::trail::{AuditFile, Trail};
 use super::{EffectivePolicy, Recorder, RunId, RunsError, RunsFolder, Side};
 use crate::protocol::{Decision, Observer};
-use crate::sandbox::{JudgedNeed, Policy};
+use crate::sandbox::fence::{KernelSupport, Namespace};
+use crate::sandbox::{Fence, JudgedNeed, Policy};
 
 /// The layout of `run.json`; members are only ever added within one.
 const LAYOUT: u32 = 1;
@@ -210,10 +211,15 @@ impl RunRecord {
     fn is_closed(&self, policy: &Policy) -> Result<(), RunsError> {
         let house = self.path.ancestors().nth(2).unwrap_or(&self.path);
         let house = house.canonicalize().unwrap_or_else(|_| house.to_owned());
+        // Behind a fence it is hidden from a process; without one a grant means nothing.
+        let hidden = match policy.fence {
+            Fence::Off => true,
+            _ => KernelSupport::here().namespace != Namespace::None,
+        };
         for grant in &policy.directories {
             // A folder that is not there is refused where it is opened.
             let Ok(host) = grant.host.canonicalize() else { continue };
-            if house.starts_with(&host) || host.starts_with(&house) {
+            if host.starts_with(&house) || (house.starts_with(&host) && !hidden) {
                 return Err(RunsError::Exposed { grant: grant.rule(), path: house });
             }
         }

@@ -27,6 +27,7 @@ pub use network::reference as network_reference;
 pub use network::{
     AddressClass, NetworkDenied, NetworkGate, NetworkGrants, NetworkHost, NetworkPattern,
 };
+pub(crate) use policy::HOST_STATE;
 pub use policy::{Access, DirectoryGrant, Fence, Policy, PolicyError};
 pub use tally::{Noted, Tally, one_line};
 pub use text::printable;

@@ -12,6 +12,10 @@ use super::secrets::Variable;
 use super::{Limits, NetworkGrants, NetworkPattern};
 use crate::fault::{ExitClass, Fault};
 
+/// Names of files in which the host keeps what a connector must not change or read: states and
+/// records of runs, and the policy itself. They are the host's wherever they are.
+pub(crate) const HOST_STATE: [&str; 2] = [".lockgate", "lockgate.toml"];
+
 /// What may be done in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {

@@ -14,9 +14,9 @@ use super::{
     pipeline,
 };
 use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
-use crate::connector::{Connector, Destination, Source, require};
-use crate::executor::Cancel;
+use crate::connector::{Connector, ConnectorError, Destination, Source, require};
 use crate::executor::secrets::Changes;
+use crate::executor::{Cancel, guarded};
 use crate::protocol::{
     Catalog, Decision, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
     StreamDescriptor, SyncMode,
@@ -150,7 +150,12 @@ impl Destination {
             let sides = [source.connector(), self.connector()];
             let (connection, lock) = (&connection, lock.as_ref());
             let job = Supervised { sides, components, connection, options, program, lock };
-            return worker::supervise(job).await;
+            // Whoever listens here is the host's code, and may be at fault as any other.
+            let supervised = async { Ok(worker::supervise(job).await) };
+            return guarded("sync", supervised).await.unwrap_or_else(|error| {
+                let (name, error) = (self.connector().name().to_owned(), Box::new(error));
+                Err(ConnectorError::Run { name, error }.into())
+            });
         }
         self.write_here(source, &connection, options, &|_| {}).await
     }

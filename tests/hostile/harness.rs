@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use lockgate::component::CompileCache;
+use lockgate::component::{CompileCache, Kind};
 use lockgate::connector::ConnectorError;
 use lockgate::fault::Fault;
 use lockgate::protocol::{Decision, Failure, Json, LogLevel, Observer};
-use lockgate::sync::SyncError;
+use lockgate::sync::{SyncError, WorkerProgram};
 use lockgate::{Connector, ConnectorOptions, Host, WriteOptions, WriteStrategy};
 
 use crate::common::{guest, target};
@@ -20,17 +20,44 @@ use crate::common::{guest, target};
 pub(crate) enum Way {
     /// Both components in this process.
     InProcess,
+    /// Both in a worker process, which is killed.
+    Worker,
 }
 
 impl Way {
     /// All of them.
-    pub(crate) const ALL: &[Self] = &[Self::InProcess];
+    pub(crate) const ALL: &[Self] = &[Self::InProcess, Self::Worker];
 
     /// A host that runs connectors this way.
     pub(crate) fn host(self) -> Host {
         let cache = CompileCache::at(&target().join("test-cache"));
         match self {
             Self::InProcess => Host::new().with_cache(Some(cache)),
+            Self::Worker => Host::new().with_cache(Some(cache)).for_workers(),
+        }
+    }
+
+    /// How this way is asked for.
+    pub(crate) fn write_options(self) -> WriteOptions {
+        let program = || WorkerProgram::new(env!("CARGO_BIN_EXE_lockgate"));
+        WriteOptions {
+            strategy: WriteStrategy::Append,
+            worker: (self == Self::Worker).then(program),
+            ..WriteOptions::default()
+        }
+    }
+
+    /// What becomes of an operation: in a worker there are whole syncs only, and each begins with
+    /// `spec`, `check` and `discover`.
+    fn operation(self, host: &Host, file: &Path, asked: Operation) -> Operation {
+        match (self, asked) {
+            (Self::Worker, Operation::Spec | Operation::Check | Operation::Discover) => {
+                match host.runtime().load(file).ok().and_then(|c| c.kind().ok().map(|(k, _)| k)) {
+                    Some(Kind::Destination) => Operation::Write,
+                    _ => Operation::Read,
+                }
+            }
+            _ => asked,
         }
     }
 }
@@ -140,10 +167,10 @@ impl Attack {
     }
 
     /// Runs it in a folder of its own.
-    pub(crate) async fn run(&self, host: &Host, folder: &Path) -> Outcome {
+    pub(crate) async fn run(&self, way: Way, host: &Host, folder: &Path) -> Outcome {
         let options = (self.options)(folder);
         let file = self.file(folder);
-        run(host, &file, self.operation, &options, folder).await
+        run(way, host, &file, self.operation, &options, folder).await
     }
 }
 
@@ -152,12 +179,20 @@ const CONFIG: &str = r#"{"text":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"}"#;
 
 /// Runs a component as an attacker.
 pub(crate) async fn run(
+    way: Way,
     host: &Host,
     file: &Path,
     operation: Operation,
     options: &ConnectorOptions,
     folder: &Path,
 ) -> Outcome {
+    // A process at one end: not for a worker.
+    let elsewhere = Way::InProcess.host();
+    let (way, host) = match operation {
+        Operation::ReadToProcess => (Way::InProcess, &elsewhere),
+        _ => (way, host),
+    };
+    let operation = way.operation(host, file, operation);
     let heard = Arc::new(Heard::default());
     let began = Instant::now();
     let name = file.display().to_string();
@@ -173,19 +208,19 @@ pub(crate) async fn run(
                 let source = host.get_source(&name, options, config).map_err(refused)?;
                 let source = source.heard_by(heard.clone());
                 let destination = jsonl(host, folder);
-                let result = destination.write(&source, &write_options()).await;
+                let result = destination.write(&source, &way.write_options()).await;
                 result.map(drop).map_err(|f| failed(&f.error))
             }
             Operation::ReadToProcess => {
                 let source = host.get_source(&name, options, config).map_err(refused)?;
                 let source = source.heard_by(heard.clone());
-                let result = process(host).write(&source, &write_options()).await;
+                let result = process(host).write(&source, &way.write_options()).await;
                 result.map(drop).map_err(|f| failed(&f.error))
             }
             Operation::Write => {
                 let destination = host.get_destination(&name, options, config).map_err(refused)?;
                 let destination = destination.heard_by(heard.clone());
-                let result = destination.write(&faker(host, 10), &write_options()).await;
+                let result = destination.write(&faker(host, 10), &way.write_options()).await;
                 result.map(drop).map_err(|f| failed(&f.error))
             }
         }
@@ -216,15 +251,13 @@ fn refused(error: ConnectorError) -> (String, String) {
 
 /// What a sync failed with: the cause, where a side failed.
 fn failed(error: &SyncError) -> (String, String) {
-    let code = match error {
-        SyncError::Source { error, .. } | SyncError::Destination { error, .. } => error.code(),
-        other => other.code(),
+    let cause = error.context().into_iter().find(|(name, _)| *name == "cause");
+    let code = match (error, cause) {
+        (SyncError::Source { error, .. } | SyncError::Destination { error, .. }, _) => error.code(),
+        (SyncError::Remote(_), Some((_, cause))) => return (cause, error.to_string()),
+        (other, _) => other.code(),
     };
     (code.to_owned(), error.to_string())
-}
-
-pub(crate) fn write_options() -> WriteOptions {
-    WriteOptions { strategy: WriteStrategy::Append, ..WriteOptions::default() }
 }
 
 /// A destination that is a process and keeps nothing.
@@ -257,9 +290,9 @@ pub(crate) fn faker(host: &Host, count: u64) -> lockgate::Source {
 }
 
 /// What a healthy sync of so many users leaves, so that two can be compared.
-pub(crate) async fn healthy(host: &Host, count: u64) -> Vec<(String, String)> {
+pub(crate) async fn healthy(way: Way, host: &Host, count: u64) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().expect("a folder");
-    let result = jsonl(host, folder.path()).write(&faker(host, count), &write_options()).await;
+    let result = jsonl(host, folder.path()).write(&faker(host, count), &way.write_options()).await;
     let result = result.expect("a healthy sync succeeds");
     assert_eq!(result.report.status, "succeeded");
     left(&folder.path().join("out"))

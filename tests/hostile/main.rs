@@ -37,12 +37,12 @@ fn every_attack_is_contained() {
     for way in Way::ALL {
         let host = way.host();
         let runtime = runtime();
-        let expected = runtime.block_on(healthy(&host, 100));
+        let expected = runtime.block_on(healthy(*way, &host, 100));
         assert!(expected.len() >= 3 && expected.iter().all(|(_, rows)| !rows.is_empty()));
         for attack in attacks::all().filter(|attack| attack.name.contains(&only)) {
             let folder = tempfile::tempdir().expect("a folder");
             eprint!("{way:?} {}: ", attack.name);
-            let outcome = runtime.block_on(attack.run(&host, folder.path()));
+            let outcome = runtime.block_on(attack.run(*way, &host, folder.path()));
             eprintln!("{} in {:?}", outcome.code, outcome.took);
             if outcome.code != attack.code || !outcome.message.contains(attack.words) {
                 wrong.push(format!(
@@ -51,7 +51,12 @@ fn every_attack_is_contained() {
                 ));
             }
             (attack.then)(&outcome, folder.path());
-            assert_eq!(runtime.block_on(healthy(&host, 100)), expected, "after {}", attack.name);
+            assert_eq!(
+                runtime.block_on(healthy(*way, &host, 100)),
+                expected,
+                "after {}",
+                attack.name
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::attacks;
-use crate::harness::{Attack, Way, faker, jsonl, left, run, write_options};
+use crate::harness::{Attack, Way, faker, jsonl, left, run};
 use crate::{ALONE, runtime};
 
 /// Attacks in all, and at once.
@@ -95,7 +95,8 @@ async fn attack(way: Way, mix: &Mix, runs: usize) {
                 if options.timeout.is_some() {
                     options.timeout = Some("100ms".into());
                 }
-                let outcome = run(&host, file, attack.operation, &options, folder.path()).await;
+                let outcome =
+                    run(way, &host, file, attack.operation, &options, folder.path()).await;
                 assert_eq!(outcome.code, attack.code, "{}: {outcome:#?}", attack.name);
             }
         });
@@ -127,7 +128,7 @@ fn soak(way: Way, mix: &Mix) -> String {
     let expected = runtime.block_on(async {
         let reference = tempfile::tempdir().expect("a folder");
         let written = jsonl(&host, reference.path());
-        written.write(&faker(&host, USERS), &write_options()).await.expect("it is healthy");
+        written.write(&faker(&host, USERS), &way.write_options()).await.expect("it is healthy");
         // Everything once, so that what is made at its first use is there.
         attack(way, mix, mix.len()).await;
         left(&reference.path().join("out"))
@@ -149,7 +150,7 @@ fn soak(way: Way, mix: &Mix) -> String {
             while !over.load(Ordering::Relaxed) {
                 let out = folder.path().join(syncs.to_string());
                 let written = jsonl(&host, &out);
-                let result = written.write(&faker(&host, USERS), &write_options()).await;
+                let result = written.write(&faker(&host, USERS), &way.write_options()).await;
                 result.expect("a healthy sync succeeds beside attacks");
                 assert_eq!(left(&out.join("out")), expected, "its data is complete");
                 fs::remove_dir_all(&out).expect("it can be removed");

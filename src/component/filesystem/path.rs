@@ -9,14 +9,12 @@ use std::path::Path;
 
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
+use crate::sandbox::HOST_STATE;
+
 /// Bytes of a path, as the kernel has it.
 const LONGEST: usize = 4096;
 /// Steps of a path: resolving one costs a call of the kernel a step where it cannot do it alone.
 const DEEPEST: usize = 256;
-
-/// Names of files in which the host keeps what a connector must not change or read: states and
-/// records of runs, and the policy itself. They are the host's wherever they are.
-const HOST_STATE: [&str; 2] = [".lockgate", "lockgate.toml"];
 
 /// Why a path is refused.
 #[derive(Debug, PartialEq)]

@@ -2,7 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::ProcessExecutor;
 use super::folder::RunFolder;
+use super::private;
 use super::reach::{Surroundings, of_program};
 use crate::executor::ExecutorError;
 use crate::protocol::{Capability, Decision, Observer};
@@ -94,12 +96,11 @@ pub(super) fn words(policy: &Policy, kernel: KernelSupport) -> String {
 
 /// Prepares the fence of one run, and tells of every decision in it.
 pub(super) fn prepare(
-    program: &Path,
-    policy: &Policy,
-    kernel: KernelSupport,
+    executor: &ProcessExecutor,
     folder: &RunFolder,
     observer: &dyn Observer,
 ) -> Result<PreparedFence, ExecutorError> {
+    let ProcessExecutor { program, policy, kernel, base } = executor;
     let mut plan = outline(policy);
     if policy.fence != Fence::Off {
         plan.read = system_folders();
@@ -115,10 +116,12 @@ pub(super) fn prepare(
                 Access::ReadWrite => plan.write.push(grant.host.clone()),
             }
         }
+        let granted: Vec<PathBuf> = policy.directories.iter().map(|g| g.host.clone()).collect();
+        plan.hidden = private::hidden(&plan, &granted, base);
     }
     let target = program.display().to_string();
     let rule = format!("sandbox {}", policy.fence.word());
-    let prepared = plan.prepare_on(policy.fence, kernel);
+    let prepared = plan.prepare_on(policy.fence, *kernel);
     observer.decided(&match &prepared {
         Ok(_) => Decision::allow(Capability::Process, target, rule),
         Err(_) => Decision::deny(Capability::Process, target, rule),

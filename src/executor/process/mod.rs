@@ -7,6 +7,7 @@ mod fencing;
 mod folder;
 mod guard;
 mod pipe;
+mod private;
 mod reach;
 mod read;
 mod write;
@@ -34,6 +35,7 @@ pub struct ProcessExecutor {
     program: PathBuf,
     policy: Policy,
     kernel: KernelSupport,
+    base: PathBuf,
 }
 
 impl ProcessExecutor {
@@ -55,7 +57,16 @@ impl ProcessExecutor {
         // The working directory may change between now and the start.
         let program = std::path::absolute(&program).map_err(|e| absent(e.to_string()))?;
         fencing::check_directories(&policy)?;
-        Ok(Self { program, policy, kernel: KernelSupport::here() })
+        let base = std::env::current_dir().unwrap_or_default();
+        Ok(Self { program, policy, kernel: KernelSupport::here(), base })
+    }
+
+    /// The same for a project whose folder is this one or above it, instead of the current one: what
+    /// the host keeps there is hidden from the process, also in a directory that it is granted.
+    #[must_use]
+    pub fn in_project(mut self, base: PathBuf) -> Self {
+        self.base = base;
+        self
     }
 
     /// The same on a kernel that is said to have so much of a fence.
@@ -106,7 +117,7 @@ impl ProcessExecutor {
         context: &Context,
     ) -> Result<(Connector, Option<tokio::process::ChildStdin>, Stdout), ExecutorError> {
         let observer = context.observer.as_ref();
-        let fence = fencing::prepare(&self.program, &self.policy, self.kernel, &folder, observer)?;
+        let fence = fencing::prepare(self, &folder, observer)?;
         Connector::start(
             &self.program,
             arguments,

@@ -100,9 +100,13 @@ impl PreparedFence {
                 let value = libc::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
                 done(libc::setrlimit64(limit.resource, &raw const value).into())?;
             }
+            let own = self.own_namespace.as_ref().is_some_and(|namespace| namespace.enter());
+            if !self.hidden.is_empty() && (!own || !self.hidden.mount()) {
+                return Err(io::Error::last_os_error());
+            }
             if let Some(ruleset) = &self.ruleset {
                 // Which folders these are, is known only now. Without one it lacks it.
-                if self.own_memory.as_ref().is_some_and(|memory| memory.mount()) {
+                if own && self.own_memory.as_ref().is_some_and(|memory| memory.mount()) {
                     allow(ruleset, super::memory::FOLDER, SHARED)?;
                 }
                 if self.own_proc {

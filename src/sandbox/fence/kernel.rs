@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{FencePlan, Namespace, TcpAccess, memory};
+use super::{FencePlan, Namespace, TcpAccess, namespace};
 
 /// The parts of a kernel that a fence is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub struct KernelSupport {
     pub landlock: u32,
     /// Whether system calls can be filtered.
     pub seccomp: bool,
-    /// How a mount namespace can be had, for shared memory of its own.
+    /// How a mount namespace can be had, for shared memory of its own and to hide what lies in
+    /// a granted folder.
     pub namespace: Namespace,
 }
 
@@ -44,6 +45,11 @@ impl KernelSupport {
         if !self.seccomp {
             lacks.push("seccomp filters (system calls and sockets)".to_owned());
         }
+        if self.namespace == Namespace::None
+            && let Some(first) = plan.hidden.first()
+        {
+            lacks.push(format!("mount namespaces (to hide {})", first.display()));
+        }
         lacks
     }
 }
@@ -66,6 +72,6 @@ fn detect() -> KernelSupport {
     KernelSupport {
         landlock: u32::try_from(landlock).unwrap_or(0),
         seccomp: seccomp == 0 && filters,
-        namespace: memory::detect(),
+        namespace: namespace::detect(),
     }
 }

@@ -12,8 +12,10 @@
 mod calls;
 mod enter;
 mod files;
+mod hidden;
 mod kernel;
 mod memory;
+mod namespace;
 mod system;
 
 use std::os::fd::OwnedFd;
@@ -23,7 +25,7 @@ use std::time::Duration;
 use seccompiler::BpfProgram;
 
 pub use kernel::KernelSupport;
-pub use memory::Namespace;
+pub use namespace::Namespace;
 pub use system::{devices, system_folders};
 
 use super::Fence;
@@ -49,6 +51,9 @@ pub struct FencePlan {
     pub read: Vec<PathBuf>,
     /// Files and folders to read, change and execute. Must be there.
     pub write: Vec<PathBuf>,
+    /// Files and folders in those that stay out of reach: a folder is empty, a file cannot be opened.
+    /// Takes a mount namespace. What is not there is left out, and can be made.
+    pub hidden: Vec<PathBuf>,
     /// Ports to connect to. Nothing may listen.
     pub connect: TcpAccess,
     /// Whether sockets of this machine may be used (`AF_UNIX`): to any path that the file system's
@@ -75,6 +80,7 @@ impl Default for FencePlan {
         Self {
             read: Vec::new(),
             write: Vec::new(),
+            hidden: Vec::new(),
             connect: TcpAccess::None,
             unix_sockets: false,
             shared_memory: false,
@@ -187,7 +193,9 @@ pub struct PreparedFence {
     ruleset: Option<OwnedFd>,
     /// Whether the process may read its own folder of `/proc`.
     own_proc: bool,
+    own_namespace: Option<namespace::OwnNamespace>,
     own_memory: Option<memory::OwnMemory>,
+    hidden: hidden::Hidden,
     filters: Vec<BpfProgram>,
     limits: Vec<ResourceLimit>,
     report: FenceReport,
@@ -244,7 +252,9 @@ impl FencePlan {
                 on: false,
                 ruleset: None,
                 own_proc: false,
+                own_namespace: None,
                 own_memory: None,
+                hidden: hidden::Hidden::default(),
                 filters: Vec::new(),
                 limits: Vec::new(),
                 report,
@@ -257,15 +267,26 @@ impl FencePlan {
         let own_memory = match (&ruleset, self.shared_memory) {
             (Some(_), true) => {
                 let bytes = self.memory_bytes.unwrap_or(SHARED_MEMORY).min(SHARED_MEMORY);
-                memory::OwnMemory::new(kernel.namespace, bytes)?
+                Some(memory::OwnMemory::new(bytes)?)
             }
             _ => None,
+        };
+        // Where it is lacking, that was said, and the level does without.
+        let hidden = match kernel.namespace {
+            Namespace::None => hidden::Hidden::default(),
+            _ => hidden::Hidden::new(&self.hidden)?,
+        };
+        let own_namespace = match own_memory.is_some() || !hidden.is_empty() {
+            true => namespace::OwnNamespace::new(kernel.namespace)?,
+            false => None,
         };
         Ok(PreparedFence {
             on: true,
             ruleset,
             own_proc: self.exec,
+            own_namespace,
             own_memory,
+            hidden,
             filters,
             limits,
             report,
