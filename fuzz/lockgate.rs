@@ -1,7 +1,7 @@
 //! The floors of Lockgate that read what strangers write, and nothing else of it: fuzzing builds
 //! everything anew, and the engine alone would take ten minutes.
 
-#![allow(dead_code, unreachable_pub, reason = "the floors above them are not here")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "the floors above them are not here")]
 
 #[path = "../src/config/mod.rs"]
 pub mod config;

@@ -1,5 +1,6 @@
 //! Running one attack, and proving that the host serves a healthy connector right after it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,7 +33,9 @@ impl Way {
     pub(crate) fn host(self) -> Host {
         let cache = CompileCache::at(&target().join("test-cache"));
         match self {
-            Self::InProcess => Host::new().with_cache(Some(cache)),
+            Self::InProcess => {
+                Host::new().with_cache(Some(cache)).with_resolver(Arc::new(crate::network::Names))
+            }
             Self::Worker => Host::new().with_cache(Some(cache)).for_workers(),
         }
     }
@@ -88,6 +91,10 @@ pub(crate) enum Attacker {
     Wat,
     /// A file made up by this.
     File(fn() -> Vec<u8>),
+    /// Another component of these tests, which does what its configuration says.
+    Built(&'static str),
+    /// A process: `programs/source`, which does what is behind the row's name in it.
+    Program,
 }
 
 /// One attack: a row of the table in docs/security.md.
@@ -107,7 +114,7 @@ pub(crate) struct Attack {
     pub(crate) options: fn(&Path) -> ConnectorOptions,
     /// The code it ends in; `-` where it goes on and gets nothing.
     pub(crate) code: &'static str,
-    /// What the message must hold.
+    /// What the message must hold; where it goes on, the rules that refused something.
     pub(crate) words: &'static str,
     /// What else must be true afterwards.
     pub(crate) then: fn(&Outcome, &Path),
@@ -119,7 +126,6 @@ pub(crate) struct Outcome {
     pub(crate) code: String,
     pub(crate) message: String,
     /// What the operator was told, the first of it.
-    #[expect(dead_code, reason = "shown where an attack ends otherwise than it should")]
     pub(crate) heard: Vec<String>,
     /// Bytes of all the operator was told.
     pub(crate) heard_bytes: usize,
@@ -131,6 +137,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Heard {
     lines: Mutex<Vec<String>>,
     bytes: AtomicUsize,
+    /// The rules that refused something.
+    rules: Mutex<BTreeSet<String>>,
 }
 
 #[async_trait]
@@ -139,7 +147,7 @@ impl Observer for Heard {
         self.bytes.fetch_add(message.len(), Ordering::Relaxed);
         let mut lines = self.lines.lock().expect("nobody panics with it");
         if lines.len() < 1000 {
-            lines.push(message.chars().take(200).collect());
+            lines.push(message.chars().take(2000).collect());
         }
     }
 
@@ -147,7 +155,12 @@ impl Observer for Heard {
         Ok(())
     }
 
-    fn decided(&self, _: &Decision) {}
+    fn decided(&self, decision: &Decision) {
+        if !decision.allowed {
+            let mut rules = self.rules.lock().expect("nobody panics with it");
+            rules.insert(decision.rule.chars().take(200).collect());
+        }
+    }
 }
 
 impl Attack {
@@ -160,15 +173,28 @@ impl Attack {
                 crate::wat::component(&std::fs::read_to_string(path).expect("it is there"))
             }
             Attacker::File(make) => make(),
+            Attacker::Built(name) => return guest(name),
+            Attacker::Program => return crate::common::fixture("hostile/programs/source"),
         };
         let path = folder.join(format!("{}.wasm", self.name));
         std::fs::write(&path, bytes).expect("a file");
         path
     }
 
+    /// Tells a program which attack it is.
+    pub(crate) fn configure(&self, folder: &Path) {
+        if matches!(self.attacker, Attacker::Program) {
+            let config = serde_json::json!({
+                "attack": self.name, "folder": folder, "port": crate::network::FORBIDDEN.port,
+            });
+            std::fs::write(folder.join(CONFIG_FILE), config.to_string()).expect("a file");
+        }
+    }
+
     /// Runs it in a folder of its own.
     pub(crate) async fn run(&self, way: Way, host: &Host, folder: &Path) -> Outcome {
         let options = (self.options)(folder);
+        self.configure(folder);
         let file = self.file(folder);
         run(way, host, &file, self.operation, &options, folder).await
     }
@@ -177,7 +203,10 @@ impl Attack {
 /// What every attacker is configured with. The text is for patterns that take ages to match.
 const CONFIG: &str = r#"{"text":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"}"#;
 
-/// Runs a component as an attacker.
+/// The file in an attack's folder that is its configuration, where there is one.
+pub(crate) const CONFIG_FILE: &str = "config.json";
+
+/// Runs a component or a program as an attacker.
 pub(crate) async fn run(
     way: Way,
     host: &Host,
@@ -186,17 +215,17 @@ pub(crate) async fn run(
     options: &ConnectorOptions,
     folder: &Path,
 ) -> Outcome {
-    // A process at one end: not for a worker.
+    // A process at one end, or names that only this test resolves: not for a worker.
+    let component = file.extension().is_some_and(|extension| extension == "wasm");
     let elsewhere = Way::InProcess.host();
-    let (way, host) = match operation {
-        Operation::ReadToProcess => (Way::InProcess, &elsewhere),
-        _ => (way, host),
-    };
+    let here = operation == Operation::ReadToProcess || !options.allow_net.is_empty() || !component;
+    let (way, host) = if here { (Way::InProcess, &elsewhere) } else { (way, host) };
     let operation = way.operation(host, file, operation);
     let heard = Arc::new(Heard::default());
     let began = Instant::now();
-    let name = file.display().to_string();
-    let config = Json::parse(CONFIG.to_owned()).expect("JSON");
+    let name = format!("{}{}", if component { "" } else { "exec:" }, file.display());
+    let config = std::fs::read_to_string(folder.join(CONFIG_FILE));
+    let config = Json::parse(config.unwrap_or_else(|_| CONFIG.to_owned())).expect("JSON");
     let result: Result<(), (String, String)> = async {
         match operation {
             Operation::Spec | Operation::Check | Operation::Discover => {
@@ -226,7 +255,9 @@ pub(crate) async fn run(
         }
     }
     .await;
-    let (code, message) = result.err().unwrap_or_else(|| ("-".into(), String::new()));
+    let rules = std::mem::take(&mut *heard.rules.lock().expect("nobody panics with it"));
+    let went_on = || ("-".into(), rules.into_iter().collect::<Vec<_>>().join(", "));
+    let (code, message) = result.err().unwrap_or_else(went_on);
     let lines = std::mem::take(&mut *heard.lines.lock().expect("nobody panics with it"));
     Outcome {
         code,

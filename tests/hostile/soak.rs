@@ -92,6 +92,7 @@ async fn attack(way: Way, mix: &Mix, runs: usize) {
                 let (attack, file) = &mix[number % mix.len()];
                 let folder = tempfile::tempdir().expect("a folder");
                 let mut options = (attack.options)(folder.path());
+                attack.configure(folder.path());
                 if options.timeout.is_some() {
                     options.timeout = Some("100ms".into());
                 }

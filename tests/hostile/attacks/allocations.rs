@@ -345,6 +345,17 @@ pub(super) const ATTACKS: &[Attack] = &[
         then: nothing,
     },
     Attack {
+        name: "row-not-utf8-kept",
+        items: &[17],
+        what: "a row that is no text, for a component: it is its to judge",
+        attacker: Built("hostile/row-not-utf8"),
+        operation: Read,
+        options: none,
+        code: "-",
+        words: "",
+        then: the_row_is_as_it_was,
+    },
+    Attack {
         name: "row-not-json",
         items: &[17, 57],
         what: "a row that is no JSON, for a process",

@@ -85,6 +85,30 @@ pub(super) fn raced(folder: &Path) -> ConnectorOptions {
     grants(&[(&folder.join("granted"), "/data:ro")])
 }
 
+/// A directory to write little to.
+pub(super) fn little_to_write(folder: &Path) -> ConnectorOptions {
+    ConnectorOptions { limit: vec!["written-bytes=2MiB".into()], ..directory(folder) }
+}
+
+/// What was written is no more than was granted.
+pub(super) fn little_was_written(outcome: &Outcome, folder: &Path) {
+    let files = fs::read_dir(folder.join("granted")).expect("it is there").flatten();
+    let bytes: u64 = files.map(|file| file.metadata().map_or(0, |facts| facts.len())).sum();
+    assert!(bytes <= (2 << 20) + 100_000, "{bytes}: {outcome:#?}");
+    outside_is_untouched(outcome, folder);
+}
+
+/// A directory to hold few files of.
+pub(super) fn few_files(folder: &Path) -> ConnectorOptions {
+    let limit = vec!["open-files=20".into(), "created-files=20".into()];
+    ConnectorOptions { limit, ..directory(folder) }
+}
+
+/// What the kernel says of this process.
+pub(super) fn kernel_files(_: &Path) -> ConnectorOptions {
+    grants(&[(Path::new("/proc/self"), "/data:ro")])
+}
+
 /// A directory with a named pipe in it, and little time.
 pub(super) fn pipe(folder: &Path) -> ConnectorOptions {
     lay_out(folder);
@@ -106,12 +130,6 @@ pub(super) fn little_was_heard(outcome: &Outcome, _: &Path) {
     assert!(outcome.heard_bytes <= limit, "{} bytes were heard", outcome.heard_bytes);
 }
 
-/// A thread of the host waits in `open` until the pipe has another end: it gets one.
-pub(super) fn somebody_opens_the_pipe(_: &Outcome, folder: &Path) {
-    let mut both = fs::OpenOptions::new();
-    both.read(true).write(true).open(folder.join("granted/pipe")).expect("a pipe");
-}
-
 /// What lies beside a granted directory, and what was granted to be read, is as it was.
 pub(super) fn outside_is_untouched(_: &Outcome, folder: &Path) {
     let read = |path: &str| fs::read_to_string(folder.join(path)).unwrap_or_default();
@@ -123,4 +141,10 @@ pub(super) fn outside_is_untouched(_: &Outcome, folder: &Path) {
     let facts = fs::metadata(folder.join("granted/file")).expect("it is there");
     let age = facts.modified().expect("a time").elapsed().unwrap_or_default();
     assert!(age < Duration::from_secs(3600));
+}
+
+/// The row that is no text arrived, byte for byte.
+pub(super) fn the_row_is_as_it_was(_: &Outcome, folder: &Path) {
+    let rows = fs::read(folder.join("out/rows.jsonl")).expect("it is there");
+    assert_eq!(rows, b"{\"a\":\"\xed\xa0\x80\xff\"}\n");
 }
