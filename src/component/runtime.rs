@@ -90,9 +90,14 @@ impl ComponentRuntime {
                     // Without a cache the next start is slower and nothing else.
                     let _ = cache.store(file, &code);
                 }
-                deserialize(&engine, &code).map_err(|e| ComponentError::Compiler {
-                    path: path.to_owned(),
-                    reason: format!("{e:#}"),
+                deserialize(&engine, &code).map_err(|e| {
+                    let (path, reason) = (path.to_owned(), format!("{e:#}"));
+                    // The compiler has no pool. What ours has no place for is the component's fault.
+                    if reason.contains("pooling allocator") {
+                        ComponentError::Invalid { path, reason }
+                    } else {
+                        ComponentError::Compiler { path, reason }
+                    }
                 })?
             }
         };
