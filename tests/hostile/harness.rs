@@ -191,6 +191,15 @@ impl Attack {
         }
     }
 
+    /// Whether it ended as it should. One that goes on in `spec`, `check` or `discover` and lists no
+    /// stream is a sync of nothing in a worker.
+    pub(crate) fn ended_well(&self, way: Way, outcome: &Outcome) -> bool {
+        let asked =
+            matches!(self.operation, Operation::Spec | Operation::Check | Operation::Discover);
+        let nothing = way == Way::Worker && asked && self.code == "-";
+        outcome.code == self.code || (nothing && outcome.code == "STREAM_NONE")
+    }
+
     /// Runs it in a folder of its own.
     pub(crate) async fn run(&self, way: Way, host: &Host, folder: &Path) -> Outcome {
         let options = (self.options)(folder);

@@ -94,11 +94,13 @@ async fn attack(way: Way, mix: &Mix, runs: usize) {
                 let mut options = (attack.options)(folder.path());
                 attack.configure(folder.path());
                 if options.timeout.is_some() {
-                    options.timeout = Some("100ms".into());
+                    let time = if way == Way::Worker { "1s" } else { "100ms" };
+                    options.timeout = Some(time.into());
                 }
                 let outcome =
                     run(way, &host, file, attack.operation, &options, folder.path()).await;
-                assert_eq!(outcome.code, attack.code, "{}: {outcome:#?}", attack.name);
+                let well = attack.ended_well(way, &outcome);
+                assert!(well, "{way:?} {}, not {}: {outcome:#?}", attack.name, attack.code);
             }
         });
     }
@@ -142,7 +144,9 @@ fn soak(way: Way, mix: &Mix) -> String {
     let over = Arc::new(AtomicBool::new(false));
     let healthy = runtime.block_on(async {
         let attacks = async {
-            attack(way, mix, RUNS).await;
+            // A worker is a process for each: what is looked for here is what it leaves in this one.
+            let runs = if way == Way::Worker { RUNS / 5 } else { RUNS };
+            attack(way, mix, runs).await;
             over.store(true, Ordering::Relaxed);
         };
         // One healthy sync after the other, as long as there are attacks.

@@ -44,8 +44,8 @@ pub(super) const ATTACKS: &[Attack] = &[
         attacker: File(artifacts::many_instances),
         operation: Check,
         options: none,
-        code: "CONNECTOR_TRAP",
-        words: "instance count too high",
+        code: "COMPONENT_INVALID",
+        words: "150 tables",
         then: nothing,
     },
     Attack {
@@ -66,8 +66,8 @@ pub(super) const ATTACKS: &[Attack] = &[
         attacker: File(artifacts::many_memories),
         operation: Check,
         options: small,
-        code: "LIMIT_MEMORY",
-        words: "",
+        code: "COMPONENT_INVALID",
+        words: "memories",
         then: nothing,
     },
     Attack {
