@@ -366,7 +366,9 @@ fn templates_are_filled_from_the_configuration() {
 fn without_a_grant_it_is_refused_by_name() {
     let name = guest("network-source").display().to_string();
     let made = Host::new().get_source(&name, &ConnectorOptions::default(), Json::empty_object());
-    let error = made.expect_err("it imports the network");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let source = made.expect("what it needs can be shown");
+    let error = runtime.block_on(source.spec()).expect_err("it imports the network");
     assert_eq!((error.code(), error.exit()), ("COMPONENT_IMPORT", ExitClass::Refused));
     assert!(error.to_string().contains("imports wasi:"), "{error}");
     assert!(error.hint().expect("a hint").contains("--allow-net HOST:PORT"), "{error}");

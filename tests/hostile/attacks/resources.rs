@@ -40,12 +40,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "many-instances",
         items: &[2],
-        what: "150 instances, each with a table",
+        what: "150 instances",
         attacker: File(artifacts::many_instances),
         operation: Check,
         options: none,
-        code: "CONNECTOR_TRAP",
-        words: "instance count too high",
+        code: "LIMIT_INSTANCES",
+        words: "",
         then: nothing,
     },
     Attack {
