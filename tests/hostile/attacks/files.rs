@@ -87,8 +87,8 @@ pub(super) const ATTACKS: &[Attack] = &[
         attacker: Guest,
         operation: Check,
         options: pipe,
-        code: "LIMIT_TIME",
-        words: "",
-        then: somebody_opens_the_pipe,
+        code: "CONNECTOR_CONFIG",
+        words: "refused",
+        then: nothing,
     },
 ];

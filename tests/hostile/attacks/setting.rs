@@ -85,16 +85,13 @@ pub(super) fn raced(folder: &Path) -> ConnectorOptions {
     grants(&[(&folder.join("granted"), "/data:ro")])
 }
 
-/// A directory with a named pipe in it, and little time.
+/// A directory with a named pipe in it.
 pub(super) fn pipe(folder: &Path) -> ConnectorOptions {
     lay_out(folder);
     let path = folder.join("granted/pipe");
     let made = std::process::Command::new("mkfifo").arg(&path).status().expect("it runs");
     assert!(made.success());
-    ConnectorOptions {
-        timeout: Some("300ms".into()),
-        ..grants(&[(&folder.join("granted"), "/data:ro")])
-    }
+    grants(&[(&folder.join("granted"), "/data:ro")])
 }
 
 /// Nothing more.
@@ -104,12 +101,6 @@ pub(super) fn nothing(_: &Outcome, _: &Path) {}
 pub(super) fn little_was_heard(outcome: &Outcome, _: &Path) {
     let limit = Limits::default().log_bytes + 1000;
     assert!(outcome.heard_bytes <= limit, "{} bytes were heard", outcome.heard_bytes);
-}
-
-/// A thread of the host waits in `open` until the pipe has another end: it gets one.
-pub(super) fn somebody_opens_the_pipe(_: &Outcome, folder: &Path) {
-    let mut both = fs::OpenOptions::new();
-    both.read(true).write(true).open(folder.join("granted/pipe")).expect("a pipe");
 }
 
 /// What lies beside a granted directory, and what was granted to be read, is as it was.
