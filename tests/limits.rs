@@ -342,7 +342,7 @@ fn instances_memories_and_tables_are_counted() {
             ("memories", "(module (memory 4096))", 2, "LIMIT_MEMORY"),
             ("tables", "(module (table 10 funcref))", 30, "ok"),
             ("tables", "(module (table 10 funcref))", 100, "COMPONENT_INVALID"),
-            ("tables", "(module (table 500000 funcref))", 1, "LIMIT_TABLE"),
+            ("tables", "(module (table 250000 funcref))", 1, "LIMIT_TABLE"),
             ("tables", "(module (table 4000000000 funcref))", 1, "COMPONENT_INVALID"),
             ("instances", "(module)", 1000, "COMPONENT_INVALID"),
         ] {

@@ -501,6 +501,56 @@ fn the_project_file_refers_to_secrets() {
     search(&places, &["sync"], &scene.secrets());
 }
 
+/// A source whose stream is in a namespace that is the value of a variable.
+const NAMESPACED: &str = r#"#!/bin/sh
+stream='"name":"rows","namespace":"public"'
+case $1 in
+spec) echo '{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"}}}' ;;
+check) echo '{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}' ;;
+discover) echo "{\"type\":\"CATALOG\",\"catalog\":{\"streams\":[{$stream,\"json_schema\":{},\"supported_sync_modes\":[\"full_refresh\"]}]}}" ;;
+read)
+  echo '{"type":"RECORD","record":{"stream":"rows","namespace":"public","data":{"a":1},"emitted_at":1}}'
+  echo "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{$stream},\"stream_state\":{\"told\":\"$TOLD\"}}}}"
+  echo "{\"type\":\"TRACE\",\"trace\":{\"type\":\"STREAM_STATUS\",\"emitted_at\":1,\"stream_status\":{\"stream_descriptor\":{$stream},\"status\":\"COMPLETE\"}}}" ;;
+esac
+"#;
+
+#[test]
+fn a_plain_variable_may_be_the_name_of_a_schema() {
+    let folder = Folder::new();
+    let draft = folder.write("draft", NAMESPACED);
+    let source = folder.path().join("source");
+    // By another program: nobody else has it open for writing when it starts.
+    let mut install = std::process::Command::new("install");
+    let install = install.args(["-m", "755"]).arg(draft).arg(&source).status();
+    assert!(install.unwrap().success());
+    let source = format!("exec:{}", source.display());
+    for (variables, code) in [
+        (["SCHEMA=public", "TOLD=nothing"], 0),
+        // Another secret stays one.
+        (["SCHEMA=public", "TOLD=${secret:env:HIDDEN}"], 0),
+        (["API_TOKEN=public", "TOLD=nothing"], 3),
+        (["SCHEMA=${secret:env:NAMED}", "TOLD=nothing"], 3),
+    ] {
+        let mut command = folder.lockgate();
+        command.env("HIDDEN", URL).env("NAMED", "public");
+        command.args(["sync", "--connection", "c", "--source", &source]);
+        command.args(["--destination", "destination-dev-null", "--full-refresh"]);
+        let output = command.args(variables.map(|v| format!("--source-env={v}"))).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{variables:?} {text}");
+        assert_eq!(text.contains("SECRET_IN_NAME"), code == 3, "{variables:?} {text}");
+        let states = folder.lockgate().args(["state", "show", "c"]).output().unwrap().stdout;
+        let states = String::from_utf8(states).unwrap();
+        assert!(
+            states.contains(r#""namespace": "public""#)
+                || states.contains(r#""namespace":"public""#),
+            "{states}"
+        );
+        assert!(!states.contains(URL), "{states}");
+    }
+}
+
 #[test]
 fn a_program_can_give_the_values_itself() {
     use lockgate::executor::GivenSecrets;

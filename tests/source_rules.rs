@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Where `unsafe` is, and why nothing else does. A folder ends in `/`.
 const UNSAFE: &[(&str, &str)] = &[
+    ("src/component/compiler.rs", "what happens between fork and exec"),
     ("src/component/runtime.rs", "compiled code, verified by the cache, is loaded"),
     ("src/executor/process/child.rs", "what happens between fork and exec"),
     ("src/sandbox/fence/", "the kernel's calls that fence in a process"),
@@ -14,8 +15,11 @@ const UNSAFE: &[(&str, &str)] = &[
 
 /// Where programs are started. A folder ends in `/`.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("src/component/compiler.rs", "this program, to compile behind a fence"),
     ("src/executor/process/child.rs", "a connector that the operator named with exec:"),
     ("src/executor/process/guard.rs", "the watcher that ends a connector with the host"),
+    ("src/executor/secrets/command.rs", "a command that the operator gets a secret from"),
+    ("src/sandbox/fence/tests.rs", "the tests of the fence"),
 ];
 
 fn root() -> PathBuf {

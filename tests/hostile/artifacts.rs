@@ -66,7 +66,7 @@ pub(crate) fn instances(module: &str, count: usize) -> Vec<u8> {
 }
 
 pub(crate) fn many_instances() -> Vec<u8> {
-    instances("(module (table 10 funcref))", 150)
+    instances("(module)", 150)
 }
 
 pub(crate) fn more_instances_than_the_engine_has() -> Vec<u8> {
@@ -74,7 +74,7 @@ pub(crate) fn more_instances_than_the_engine_has() -> Vec<u8> {
 }
 
 pub(crate) fn many_memories() -> Vec<u8> {
-    instances("(module (memory 100))", 30)
+    instances("(module (memory 400))", 7)
 }
 
 /// 20 modules of 99 tables each.

@@ -21,7 +21,7 @@ const USERS: u64 = 2_000;
 const MEMORY_SLACK: u64 = 24 << 20;
 
 /// Attacks that last: they are for the other test, once each.
-const SLOW: &[&str] = &["fifo", "link-race", "stdout-line", "stdout-flood", "log-flood"];
+const SLOW: &[&str] = &["link-race", "stdout-line", "stdout-flood", "log-flood"];
 
 /// What a process holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

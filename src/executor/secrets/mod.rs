@@ -34,8 +34,8 @@ use crate::protocol::{
     SourceOutput, Specification, StateMessage,
 };
 use crate::sandbox::secrets::{
-    Becomes, Piece, Redactor, Role, SecretReference, Secrets, Variable, is_short, map_texts,
-    pieces, secret_members,
+    Becomes, Piece, Redactor, Role, SecretReference, Secrets, Variable, is_short, looks_secret,
+    map_texts, pieces, secret_members,
 };
 
 /// A connector whose secrets are filled in and hidden.
@@ -59,6 +59,10 @@ struct Own {
     references: Vec<(SecretReference, SecretString)>,
     /// Finds what a changed configuration must not hold.
     guard: Arc<Redactor>,
+    /// Labels of variables that hold a plain value and whose name says nothing of a secret.
+    plain: Vec<String>,
+    /// Finds what a name must not hold: not the value of one of those, which may be a schema's name.
+    names: Arc<Redactor>,
     /// Members that the operator was warned of.
     warned: Vec<String>,
 }
@@ -162,8 +166,14 @@ impl SecretExecutor {
         for (name, variable) in &self.environment {
             let (member, label) = (format!("env {name}"), format!("env.{name}"));
             let written = variable.written();
-            if let Some(value) = self.filled(observer, &member, &label, written).await? {
-                variable.fill(value.into());
+            match self.filled(observer, &member, &label, written).await? {
+                Some(value) => variable.fill(value.into()),
+                None if looks_secret(name) => {}
+                None => self.own(|own| {
+                    if !own.plain.contains(&label) {
+                        own.plain.push(label.clone());
+                    }
+                }),
             }
             // Most short ones are no secrets: a flag, a number.
             if !is_short(variable.expose()) {
@@ -210,10 +220,16 @@ impl SecretExecutor {
         self.own(|own| {
             if own.secrets.all().len() != own.redactor.known() {
                 own.redactor = Arc::new(Redactor::new(&own.secrets));
+                own.names = Arc::new(Redactor::new(&own.secrets.without(&own.plain)));
                 own.guard = Arc::new(Redactor::new(&own.unwritable()));
                 self.vault.learn(&own.secrets);
             }
         });
+    }
+
+    /// Finds what no name may hold.
+    fn names(&self) -> Arc<Redactor> {
+        self.own(|own| own.names.clone())
     }
 
     fn own_redactor(&self) -> Arc<Redactor> {
@@ -248,7 +264,7 @@ impl SecretExecutor {
 
     fn check_names(&self, catalog: &Catalog) -> Result<(), ExecutorError> {
         let names = catalog.streams.iter().map(|s| &s.stream.descriptor);
-        hide::refuse_names(&self.own_redactor(), names).map_err(ExecutorError::Secret)
+        hide::refuse_names(&self.names(), names).map_err(ExecutorError::Secret)
     }
 
     fn unsealed(&self, state: &StateMessage) -> Result<StateMessage, ExecutorError> {
@@ -349,7 +365,7 @@ impl Executor for SecretExecutor {
         let (context, config) = self.begin(context, config).await?;
         let streams = self.inner.discover(&context, &config).await.map_err(|e| self.hide(e))?;
         let names = streams.iter().map(|s| &s.descriptor);
-        hide::refuse_names(&self.own_redactor(), names).map_err(ExecutorError::Secret)?;
+        hide::refuse_names(&self.names(), names).map_err(ExecutorError::Secret)?;
         Ok(streams)
     }
 

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use super::{SecretExecutor, hide};
 use crate::protocol::{
     Capability, Decision, Failure, Json, LogLevel, Observer, Rows, SourceOutput, StateMessage,
-    StreamStatus,
+    StateScope, StreamDescriptor, StreamStatus,
 };
-use crate::sandbox::secrets::{Becomes, Role, escape, map_texts, written};
+use crate::sandbox::secrets::{Becomes, Redactor, Role, escape, map_texts, written};
 
 /// Hears one operation of a connector.
 pub(super) struct SecretObserver {
@@ -117,6 +117,24 @@ impl SecretObserver {
     }
 }
 
+/// A state with placeholders.
+fn sealed(redactor: &Redactor, state: &StateMessage) -> Result<StateMessage, Failure> {
+    let sealed = redactor.seal_json(state.body());
+    if sealed.get() == state.body().get() {
+        return Ok(state.clone());
+    }
+    StateMessage::from_airbyte(sealed)
+        .map_err(|e| Failure::system(format!("the state holds a secret: {e}")))
+}
+
+/// The streams that a state is of.
+fn streams(state: &StateMessage) -> Vec<StreamDescriptor> {
+    match state.scope() {
+        StateScope::Stream(stream) => vec![stream.clone()],
+        _ => state.parts().into_iter().map(|part| part.descriptor).collect(),
+    }
+}
+
 /// Takes a source's output. States get placeholders for the secrets they hold.
 pub(super) struct SealingOutput {
     pub(super) inner: Arc<dyn SourceOutput>,
@@ -130,13 +148,13 @@ impl SourceOutput for SealingOutput {
     }
 
     async fn checkpoint(&self, state: StateMessage) -> Result<u64, Failure> {
-        let sealed = self.executor.own_redactor().seal_json(state.body());
-        if sealed.get() == state.body().get() {
-            return self.inner.checkpoint(state).await;
+        let mut sealed = sealed(&self.executor.own_redactor(), &state)?;
+        if streams(&sealed) != streams(&state) {
+            // A variable's value that is the name of a stream, which is no secret: then it is none
+            // in the rest of the state either.
+            sealed = self::sealed(&self.executor.names(), &state)?;
         }
-        let state = StateMessage::from_airbyte(sealed)
-            .map_err(|e| Failure::system(format!("the state holds a secret: {e}")))?;
-        self.inner.checkpoint(state).await
+        self.inner.checkpoint(sealed).await
     }
 
     async fn status(&self, stream: u32, status: StreamStatus) -> Result<(), Failure> {

@@ -27,6 +27,10 @@ const NAMES: &[&str] = &[
     "connectionstring",
 ];
 
+/// A configuration that holds a schema itself describes a member `api_key` as one of these.
+const SCHEMA_TYPES: [&str; 7] =
+    ["array", "boolean", "integer", "null", "number", "object", "string"];
+
 /// Whether a member's name says that it holds a secret.
 #[must_use]
 pub fn looks_secret(name: &str) -> bool {
@@ -145,7 +149,9 @@ impl<'a> Search<'a> {
                 }
             }
             Value::String(text) => {
-                let named = below == Some(Below::Named) && !self.public.contains(&text.as_str());
+                let public =
+                    self.public.contains(&text.as_str()) || SCHEMA_TYPES.contains(&text.as_str());
+                let named = below == Some(Below::Named) && !public;
                 if self.all || below == Some(Below::Marked) || named {
                     self.found.push((place.to_owned(), text.clone()));
                 }
@@ -268,6 +274,7 @@ mod tests {
             { "properties": { "kind": { "const": "oauth2.0" } } } ] } } });
         let config = json!({
             "credentials": { "kind": "oauth2.0", "value": "abc", "password": "oauth2.0" },
+            "schema": { "api_key": { "type": "string", "default": "def" } },
             "url": "postgres://user:p%40ss@host/db", "text": "Server=x;Password='pw';",
         });
         let found = secret_members(Some(&schema), &config);
@@ -275,13 +282,15 @@ mod tests {
         for expected in [
             ("credentials.password", "oauth2.0"),
             ("credentials.value", "abc"),
+            ("schema.api_key.default", "def"),
             ("text@0", "pw"),
             ("url@0", "p%40ss"),
             ("url@0.decoded", "p@ss"),
         ] {
             assert!(found.contains(&expected), "{expected:?} is not in {found:?}");
         }
-        assert!(!found.iter().any(|f| f.0 == "credentials.kind"));
+        let public = ["credentials.kind", "schema.api_key.type"];
+        assert!(!found.iter().any(|f| public.contains(&f.0)));
     }
 
     #[test]

@@ -74,6 +74,17 @@ impl Secrets {
         other.0.iter().rev().fold(false, |new, s| self.add_one(&s.label, s.expose()) | new)
     }
 
+    /// Those whose label is none of these, nor a line of one.
+    #[must_use]
+    pub fn without(&self, labels: &[String]) -> Self {
+        let of = |label: &str, known: &String| {
+            let rest = label.strip_prefix(known.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(".line"))
+        };
+        let left = self.0.iter().filter(|s| !labels.iter().any(|known| of(&s.label, known)));
+        Self(left.cloned().collect())
+    }
+
     /// All, the newest first.
     #[must_use]
     pub fn all(&self) -> &[Secret] {
