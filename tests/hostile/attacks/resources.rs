@@ -40,12 +40,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "many-instances",
         items: &[2],
-        what: "150 instances, each with a table",
+        what: "150 instances",
         attacker: File(artifacts::many_instances),
         operation: Check,
         options: none,
-        code: "COMPONENT_INVALID",
-        words: "150 tables",
+        code: "LIMIT_INSTANCES",
+        words: "",
         then: nothing,
     },
     Attack {
@@ -66,8 +66,8 @@ pub(super) const ATTACKS: &[Attack] = &[
         attacker: File(artifacts::many_memories),
         operation: Check,
         options: small,
-        code: "COMPONENT_INVALID",
-        words: "memories",
+        code: "LIMIT_MEMORY",
+        words: "",
         then: nothing,
     },
     Attack {
