@@ -47,7 +47,7 @@ fn a_panic_of_the_host_ends_one_operation() {
         let result = runtime.block_on(destination.write(&source, &write_options()));
         let failure = result.expect_err("it fails");
         assert_eq!(failure.error.code(), "SOURCE_FAILED");
-        assert!(failure.to_string().contains("a fault in the host"), "{failure}");
+        assert!(failure.to_string().contains("a fault in lockgate ended read"), "{failure}");
         assert_eq!(runtime.block_on(healthy(&host, 100)), expected);
     }
 }
