@@ -94,7 +94,12 @@ async fn attack(way: Way, mix: &Mix, runs: usize) {
                 let mut options = (attack.options)(folder.path());
                 attack.configure(folder.path());
                 if options.timeout.is_some() {
-                    let time = if way == Way::Worker { "1s" } else { "100ms" };
+                    // Those that are ended by it need not last; the others are not to be ended by it.
+                    let time = match (way, attack.code) {
+                        (Way::InProcess, "LIMIT_TIME") => "200ms",
+                        (Way::Worker, "LIMIT_TIME") => "1s",
+                        _ => "10s",
+                    };
                     options.timeout = Some(time.into());
                 }
                 let outcome =
@@ -139,13 +144,13 @@ fn soak(way: Way, mix: &Mix) -> String {
     drop(runtime);
     let before = Held::now();
 
+    // A worker is a process for each: what is looked for here is what it leaves in this one.
+    let runs = if way == Way::Worker { RUNS / 5 } else { RUNS };
     let runtime = self::runtime();
     let began = Instant::now();
     let over = Arc::new(AtomicBool::new(false));
     let healthy = runtime.block_on(async {
         let attacks = async {
-            // A worker is a process for each: what is looked for here is what it leaves in this one.
-            let runs = if way == Way::Worker { RUNS / 5 } else { RUNS };
             attack(way, mix, runs).await;
             over.store(true, Ordering::Relaxed);
         };
@@ -184,7 +189,7 @@ fn soak(way: Way, mix: &Mix) -> String {
     let grown = after.memory.saturating_sub(before.memory);
     assert!(grown <= MEMORY_SLACK, "{grown} bytes of memory are left: {before:?}, {after:?}");
     format!(
-        "{way:?}: {RUNS} hostile runs and {healthy} healthy syncs in {:?}; before {before:?}, after {after:?}",
+        "{way:?}: {runs} hostile runs and {healthy} healthy syncs in {:?}; before {before:?}, after {after:?}",
         began.elapsed()
     )
 }
