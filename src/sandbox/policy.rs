@@ -192,7 +192,8 @@ impl Policy {
             let last = self.directories.len();
             self.allow_dir(grant)?;
             for grant in &mut self.directories[last..] {
-                grant.host = base.join(&grant.host);
+                // Without the `.` that many write.
+                grant.host = base.join(&grant.host).components().collect();
             }
             return Ok(());
         }

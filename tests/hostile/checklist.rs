@@ -175,6 +175,10 @@ fn the_documents_list_exactly_these_attacks() {
     let expected: Vec<&str> = table.lines().skip(1).collect();
     let count = format!("{} of {ITEMS} checklist items are covered", covered().len());
     if shown == expected && page.contains(&count) {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(readme).expect("it is there");
+        let stated = format!("**{} of {ITEMS}**", covered().len());
+        assert!(readme.contains(&stated), "README.md does not say {stated}");
         return;
     }
     #[expect(clippy::disallowed_methods, reason = "by name, to write the page by hand")]
