@@ -294,6 +294,7 @@ fn a_worker_is_started_by_a_sync_only() {
 struct Heard {
     logs: Mutex<Vec<(LogLevel, String)>>,
     configs: Mutex<Vec<String>>,
+    decided: Mutex<Vec<Decision>>,
 }
 
 #[async_trait]
@@ -307,7 +308,9 @@ impl Observer for Heard {
         Ok(())
     }
 
-    fn decided(&self, _: &Decision) {}
+    fn decided(&self, decision: &Decision) {
+        self.decided.lock().unwrap().push(decision.clone());
+    }
 }
 
 fn write(
@@ -610,6 +613,67 @@ sys.exit(0)
     assert_eq!(failure.report.as_ref().unwrap().streams[0].status, "incomplete");
     assert_eq!(store.load("c").unwrap().len(), 1, "a state of a stream of this sync");
     assert!(heard.logs.lock().unwrap().iter().all(|(_, text)| text.len() <= 64 << 10));
+}
+
+/// A worker hides what it was given; one that does not is not believed to have.
+#[test]
+fn a_worker_that_tells_secrets_is_not_repeated() {
+    let folder = Folder::new();
+    let lines = r#"
+secret = job["source"]["config"]["password"]
+message({'Log': {'side': 'Destination', 'level': 'INFO', 'message': 'it is ' + secret}})
+message({'Decided': {'side': 'Source', 'decision': {'capability': 'connect', 'target': secret, 'allowed': False, 'rule': secret}}})
+message({'Finished': {'result': {'Err': {'code': 'X', 'message': 'with ' + secret, 'hint': secret,
+    'context': [['detail', secret]], 'exit': 'Failed'}}}})
+sys.exit(0)
+"#;
+    let options = WriteOptions { worker: Some(impostor(&folder, lines)), ..in_a_worker() };
+    let heard = Arc::new(Heard::default());
+    let source = json!({ "mode": "well-behaved", "password": "hunter2-and-more" });
+    let failure = write(&source, &well(), &heard, &options).unwrap_err();
+    let error = &failure.error;
+    let said = format!("{error} {:?} {:?}", error.hint(), error.context());
+    assert!(said.starts_with("with ") && !said.contains("hunter2"), "{said}");
+    let logs = heard.logs.lock().unwrap();
+    assert!(logs[0].1.starts_with("it is ") && !logs[0].1.contains("hunter2"), "{logs:?}");
+    let decided = heard.decided.lock().unwrap();
+    assert!(decided.len() == 1 && !format!("{decided:?}").contains("hunter2"), "{decided:?}");
+}
+
+/// Whoever writes to the compile cache runs code in the next sync.
+#[test]
+fn a_guest_does_not_get_the_compile_cache() {
+    for isolation in ["worker", "in-process"] {
+        let folder = Folder::new();
+        let cache = target().join("test-cache");
+        let mut command = folder.lockgate();
+        command.args(["sync", "--quiet", "--output", "json", "--isolation", isolation]);
+        command.arg("--source").arg(guest("misbehaving-source"));
+        command.args(["--source-config", &well().to_string()]);
+        command.arg("--destination").arg(guest("destination-jsonl"));
+        command.args(["--destination-config", r#"{"path":"/out"}"#]);
+        command.args(["--destination-allow-dir", &format!("{}::/out", cache.display())]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{isolation}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("the compile cache is in it"), "{isolation}: {said}");
+    }
+}
+
+/// Names that are resolved in a way of the host's own cannot be resolved in another process.
+#[test]
+fn a_resolver_of_ones_own_keeps_a_sync_here() {
+    let cache = CompileCache::at(&target().join("test-cache"));
+    let host = Host::new().with_cache(Some(cache));
+    let host = host.with_resolver(Arc::new(lockgate::component::SystemResolver));
+    let name = |n: &str| guest(n).display().to_string();
+    let json = || Json::parse(well().to_string()).unwrap();
+    let nothing = ConnectorOptions::default();
+    let source = host.get_source(&name("misbehaving-source"), &nothing, json()).unwrap();
+    let to = host.get_destination(&name("misbehaving-destination"), &nothing, json()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let result = runtime.block_on(to.write(&source, &in_a_worker())).unwrap();
+    assert_eq!(result.report.isolation, "in-process");
 }
 
 #[test]

@@ -7,11 +7,13 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
+use super::runtime::deserialize;
 use super::{Component, ComponentError, ComponentRuntime, Interruption, engine};
+use crate::sandbox::{Limits, Policy};
 
 /// A component's compiled code, in sealed memory.
 #[derive(Debug)]
@@ -48,16 +50,35 @@ const SEALS: SealFlags =
     SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
 
 impl Component {
-    /// The same component, compiled for a worker.
+    /// Whether a worker can run it: what resolves its names in a way of its own is in this process.
+    pub(crate) fn may_be_sent(&self) -> bool {
+        !self.runtime.has_own_resolver()
+    }
+
+    /// Where compiled code is kept: never written by a guest.
+    pub(crate) fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
+    /// Refuses what a policy grants and no guest ever gets. A directory that is not there is refused
+    /// by the operation that needs it.
+    ///
+    /// # Errors
+    /// [`ComponentError::DirectoryRefused`].
+    pub(crate) fn may_have(&self, policy: &Policy) -> Result<(), ComponentError> {
+        super::filesystem::may_grant(policy, self.cache())
+    }
+
+    /// The same component, compiled for a worker within `limits`.
     ///
     /// # Errors
     /// [`ComponentError`]; also when the file is no longer the one that was loaded.
-    pub fn for_worker(&self) -> Result<Self, ComponentError> {
+    pub fn for_worker(&self, limits: &Limits) -> Result<Self, ComponentError> {
         if self.interruption == Interruption::Off {
             return Ok(self.clone());
         }
         let runtime = self.runtime.clone().with_interruption(Interruption::Off);
-        let other = runtime.load(&self.path)?;
+        let other = runtime.load_within(&self.path, limits)?;
         if other.digest != self.digest {
             let reason = "it has changed since it was loaded".to_owned();
             return Err(ComponentError::Unreadable { path: self.path.clone(), reason });
@@ -84,29 +105,22 @@ impl Component {
 }
 
 impl ComponentRuntime {
-    /// A component from its compiled code. Nothing of it is looked up anywhere.
+    /// A component from its compiled code. Nothing of it is looked up anywhere; `cache` is the folder
+    /// that no guest may have.
     pub(crate) fn load_image(
         &self,
         image: &Image,
         path: &Path,
         digest: String,
         size: u64,
+        cache: Option<PathBuf>,
     ) -> Result<Component, ComponentError> {
         let failed =
             |what: String| ComponentError::Engine(format!("the code cannot be read: {what}"));
         let engine = engine::engine(self.interruption())?;
         let code = image.read().map_err(|e| failed(e.to_string()))?;
-        #[expect(
-            unsafe_code,
-            clippy::disallowed_methods,
-            reason = "how a worker gets the code that its supervisor compiled and verified"
-        )]
-        // SAFETY: the code was made by `Component::image` of the process that started this one, which
-        // runs the same program; the memory is sealed; and the engine refuses code of another
-        // version or of other settings.
-        let compiled = unsafe { wasmtime::component::Component::deserialize(&engine, code) };
-        let compiled = compiled.map_err(|e| failed(format!("{e:#}")))?;
-        self.component(engine, compiled, path, digest, size)
+        let compiled = deserialize(&engine, &code).map_err(|e| failed(format!("{e:#}")))?;
+        Ok(Component { cache, ..self.component(engine, compiled, path, digest, size)? })
     }
 }
 

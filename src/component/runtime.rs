@@ -20,6 +20,8 @@ use crate::sandbox::Limits;
 pub struct ComponentRuntime {
     cache: Option<CompileCache>,
     resolver: Arc<dyn Resolver>,
+    /// It is the operator's own: no other process has it.
+    own_resolver: bool,
     /// None: it is looked for when it is needed.
     compiler: Option<Compiler>,
     interruption: Interruption,
@@ -38,9 +40,15 @@ impl ComponentRuntime {
         Self {
             cache,
             resolver: Arc::new(SystemResolver),
+            own_resolver: false,
             compiler: None,
             interruption: Interruption::default(),
         }
+    }
+
+    /// Whether it resolves names in a way of its own, which a worker does not have.
+    pub(super) fn has_own_resolver(&self) -> bool {
+        self.own_resolver
     }
 
     /// The same with another compiler.
@@ -61,6 +69,7 @@ impl ComponentRuntime {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = resolver;
+        self.own_resolver = true;
         self
     }
 
@@ -172,9 +181,13 @@ impl ComponentRuntime {
     clippy::disallowed_methods,
     reason = "the only way to load compiled code, and the only place that does"
 )]
-fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<wasmtime::component::Component> {
+pub(super) fn deserialize(
+    engine: &Engine,
+    code: &[u8],
+) -> wasmtime::Result<wasmtime::component::Component> {
     // SAFETY: the code was made by `compiler::compile` with this engine's version and settings
-    // (which the engine checks again), and nobody else could have changed it since.
+    // (which the engine checks again), here or in the process that started this worker, and nobody
+    // else could have changed it since.
     unsafe { wasmtime::component::Component::deserialize(engine, code) }
 }
 

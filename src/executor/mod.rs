@@ -127,7 +127,7 @@ pub trait Executor: fmt::Debug + Send + Sync {
         vec![self.describe().reference]
     }
 
-    /// The component that it runs in this process, and its policy, where it does.
+    /// The component that it runs, and its policy, where a worker could run it instead.
     fn component(&self) -> Option<(&Component, &Policy)> {
         None
     }

@@ -42,6 +42,24 @@ pub(in crate::component) fn open_grants(
     Ok(())
 }
 
+/// Refuses directories that are never granted, before anything runs. One that cannot be looked at is
+/// left to [`open_grants`].
+///
+/// # Errors
+/// [`ComponentError::DirectoryRefused`].
+pub(in crate::component) fn may_grant(
+    policy: &Policy,
+    cache: Option<&Path>,
+) -> Result<(), ComponentError> {
+    for grant in &policy.directories {
+        let Ok(host) = grant.host.canonicalize() else { continue };
+        if let Some(reason) = never(&host, grant.access, cache) {
+            return Err(ComponentError::DirectoryRefused { path: grant.host.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
 /// Why a directory is never granted.
 fn never(host: &Path, access: Access, cache: Option<&Path>) -> Option<&'static str> {
     if host == Path::new("/") {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{ExitClass, Fault};
+use crate::sandbox::secrets::Redactor;
 
 /// Why a worker could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,17 @@ impl RemoteError {
                 ExitClass::Interrupted => Exit::Interrupted,
             },
         }
+    }
+}
+
+impl RemoteError {
+    /// The same with secrets hidden.
+    pub(super) fn hidden(mut self, redactor: &Redactor) -> Self {
+        let hide = |text: &mut String| *text = redactor.redact(text).into_owned();
+        hide(&mut self.message);
+        self.hint.as_mut().map(hide);
+        self.context.iter_mut().for_each(|(_, value)| hide(value));
+        self
     }
 }
 

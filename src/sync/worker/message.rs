@@ -123,6 +123,8 @@ pub(super) struct SideForm {
     pub(super) size: u64,
     pub(super) config: Json,
     pub(super) policy: PolicyForm,
+    /// The folder of compiled code, which no guest may have.
+    pub(super) cache: Option<OsString>,
     /// What its configuration and its variables refer to: `env:NAME` and its value.
     pub(super) secrets: HashMap<String, String>,
 }

@@ -13,6 +13,7 @@
 
 mod error;
 mod frame;
+mod hiding;
 mod message;
 mod meter;
 mod remote;

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -188,7 +188,9 @@ impl Worker {
         };
         let policy = form.policy.policy().map_err(|e| RemoteError::of(&e))?;
         let runtime = ComponentRuntime::new(None).with_interruption(Interruption::Off);
-        let loaded = runtime.load_image(image, Path::new(&form.path), form.digest, form.size);
+        let cache = form.cache.clone().map(PathBuf::from);
+        let (path, digest) = (Path::new(&form.path), form.digest.clone());
+        let loaded = runtime.load_image(image, path, digest, form.size, cache);
         let component = loaded.and_then(|c| c.granted(&policy)).map_err(failed)?;
         let (limits, environment) = (policy.limits.clone(), policy.environment.clone());
         let inner = ComponentExecutor::new(component, policy);

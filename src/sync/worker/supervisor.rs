@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::hiding::Hiding;
 use super::message::{
     Answer, CountsForm, FromWorker, JobForm, PlanForm, PolicyForm, Question, Side, SideForm,
     StateForm, ToWorker,
@@ -86,6 +87,12 @@ pub(in crate::sync) async fn supervise(
         }
         Err(error) => Err(error),
     };
+    let redactors = job.sides.map(|side| side.executor().redactor());
+    let hidden = |error: RemoteError| redactors.iter().fold(error, |e, r| e.hidden(r));
+    let result = result.map_err(|error| match error {
+        SyncError::Remote(error) => SyncError::Remote(hidden(error)),
+        other => other,
+    });
     let Some(moving) = supervisor.moving else {
         return Err(match result {
             Err(error) => error.into(),
@@ -93,7 +100,9 @@ pub(in crate::sync) async fn supervise(
         });
     };
     let side = |connector: &Connector, (name, version): &(String, String)| {
-        ConnectorReport::new(connector.name(), &connector.describe(), name, version)
+        let redactor = connector.executor().redactor();
+        let (name, version) = (redactor.redact(name), redactor.redact(version));
+        ConnectorReport::new(connector.name(), &connector.describe(), &name, &version)
     };
     let [source, destination] = job.sides;
     let (source, destination) =
@@ -103,7 +112,6 @@ pub(in crate::sync) async fn supervise(
     report.resumed = moving.resumed;
     report.fill(&moving.plan.catalog, &moving.counters);
     report.notes = moving.plan.notes;
-    let redactors = job.sides.map(|side| side.executor().redactor());
     report.end(result, &redactors)
 }
 
@@ -154,7 +162,9 @@ impl<'a> Supervisor<'a> {
             let limits: &Limits = limits[place];
             let log_bytes = limits.log_bytes.saturating_mul(OPERATIONS);
             let limits = Limits { log_bytes, ..limits.clone() };
-            LogBudget::new(job.sides[place].observer(), &limits)
+            let inner = job.sides[place].observer();
+            let executor = job.sides[place].executor();
+            LogBudget::new(Arc::new(Hiding { inner, executor }), &limits)
         };
         let now = Instant::now();
         Self {
@@ -180,7 +190,9 @@ impl<'a> Supervisor<'a> {
         let prepared = tokio::task::spawn_blocking(move || {
             let [source, destination] = components;
             let prepare = |(component, policy): (Component, Policy)| {
-                let component = component.for_worker()?;
+                // Before there is a fence that leaves it open.
+                component.may_have(&policy)?;
+                let component = component.for_worker(&policy.limits)?;
                 let image = component.image()?;
                 Ok::<_, ComponentError>((component, policy, image))
             };
@@ -204,6 +216,7 @@ impl<'a> Supervisor<'a> {
             size: component.size(),
             config: job.sides[place].config().clone(),
             policy: PolicyForm::of(policy),
+            cache: component.cache().map(Into::into),
             secrets: std::mem::take(&mut secrets[place]),
         };
         let form = JobForm {
