@@ -45,7 +45,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<Exi
                 output::usage_as_json(&error.render().to_string());
             } else {
                 // Help and version are no errors; both go where clap sends them.
-                error.print()?;
+                // Whoever stops reading has seen enough.
+                let _ = error.print();
             }
             return Ok(ExitCode::from(code));
         }

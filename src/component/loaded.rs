@@ -363,29 +363,22 @@ impl Component {
         };
         let guest = store.data();
         guest.finish();
+        let deadline = operation.deadline_name();
+        let called = operation;
         let operation = operation.word();
         match result {
             Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(error))) => Err(trapped(&error, guest, operation, limit)),
+            Ok(Ok(Err(error))) => Err(trapped(&error, guest, called, limit)),
             Ok(Err(cpu::UsedUp)) => {
                 guest.deny_limit("cpu-time");
                 let limit = cpu.unwrap_or_default();
                 Err(ComponentError::Cpu { operation, limit })
             }
             Err(limit) => {
-                guest.deny_limit(deadline_name(operation));
+                guest.deny_limit(deadline);
                 Err(ComponentError::Timeout { operation, limit })
             }
         }
-    }
-}
-
-/// Which limit an operation's wall time is.
-fn deadline_name(operation: &str) -> &'static str {
-    match operation {
-        "spec" => "spec-time",
-        "check" | "discover" => "check-time",
-        _ => "sync-time",
     }
 }
 
@@ -393,12 +386,13 @@ fn deadline_name(operation: &str) -> &'static str {
 fn trapped(
     error: &wasmtime::Error,
     guest: &Guest,
-    operation: &'static str,
+    called: Operation,
     limit: Option<std::time::Duration>,
 ) -> ComponentError {
+    let operation = called.word();
     let detail = format!("{error:?}");
     if let (Some(wasmtime::Trap::Interrupt), Some(limit)) = (error.downcast_ref(), limit) {
-        guest.deny_limit(deadline_name(operation));
+        guest.deny_limit(called.deadline_name());
         return ComponentError::Timeout { operation, limit };
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {

@@ -11,9 +11,9 @@ use wasmtime::Engine;
 use super::header::header;
 use super::{
     CompileCache, Compiler, Component, ComponentError, Interruption, Resolver, SystemResolver,
-    compiler, contract, engine,
+    compiler, contract, engine, filesystem,
 };
-use crate::sandbox::Limits;
+use crate::sandbox::{Limits, Policy};
 
 /// Loads components. Cheap to clone; the engine behind it is one a process.
 #[derive(Debug, Clone)]
@@ -85,6 +85,19 @@ impl ComponentRuntime {
     #[must_use]
     pub fn interruption(&self) -> Interruption {
         self.interruption
+    }
+
+    /// Whether a policy leaves what this host keeps for itself to the host. Asked again by each
+    /// operation; asked first of all, nothing is said to be given that never is.
+    ///
+    /// # Errors
+    /// [`ComponentError::DirectoryRefused`].
+    pub fn may_grant(&self, policy: &Policy, to_a_process: bool) -> Result<(), ComponentError> {
+        let cache = self.cache.as_ref().map(CompileCache::folder);
+        match to_a_process {
+            true => filesystem::may_grant_to_process(policy, cache),
+            false => filesystem::may_grant(policy, cache),
+        }
     }
 
     /// As [`ComponentRuntime::load_within`], with the limits that are the default.

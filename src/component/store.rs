@@ -50,6 +50,16 @@ impl Operation {
         }
     }
 
+    /// The limit that its deadline is.
+    #[must_use]
+    pub fn deadline_name(self) -> &'static str {
+        match self {
+            Self::Spec => "spec-time",
+            Self::Check | Self::Discover => "check-time",
+            Self::Read | Self::Write => "sync-time",
+        }
+    }
+
     /// How long it may take.
     #[must_use]
     pub fn deadline(self, limits: &Limits) -> Option<Duration> {

@@ -198,7 +198,7 @@ impl Project {
         let raw = toml::from_str(text).map_err(|e| ConfigError::Malformed {
             place: place(path, text, e.span()),
             // `message` leaves out the excerpt, which may hold a secret.
-            reason: e.message().to_owned(),
+            reason: without_values(e.message()),
         })?;
         Ok(Self { path: path.to_owned(), raw })
     }
@@ -323,6 +323,17 @@ impl Project {
     }
 }
 
+/// A message of the parser, without the value that it quotes where one of another kind was expected.
+fn without_values(message: &str) -> String {
+    for kind in ["invalid type: ", "invalid value: "] {
+        let Some((before, rest)) = message.split_once(kind) else { continue };
+        let what = rest.split([' ', ',']).next().unwrap_or_default();
+        let expected = rest.rfind("expected ").map_or("", |at| &rest[at..]);
+        return format!("{before}{kind}{what}, {expected}");
+    }
+    message.to_owned()
+}
+
 /// The file and line of a fault.
 fn place(path: &Path, text: &str, span: Option<std::ops::Range<usize>>) -> String {
     match span {
@@ -411,6 +422,15 @@ strategy = "append"
         assert!(error.contains("neither a text nor an array"), "{error}");
         let all = with("\"*\"").unwrap().connection(None).unwrap();
         assert_eq!(all.streams, StreamSelection::All);
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_not_quoted() {
+        for line in ["env = \"TOKEN=hunter2\"", "config = \"hunter2\"", "limits = \"hunter2\""] {
+            let text = format!("[sources.x]\nconnector = \"x.wasm\"\n{line}\n");
+            let error = project(&text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && error.contains("expected"), "{error}");
+        }
     }
 
     #[test]

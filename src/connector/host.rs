@@ -13,6 +13,7 @@ use crate::executor::{
     SecretSource, SystemSecrets, Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
+use crate::sandbox::Fence;
 
 /// Hears nothing and remembers nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -147,6 +148,7 @@ impl Host {
             .unwrap_or_else(|| Arc::new(SystemSecrets::new(&self.base, policy.limits.secret_time)));
         let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
             ConnectorReference::Component(path) => {
+                self.runtime.may_grant(&policy, false).map_err(|e| failed(e.into()))?;
                 let component = self
                     .runtime
                     .load_within(&path, &policy.limits)
@@ -157,6 +159,10 @@ impl Host {
                 Arc::new(ComponentExecutor::new(component, policy))
             }
             ConnectorReference::Process(path) => {
+                // Without a fence, grants mean nothing.
+                if policy.fence != Fence::Off {
+                    self.runtime.may_grant(&policy, true).map_err(|e| failed(e.into()))?;
+                }
                 let process = ProcessExecutor::new(path, policy).map_err(failed)?;
                 Arc::new(process.in_project(self.base.clone()))
             }

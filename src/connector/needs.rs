@@ -109,6 +109,15 @@ pub(super) fn context(missing: &[MissingNeed]) -> Vec<(&'static str, String)> {
 }
 
 pub(super) fn hint(missing: &[MissingNeed]) -> String {
-    let prefix = missing.first().map_or("", |m| m.prefix);
-    format!("grant what you agree to, or go on without it: --{prefix}allow-missing-needs")
+    let mut flags = Vec::new();
+    for need in missing {
+        let flag = format!("--{}allow-missing-needs", need.prefix);
+        if !flags.contains(&flag) {
+            flags.push(flag);
+        }
+    }
+    let flags = flags.join(" ");
+    format!(
+        "grant what you agree to, or go on without it: {flags} (in lockgate.toml: allow-missing-needs = true)"
+    )
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Context, Described, Executor, ExecutorError};
+use super::{Context, Described, Executor, ExecutorError, SecretError};
 use crate::component::{Component, ComponentError};
 use crate::protocol::{
     Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, SourceOutput,
@@ -78,11 +78,15 @@ impl ExecutorError {
             Self::Component(ComponentError::Import { import, why, .. }) => {
                 Some(Decision::deny(Capability::Import, import, *why))
             }
-            Self::Component(ComponentError::Memory { .. }) => limit("memory-bytes"),
-            Self::Component(ComponentError::Timeout { operation, .. })
-            | Self::Timeout { operation, .. } => time(operation),
-            Self::Component(ComponentError::Cpu { .. }) => limit("cpu-time"),
-            Self::Component(ComponentError::Spent { what, .. }) => limit(what),
+            Self::Component(ComponentError::DirectoryRefused { path, .. }) => {
+                let path = path.display().to_string();
+                Some(Decision::deny(Capability::DirectoryRead, path, "never-granted"))
+            }
+            Self::Secret(SecretError::InName { label }) => {
+                Some(Decision::deny(Capability::Secret, label, "in-name"))
+            }
+            // A component's limits are said where they are reached.
+            Self::Timeout { operation, .. } => time(operation),
             Self::Fenced { error, .. } => error.decision(),
             Self::LineTooLong { .. } => limit("line-bytes"),
             _ => None,

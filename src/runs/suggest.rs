@@ -220,8 +220,10 @@ fn directory(decision: &CountedDecision, policy: Option<&EffectivePolicy>) -> Re
     if !path.starts_with('/') || path.split('/').any(|step| matches!(step, "." | "..")) {
         return Remedy::Never("a way out of a directory is never granted");
     }
-    if matches!(decision.rule.as_str(), "outside" | "host-state" | "kernel-files" | "not-permitted")
-    {
+    if matches!(
+        decision.rule.as_str(),
+        "outside" | "host-state" | "kernel-files" | "not-permitted" | "never-granted"
+    ) {
         return Remedy::Never("a way out of a directory is never granted");
     }
     let write = decision.capability == Capability::DirectoryWrite;

@@ -281,8 +281,9 @@ impl Policy {
                 self.environment.push((name.to_owned(), Variable::new(value)));
                 Ok(())
             }
+            // Without a `=` all of it may be the value.
             _ => {
-                let name = grant.split('=').next().unwrap_or_default();
+                let name = grant.split_once('=').map_or("", |(name, _)| name);
                 Err(PolicyError::Environment(name.replace('\0', "")))
             }
         }
@@ -342,8 +343,10 @@ mod tests {
 
     #[test]
     fn a_value_is_never_in_an_error() {
-        let error = Policy::default().allow_env("=hunter2").unwrap_err();
-        assert!(!error.to_string().contains("hunter2"));
+        for grant in ["=hunter2", "hunter2"] {
+            let error = Policy::default().allow_env(grant).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"));
+        }
     }
 
     proptest! {

@@ -60,6 +60,24 @@ pub(in crate::component) fn may_grant(
     Ok(())
 }
 
+/// Refuses a process what would let it write code that this program runs: the compile cache. The
+/// rest of the file system is its fence's business.
+///
+/// # Errors
+/// [`ComponentError::DirectoryRefused`].
+pub(in crate::component) fn may_grant_to_process(
+    policy: &Policy,
+    cache: Option<&Path>,
+) -> Result<(), ComponentError> {
+    for grant in &policy.directories {
+        let Ok(host) = grant.host.canonicalize() else { continue };
+        if let Some(reason) = holds_cache(&host, grant.access, cache) {
+            return Err(ComponentError::DirectoryRefused { path: grant.host.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
 /// Why a directory is never granted.
 fn never(host: &Path, access: Access, cache: Option<&Path>) -> Option<&'static str> {
     if host == Path::new("/") {
@@ -71,6 +89,10 @@ fn never(host: &Path, access: Access, cache: Option<&Path>) -> Option<&'static s
     if host.iter().any(|step| step.to_str().is_some_and(is_host_state)) {
         return Some("it holds the host's own state");
     }
+    holds_cache(host, access, cache)
+}
+
+fn holds_cache(host: &Path, access: Access, cache: Option<&Path>) -> Option<&'static str> {
     let cache = cache.and_then(|folder| folder.canonicalize().ok());
     if let Some(cache) = cache
         && access == Access::ReadWrite

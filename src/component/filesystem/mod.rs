@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use call::{FilesView, HasFiles};
-pub(super) use grants::{may_grant, open_grants};
+pub(super) use grants::{may_grant, may_grant_to_process, open_grants};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::FsError;

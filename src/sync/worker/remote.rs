@@ -20,8 +20,8 @@ use super::turns::Turns;
 use crate::component::{ComponentError, Operation};
 use crate::executor::{Cancel, ComponentExecutor, Context, Described, Executor, ExecutorError};
 use crate::protocol::{
-    Catalog, Decision, DestinationInput, DiscoveredStream, Failure, Json, LogLevel, Observer,
-    SourceOutput, Specification, StateMessage, StreamDescriptor,
+    Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Failure, Json, LogLevel,
+    Observer, SourceOutput, Specification, StateMessage, StreamDescriptor,
 };
 use crate::sandbox::{Limits, Policy};
 use crate::state::{StateStore, StateStoreError, StoredState, SyncNumbers};
@@ -237,6 +237,12 @@ impl std::fmt::Debug for Announced {
 }
 
 impl Announced {
+    /// Says that a limit was reached that nothing in the store looks after here.
+    fn reached(&self, limit: &str) {
+        let decision = Decision::deny(Capability::Limit, limit, format!("limit {limit}"));
+        self.parent.say(&FromWorker::Decided { side: self.side, decision });
+    }
+
     async fn apart<T: Send + 'static>(
         &self,
         cancel: Option<&Cancel>,
@@ -275,10 +281,12 @@ impl Announced {
                     Err(Failure::system("a fault in the host ended the operation").into())
                 }),
                 () = overdue => {
+                    self.reached(operation.deadline_name());
                     let (operation, limit) = (operation.word(), limit.unwrap_or_default());
                     Err(ComponentError::Timeout { operation, limit }.into())
                 }
                 () = exhausted => {
+                    self.reached("cpu-time");
                     let (operation, limit) = (operation.word(), self.limits.cpu_time);
                     let limit = limit.unwrap_or_default();
                     Err(ComponentError::Cpu { operation, limit }.into())

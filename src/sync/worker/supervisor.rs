@@ -21,8 +21,8 @@ use crate::config::config_digest;
 use crate::connector::{Connector, ConnectorError};
 use crate::executor::{Cancel, ExecutorError};
 use crate::protocol::{
-    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, LogLevel, Need,
-    Observer, StateScope, SyncMode,
+    Capability, Catalog, ConfiguredStream, Decision, DestinationSyncMode, DiscoveredStream, Json,
+    LogLevel, Need, Observer, StateScope, SyncMode,
 };
 use crate::sandbox::{Limits, LogBudget, Policy};
 use crate::state::{StateStore, StateStoreError};
@@ -76,7 +76,14 @@ pub(in crate::sync) async fn supervise(
 ) -> Result<WriteResult, Box<SyncFailure>> {
     let started_at = now_ms();
     let mut supervisor = Supervisor::new(&job);
-    let result = match supervisor.start(&job).await {
+    let cancel = job.options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
+    // To compile and to ask for secrets takes time; nothing moves yet.
+    let started = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(SyncError::Cancelled),
+        started = supervisor.start(&job) => started,
+    };
+    let result = match started {
         Ok(mut worker) => {
             let result = supervisor.attend(&mut worker).await;
             match &result {
@@ -273,6 +280,9 @@ impl<'a> Supervisor<'a> {
             let limit = operation.deadline(self.limits[side.place()]);
             if let Some(limit) = limit.filter(|limit| since.elapsed() > limit.saturating_add(GRACE))
             {
+                let name = operation.deadline_name();
+                let decision = Decision::deny(Capability::Limit, name, format!("limit {name}"));
+                self.observers[side.place()].decided(&decision);
                 let operation = operation.word();
                 return Err(self.blamed(side, ComponentError::Timeout { operation, limit }));
             }
