@@ -120,6 +120,13 @@ impl Campaign {
                 cache.display(),
                 guest(component).display(),
             );
+            // Behind a fence the cache is only read: what writes to it is run by the host.
+            let filled = Command::new(LOCKGATE)
+                .env("LOCKGATE_CACHE_DIR", &cache)
+                .args(["inspect", &guest(component).display().to_string()])
+                .output()
+                .expect("lockgate runs");
+            assert!(filled.status.success(), "{}", String::from_utf8_lossy(&filled.stderr));
             let script = folder.write(name, &text);
             let mode = std::fs::Permissions::from_mode(0o755);
             std::fs::set_permissions(script, mode).expect("a script can be run");
@@ -147,7 +154,7 @@ impl Campaign {
             command
                 .arg("--destination")
                 .arg(format!("exec:{}", self.path("destination").display()));
-            let cache = target().join("test-cache").display().to_string();
+            let cache = format!("{}:ro", target().join("test-cache").display());
             for side in ["source-", "destination-"] {
                 command.args(process_grants(side, self.folder.path()));
                 command.args([&format!("--{side}allow-dir"), &cache]);
