@@ -413,3 +413,42 @@ fn the_command_line_grants_names_and_addresses() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("allow-any-network"), "{text}");
 }
+
+/// A worker asks the system for names, and its gate decides as that of this process does.
+#[test]
+fn a_sync_reaches_the_same_in_a_worker_and_without_one() {
+    let (granted, other) = (Server::greeting("hello"), Server::greeting("secret"));
+    let destination = guest("destination-dev-null");
+    let tcp = |host: &str, port: u16| json!({ "do": "tcp", "to": format!("{host}:{port}") });
+    let steps = [
+        tcp("localhost", granted.port),
+        tcp("localhost", other.port),
+        tcp("127.0.0.1", other.port),
+        tcp("2130706433", other.port),
+        json!({ "do": "listen", "at": "127.0.0.1:0" }),
+        json!({ "do": "udp", "to": format!("127.0.0.1:{}", other.port) }),
+    ];
+    let config = json!({ "steps": steps }).to_string();
+    for (isolation, connections) in [("worker", 1), ("in-process", 2)] {
+        let folder = Folder::new();
+        let output = folder
+            .lockgate()
+            .args(["--verbose", "sync", "--isolation", isolation, "--source-config", &config])
+            .arg("--source")
+            .arg(guest("network-source"))
+            .arg("--destination")
+            .arg(&destination)
+            .args(["--source-allow-net", &format!("localhost:{}", granted.port)])
+            .output()
+            .expect("lockgate runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        // It has no stream; what it reaches for, it reaches for in `check`.
+        assert!(text.contains("error[STREAM_NONE]"), "{isolation}: {text}");
+        assert_eq!(text.matches(r#""ok":"hello""#).count(), 1, "{isolation}: {text}");
+        assert_eq!(text.matches(r#""ok""#).count(), 1, "{isolation}: {text}");
+        for rule in ["not-granted", "no-listening", "no-udp"] {
+            assert!(text.contains(rule), "{isolation}: no {rule} in {text}");
+        }
+        assert_eq!((granted.connections(), other.connections()), (connections, 0), "{isolation}");
+    }
+}

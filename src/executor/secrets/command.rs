@@ -13,7 +13,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::source::MOST_BYTES;
+/// Bytes of a secret: a private key with its chain has a tenth of that.
+pub(super) const MOST_BYTES: usize = 64 << 10;
 
 /// Ends a command and all that it started, also when nobody waits for it any more.
 struct Group(Option<Pid>);

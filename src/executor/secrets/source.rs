@@ -10,11 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::command;
+use super::command::{self, MOST_BYTES};
 use crate::sandbox::secrets::{SecretKind, SecretReference};
-
-/// Bytes of a secret: a private key with its chain has a tenth of that.
-pub(super) const MOST_BYTES: usize = 64 << 10;
 
 /// Gives the values of secrets.
 #[async_trait]
