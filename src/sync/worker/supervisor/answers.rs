@@ -1,0 +1,105 @@
+//! What the supervisor does for its worker: states and changed configurations, of this sync only.
+
+use std::sync::Arc;
+
+use super::{Supervisor, broken};
+use crate::protocol::{Json, Observer, StateScope};
+use crate::state::{StateStore, StateStoreError};
+use crate::sync::worker::WorkerError;
+use crate::sync::worker::message::{Answer, Question, Side, StateForm};
+use crate::sync::write::{CHANGE_BYTES, blocking};
+
+impl Supervisor<'_> {
+    /// Answers a question. What it asks for is durable when this returns.
+    pub(super) async fn answer(&self, question: Question) -> Result<Answer, WorkerError> {
+        if let Question::UpdateConfig { side, config } = question {
+            checked(&config)?;
+            return Ok(match self.observers[side.place()].update_config(config).await {
+                Ok(()) => Answer::Done,
+                Err(failure) => Answer::Failed(failure.message),
+            });
+        }
+        let Some(store) = &self.options.state else {
+            return Err(broken("it asks for states where none are kept"));
+        };
+        let connection = self.connection.to_owned();
+        let result: Result<Answer, StateStoreError> = match question {
+            Question::BeginSync { streams } => {
+                blocking(store, move |store| {
+                    let numbers = store.begin_sync(&connection, &streams)?;
+                    let (sync_id, generations) = (numbers.sync_id, numbers.generations);
+                    Ok(Answer::Numbers { sync_id, generations })
+                })
+                .await
+            }
+            Question::Load => {
+                blocking(store, move |store| {
+                    let states = store.load(&connection)?;
+                    Ok(Answer::States(states.iter().map(StateForm::of).collect()))
+                })
+                .await
+            }
+            Question::Store { states } => self.store(store, states).await?,
+            Question::ChangedConfig { side, digest } => {
+                self.must_be_ours(side, &digest)?;
+                blocking(store, move |store| {
+                    store.changed_config(&connection, side.word(), &digest).map(Answer::Config)
+                })
+                .await
+            }
+            Question::ChangeConfig { side, digest, members } => {
+                self.must_be_ours(side, &digest)?;
+                checked(&members)?;
+                blocking(store, move |store| {
+                    store.change_config(&connection, side.word(), &digest, &members)?;
+                    Ok(Answer::Done)
+                })
+                .await
+            }
+            // Answered above.
+            Question::UpdateConfig { .. } => Ok(Answer::Done),
+        };
+        Ok(result.unwrap_or_else(|error| Answer::StoreFault(error.into())))
+    }
+
+    async fn store(
+        &self,
+        store: &Arc<dyn StateStore>,
+        states: Vec<StateForm>,
+    ) -> Result<Result<Answer, StateStoreError>, WorkerError> {
+        let Some(moving) = &self.moving else {
+            return Err(broken("it stores states before rows move"));
+        };
+        let states = states.into_iter().map(StateForm::stored).collect::<Result<Vec<_>, _>>();
+        let states = states.map_err(|e| broken(e.to_string()))?;
+        for stored in &states {
+            // A global state is the source's to fill; a stream's is of a stream that is read.
+            if let StateScope::Stream(of) = stored.state.scope()
+                && !moving.plan.catalog.streams.iter().any(|s| s.stream.descriptor == *of)
+            {
+                return Err(broken("it stores a state of a stream that is not in its plan"));
+            }
+        }
+        let connection = self.connection.to_owned();
+        let stored = blocking(store, move |store| {
+            store.store(&connection, &states)?;
+            Ok(Answer::Done)
+        });
+        Ok(stored.await)
+    }
+
+    fn must_be_ours(&self, side: Side, digest: &str) -> Result<(), WorkerError> {
+        if self.digests[side.place()] == digest {
+            return Ok(());
+        }
+        Err(broken("it asks about a configuration that is not its own"))
+    }
+}
+
+/// A change of a configuration, as the worker should have checked it.
+fn checked(config: &Json) -> Result<(), WorkerError> {
+    if config.is_object() && config.get().len() <= CHANGE_BYTES {
+        return Ok(());
+    }
+    Err(broken("it changes a configuration to what cannot be one"))
+}
