@@ -12,6 +12,7 @@ mod id;
 mod policy;
 mod read;
 mod record;
+mod remedy;
 mod suggest;
 mod summary;
 mod trail;

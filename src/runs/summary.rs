@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::suggest::{Remedy, remedy};
+use super::remedy::{Remedy, remedy};
 use super::trail::Answer;
 use super::{CountedDecision, EffectivePolicy, Run, RunConnector, Side};
 use crate::executor::GIVEN;
