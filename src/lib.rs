@@ -46,11 +46,12 @@
 //! | 6 | [`cli`] | the commands |
 //! | 5 | [`sync`] | plan, pipeline, ledger, report; [`Destination::write`] |
 //! | 4 | [`connector`] | [`Host`], [`Source`], [`Destination`]: from a name to something that answers |
-//! | 3 | [`executor`] | the ways of running a connector: component, process, no-op |
+//! | 3 | [`executor`] | the ways of running a connector: component, process, Docker, Python, no-op |
 //! | 3 | [`runs`] | what every run leaves behind: its policy, its end, its audit trail |
 //! | 3 | [`state`] | where syncs remember |
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
+//! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
 //! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
 //! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |
 //!
@@ -75,6 +76,7 @@ pub mod connector;
 pub mod executor;
 pub mod fault;
 pub mod protocol;
+pub mod registry;
 pub mod runs;
 pub mod sandbox;
 pub mod state;

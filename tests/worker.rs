@@ -571,6 +571,10 @@ fn a_worker_that_breaks_its_protocol_is_killed() {
             "message({'Ask': {'id': 1, 'question': {'UpdateConfig': {'side': 'Source', 'config': []}}}})",
             "cannot be one",
         ),
+        (
+            "message({'Ask': {'id': 1, 'question': {'Resolve': {'side': 'Source', 'name': 'a.example'}}}})",
+            "a name that it is not granted",
+        ),
     ] {
         let folder = Folder::new();
         let store = Arc::new(SqliteStateStore::open(&folder.path().join("s.db")).unwrap());
@@ -658,22 +662,6 @@ fn a_guest_does_not_get_the_compile_cache() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("the compile cache is in it"), "{isolation}: {said}");
     }
-}
-
-/// Names that are resolved in a way of the host's own cannot be resolved in another process.
-#[test]
-fn a_resolver_of_ones_own_keeps_a_sync_here() {
-    let cache = CompileCache::at(&target().join("test-cache"));
-    let host = Host::new().with_cache(Some(cache));
-    let host = host.with_resolver(Arc::new(lockgate::component::SystemResolver));
-    let name = |n: &str| guest(n).display().to_string();
-    let json = || Json::parse(well().to_string()).unwrap();
-    let nothing = ConnectorOptions::default();
-    let source = host.get_source(&name("misbehaving-source"), &nothing, json()).unwrap();
-    let to = host.get_destination(&name("misbehaving-destination"), &nothing, json()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let result = runtime.block_on(to.write(&source, &in_a_worker())).unwrap();
-    assert_eq!(result.report.isolation, "in-process");
 }
 
 #[test]

@@ -8,11 +8,12 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::runtime::deserialize;
-use super::{Component, ComponentError, ComponentRuntime, Interruption, engine};
+use super::{Component, ComponentError, ComponentRuntime, Interruption, Resolver, engine};
 use crate::sandbox::{Limits, Policy};
 
 /// A component's compiled code, in sealed memory.
@@ -50,9 +51,9 @@ const SEALS: SealFlags =
     SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
 
 impl Component {
-    /// Whether a worker can run it: what resolves its names in a way of its own is in this process.
-    pub(crate) fn may_be_sent(&self) -> bool {
-        !self.runtime.has_own_resolver()
+    /// What turns names into addresses for it; in a worker, its parent's.
+    pub(crate) fn resolver(&self) -> Arc<dyn Resolver> {
+        self.runtime.resolver()
     }
 
     /// Where compiled code is kept: never written by a guest.

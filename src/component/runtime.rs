@@ -20,8 +20,6 @@ use crate::sandbox::{Limits, Policy};
 pub struct ComponentRuntime {
     cache: Option<CompileCache>,
     resolver: Arc<dyn Resolver>,
-    /// It is the operator's own: no other process has it.
-    own_resolver: bool,
     /// None: it is looked for when it is needed.
     compiler: Option<Compiler>,
     interruption: Interruption,
@@ -40,15 +38,14 @@ impl ComponentRuntime {
         Self {
             cache,
             resolver: Arc::new(SystemResolver),
-            own_resolver: false,
             compiler: None,
             interruption: Interruption::default(),
         }
     }
 
-    /// Whether it resolves names in a way of its own, which a worker does not have.
-    pub(super) fn has_own_resolver(&self) -> bool {
-        self.own_resolver
+    /// What it resolves names with.
+    pub(super) fn resolver(&self) -> Arc<dyn Resolver> {
+        self.resolver.clone()
     }
 
     /// The same with another compiler.
@@ -69,7 +66,6 @@ impl ComponentRuntime {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = resolver;
-        self.own_resolver = true;
         self
     }
 

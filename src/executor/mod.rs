@@ -3,11 +3,14 @@
 
 mod audited;
 mod component;
+mod docker;
 mod error;
 mod guarded;
 mod noop;
 mod process;
+mod python;
 pub(crate) mod secrets;
+mod session;
 mod stdin;
 pub mod stdio;
 
@@ -21,10 +24,12 @@ use tokio::sync::watch;
 
 pub(crate) use audited::{Audited, GIVEN};
 pub use component::ComponentExecutor;
+pub use docker::{DockerExecutor, DockerSettings};
 pub use error::ExecutorError;
 pub(crate) use guarded::guarded;
 pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
+pub use python::{Interpreter, PythonExecutor, PythonSettings};
 pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};
 pub use stdin::StdinSource;
 

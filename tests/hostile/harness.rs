@@ -32,11 +32,11 @@ impl Way {
     /// A host that runs connectors this way.
     pub(crate) fn host(self) -> Host {
         let cache = CompileCache::at(&target().join("test-cache"));
+        let host = Host::new().with_cache(Some(cache));
+        let host = host.with_resolver(Arc::new(crate::network::Names));
         match self {
-            Self::InProcess => {
-                Host::new().with_cache(Some(cache)).with_resolver(Arc::new(crate::network::Names))
-            }
-            Self::Worker => Host::new().with_cache(Some(cache)).for_workers(),
+            Self::InProcess => host,
+            Self::Worker => host.for_workers(),
         }
     }
 
@@ -224,10 +224,10 @@ pub(crate) async fn run(
     options: &ConnectorOptions,
     folder: &Path,
 ) -> Outcome {
-    // A process at one end, or names that only this test resolves: not for a worker.
+    // A process at one end is not for a worker.
     let component = file.extension().is_some_and(|extension| extension == "wasm");
     let elsewhere = Way::InProcess.host();
-    let here = operation == Operation::ReadToProcess || !options.allow_net.is_empty() || !component;
+    let here = operation == Operation::ReadToProcess || !component;
     let (way, host) = if here { (Way::InProcess, &elsewhere) } else { (way, host) };
     let operation = way.operation(host, file, operation);
     let heard = Arc::new(Heard::default());

@@ -13,15 +13,18 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncRead;
-use tokio::process::{ChildStdin, Command};
+use tokio::process::Command;
 use tokio::sync::watch;
 
 use super::folder::RunFolder;
 use super::guard::Guard;
+use super::input::ProcessInput;
 use super::pipe::Stdout;
 use crate::executor::ExecutorError;
+use crate::executor::session::{Running, Started, Stdin};
 use crate::executor::stdio::LineReader;
 use crate::protocol::{LogLevel, Observer};
 use crate::sandbox::Policy;
@@ -38,10 +41,11 @@ pub(super) struct Connector {
     /// How it ended, once it has. A task of its own waits for it, so that it is never left unreaped
     /// and everyone who reads its output hears of it.
     exit: watch::Receiver<Option<ExitStatus>>,
+    /// How it ended, for whoever asked it to.
+    status: Option<ExitStatus>,
     group: Option<Pid>,
     /// It did not end by itself in time, after this.
     overdue: Option<&'static str>,
-    guard: Option<Guard>,
     program: String,
     stderr: Arc<Mutex<Vec<String>>>,
     stderr_task: tokio::task::JoinHandle<()>,
@@ -60,7 +64,7 @@ impl Connector {
         fence: PreparedFence,
         folder: Arc<RunFolder>,
         observer: Arc<dyn Observer>,
-    ) -> Result<(Self, Option<ChildStdin>, Stdout), ExecutorError> {
+    ) -> Result<Started, ExecutorError> {
         let shown = program.display().to_string();
         let mut command = Command::new(program);
         command.args(arguments).env_clear();
@@ -139,31 +143,17 @@ impl Connector {
         });
         let connector = Self {
             exit,
+            status: None,
             group,
             overdue: None,
-            guard,
             program: shown,
             stderr,
             stderr_task,
             stop_time: limits.stop_time,
             _folder: folder,
         };
-        Ok((connector, stdin, stdout))
-    }
-
-    /// The watcher of a destination's input, for whoever knows when that is whole.
-    pub(super) fn take_guard(&mut self) -> Option<Guard> {
-        self.guard.take()
-    }
-
-    /// The program's name.
-    pub(super) fn program(&self) -> &str {
-        &self.program
-    }
-
-    /// The last lines of stderr.
-    pub(super) fn stderr(&self) -> String {
-        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        let stdin = stdin.map(|stdin| Box::new(ProcessInput { stdin, guard }) as Box<dyn Stdin>);
+        Ok(Started { connector: Box::new(connector), stdin, stdout: Box::new(stdout) })
     }
 
     fn signal(&self, signal: Signal) {
@@ -171,40 +161,6 @@ impl Connector {
             // It may be gone already.
             let _ = kill_process_group(group, signal);
         }
-    }
-
-    /// Waits for the end, for at most the stop time; then it is made to end.
-    pub(super) async fn wait(&mut self) -> Result<ExitStatus, ExecutorError> {
-        if let Some(ended) = self.ended_within(self.stop_time).await {
-            self.after().await;
-            return ended;
-        }
-        self.stop_overdue("its output had ended").await
-    }
-
-    /// As [`Connector::stop`], for one that should have ended by itself since something happened.
-    pub(super) async fn stop_overdue(
-        &mut self,
-        since: &'static str,
-    ) -> Result<ExitStatus, ExecutorError> {
-        self.overdue = Some(since);
-        self.stop().await
-    }
-
-    /// SIGTERM, and SIGKILL to what is left after the stop time.
-    pub(super) async fn stop(&mut self) -> Result<ExitStatus, ExecutorError> {
-        self.signal(Signal::TERM);
-        let ended = match self.ended_within(self.stop_time).await {
-            Some(ended) => ended,
-            None => {
-                self.signal(Signal::KILL);
-                // Nothing survives that, but a disk that hangs can delay it.
-                let gone = self.ended_within(self.stop_time).await;
-                gone.unwrap_or_else(|| Err(unreaped("it does not end, not even when killed")))
-            }
-        };
-        self.after().await;
-        ended
     }
 
     async fn ended_within(&mut self, time: Duration) -> Option<Result<ExitStatus, ExecutorError>> {
@@ -225,15 +181,58 @@ impl Connector {
         self.signal(Signal::KILL);
         self.group = None;
     }
+}
 
-    /// The error for an end that was not well; none for exit code 0.
-    pub(super) fn ended(&self, status: ExitStatus, early: bool) -> Option<ExecutorError> {
+#[async_trait]
+impl Running for Connector {
+    fn program(&self) -> &str {
+        &self.program
+    }
+
+    fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    async fn wait(&mut self) -> Result<(), ExecutorError> {
+        if let Some(ended) = self.ended_within(self.stop_time).await {
+            self.after().await;
+            self.status = Some(ended?);
+            return Ok(());
+        }
+        self.stop_overdue("its output had ended").await
+    }
+
+    async fn stop_overdue(&mut self, since: &'static str) -> Result<(), ExecutorError> {
+        self.overdue = Some(since);
+        self.stop().await
+    }
+
+    /// SIGTERM, and SIGKILL to what is left after the stop time.
+    async fn stop(&mut self) -> Result<(), ExecutorError> {
+        self.signal(Signal::TERM);
+        let ended = match self.ended_within(self.stop_time).await {
+            Some(ended) => ended,
+            None => {
+                self.signal(Signal::KILL);
+                // Nothing survives that, but a disk that hangs can delay it.
+                let gone = self.ended_within(self.stop_time).await;
+                gone.unwrap_or_else(|| Err(unreaped("it does not end, not even when killed")))
+            }
+        };
+        self.after().await;
+        self.status = Some(ended?);
+        Ok(())
+    }
+
+    fn ended(&self, early: bool) -> Option<ExecutorError> {
+        let success = self.status.is_some_and(|status| status.success());
         // A crash says more than what it left unread, and the two are no race with one answer.
-        let early = early && status.success();
-        if status.success() && !early && self.overdue.is_none() {
+        let early = early && success;
+        if success && !early && self.overdue.is_none() {
             return None;
         }
-        let how = match (self.overdue, status.code(), status.signal()) {
+        let code = self.status.and_then(|status| status.code());
+        let how = match (self.overdue, code, self.status.and_then(|status| status.signal())) {
             (Some(since), ..) => {
                 let time = self.stop_time.as_secs_f64();
                 format!("did not end within {time} s after {since}, and was stopped")

@@ -1,16 +1,13 @@
 //! Runs a program that speaks Airbyte's protocol on stdin and stdout.
 
-mod answer;
 mod child;
-mod feed;
 mod fencing;
 mod folder;
 mod guard;
+mod input;
 mod pipe;
 mod private;
 mod reach;
-mod read;
-mod write;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,14 +17,13 @@ use async_trait::async_trait;
 
 use self::child::Connector;
 use self::folder::RunFolder;
-use self::pipe::Stdout;
-use super::guarded::guarded;
+use super::session::{Call, Launch, Session, Started};
 use super::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
 };
 use crate::sandbox::fence::KernelSupport;
-use crate::sandbox::{Fence, LogBudget, Policy};
+use crate::sandbox::{Fence, Limits, Policy};
 
 /// A program on this machine.
 #[derive(Debug, Clone)]
@@ -89,12 +85,6 @@ impl ProcessExecutor {
         ExecutorError::Fenced { error: Box::new(error), fence: self.fence() }
     }
 
-    /// The context of one operation, with a budget over all the process says in it.
-    fn limited(&self, context: &Context) -> Context {
-        let observer = LogBudget::new(context.observer.clone(), &self.policy.limits);
-        Context { observer, cancel: context.cancel.clone() }
-    }
-
     fn folder() -> Result<RunFolder, ExecutorError> {
         RunFolder::create().map_err(|e| ExecutorError::Io {
             what: "making a private folder for the connector's files",
@@ -108,20 +98,26 @@ impl ProcessExecutor {
             reason: e.to_string(),
         })
     }
+}
 
-    fn start(
-        &self,
-        arguments: &[OsString],
-        with_stdin: bool,
-        folder: RunFolder,
-        context: &Context,
-    ) -> Result<(Connector, Option<tokio::process::ChildStdin>, Stdout), ExecutorError> {
-        let observer = context.observer.as_ref();
-        let fence = fencing::prepare(self, &folder, observer)?;
+#[async_trait]
+impl Launch for ProcessExecutor {
+    fn limits(&self) -> &Limits {
+        &self.policy.limits
+    }
+
+    async fn start(&self, call: Call, context: &Context) -> Result<Started, ExecutorError> {
+        let folder = Self::folder()?;
+        let mut arguments = vec![OsString::from(call.operation)];
+        for file in &call.files {
+            arguments.push(format!("--{}", file.name).into());
+            arguments.push(Self::file(&folder, &format!("{}.json", file.name), &file.text)?);
+        }
+        let fence = fencing::prepare(self, &folder, context.observer.as_ref())?;
         Connector::start(
             &self.program,
-            arguments,
-            with_stdin,
+            &arguments,
+            call.with_stdin,
             &self.policy,
             fence,
             Arc::new(folder),
@@ -150,13 +146,11 @@ impl Executor for ProcessExecutor {
     }
 
     async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {
-        let context = self.limited(context);
-        guarded("spec", answer::spec(self, &context)).await.map_err(|e| self.explained(e))
+        Session(self).spec(context).await.map_err(|e| self.explained(e))
     }
 
     async fn check(&self, context: &Context, config: &Json) -> Result<(), ExecutorError> {
-        let context = self.limited(context);
-        guarded("check", answer::check(self, &context, config)).await.map_err(|e| self.explained(e))
+        Session(self).check(context, config).await.map_err(|e| self.explained(e))
     }
 
     async fn discover(
@@ -164,10 +158,7 @@ impl Executor for ProcessExecutor {
         context: &Context,
         config: &Json,
     ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
-        let context = self.limited(context);
-        guarded("discover", answer::discover(self, &context, config))
-            .await
-            .map_err(|e| self.explained(e))
+        Session(self).discover(context, config).await.map_err(|e| self.explained(e))
     }
 
     async fn read(
@@ -178,11 +169,9 @@ impl Executor for ProcessExecutor {
         states: &[StateMessage],
         output: Arc<dyn SourceOutput>,
     ) -> Result<(), ExecutorError> {
-        let context = self.limited(context);
-        let reading = read::read(self, &context, config, catalog, states, output);
-        guarded("read", within(self.policy.limits.sync_time, "read", reading))
-            .await
-            .map_err(|e| self.explained(e))
+        let session = Session(self);
+        let reading = session.read(context, config, catalog, states, output);
+        reading.await.map_err(|e| self.explained(e))
     }
 
     async fn write(
@@ -192,11 +181,9 @@ impl Executor for ProcessExecutor {
         catalog: &Catalog,
         input: Arc<dyn DestinationInput>,
     ) -> Result<(), ExecutorError> {
-        let context = self.limited(context);
-        let writing = write::write(self, &context, config, catalog, input);
-        guarded("write", within(self.policy.limits.sync_time, "write", writing))
-            .await
-            .map_err(|e| self.explained(e))
+        let session = Session(self);
+        let writing = session.write(context, config, catalog, input);
+        writing.await.map_err(|e| self.explained(e))
     }
 }
 
@@ -220,19 +207,5 @@ fn fence_may_be_why(error: &ExecutorError) -> bool {
             told.into_iter().flatten().any(|text| REFUSED.iter().any(|word| text.contains(word)))
         }
         _ => false,
-    }
-}
-
-/// Ends an operation at its deadline; dropping it kills the process.
-async fn within<T>(
-    limit: Option<std::time::Duration>,
-    operation: &'static str,
-    running: impl Future<Output = Result<T, ExecutorError>>,
-) -> Result<T, ExecutorError> {
-    match limit {
-        None => running.await,
-        Some(limit) => tokio::time::timeout(limit, running)
-            .await
-            .unwrap_or(Err(ExecutorError::Timeout { operation, limit })),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,6 +88,7 @@ pub(super) enum Question {
     ChangedConfig { side: Side, digest: String },
     ChangeConfig { side: Side, digest: String, members: Json },
     UpdateConfig { side: Side, config: Json },
+    Resolve { side: Side, name: String },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,6 +97,7 @@ pub(super) enum Answer {
     Numbers { sync_id: u64, generations: Vec<u64> },
     States(Vec<StateForm>),
     Config(Option<Json>),
+    Addresses(Vec<IpAddr>),
     StoreFault(StoreFault),
     Failed(String),
 }
@@ -168,7 +171,8 @@ impl PolicyForm {
         if self.network.is_empty() {
             return;
         }
-        // The gate decides on names, addresses and ports; to look a name up takes more than these.
+        // The gate decides on addresses and ports, and the parent looks names up; what certificates
+        // are trusted is in these folders.
         plan.connect = TcpAccess::Any;
         plan.read.extend(system_folders());
         plan.read.extend(self.tls_roots.iter().map(PathBuf::from));

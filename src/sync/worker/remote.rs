@@ -1,7 +1,8 @@
 //! In the worker: what the parent does for it, behind the traits that a sync knows.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use super::frame::encode;
 use super::message::{Answer, FromWorker, Question, Side, StateForm};
 use super::meter::{Meter, Metered};
 use super::turns::Turns;
-use crate::component::{ComponentError, Operation};
+use crate::component::{ComponentError, Operation, Resolver};
 use crate::executor::{Cancel, ComponentExecutor, Context, Described, Executor, ExecutorError};
 use crate::protocol::{
     Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Failure, Json, LogLevel,
@@ -211,6 +212,25 @@ impl Observer for RemoteObserver {
     fn decided(&self, decision: &Decision) {
         let decision = decision.clone();
         self.parent.say(&FromWorker::Decided { side: self.side, decision });
+    }
+}
+
+/// The parent's resolver, for one side.
+#[derive(Debug)]
+pub(super) struct RemoteResolver {
+    pub(super) parent: Arc<Parent>,
+    pub(super) side: Side,
+}
+
+#[async_trait]
+impl Resolver for RemoteResolver {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let question = Question::Resolve { side: self.side, name: name.to_owned() };
+        match self.parent.ask(question).await {
+            Ok(Answer::Addresses(addresses)) => Ok(addresses),
+            Ok(Answer::Failed(reason)) => Err(io::Error::other(reason)),
+            _ => Err(io::Error::other("the parent did not look it up")),
+        }
     }
 }
 

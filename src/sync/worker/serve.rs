@@ -12,7 +12,7 @@ use super::frame::Decoder;
 use super::message::{
     CountsForm, FromWorker, JobForm, PlanForm, Side, SideForm, StreamForm, ToWorker,
 };
-use super::remote::{Announced, Parent, RemoteObserver, RemoteStore};
+use super::remote::{Announced, Parent, RemoteObserver, RemoteResolver, RemoteStore};
 use super::turns::Turns;
 use super::{RemoteError, WorkerError};
 use crate::component::{ComponentError, ComponentRuntime, Image, Interruption, become_worker};
@@ -187,7 +187,9 @@ impl Worker {
             RemoteError::of(&SyncError::from(ConnectorError::Run { name, error }))
         };
         let policy = form.policy.policy().map_err(|e| RemoteError::of(&e))?;
+        let names = RemoteResolver { parent: self.parent.clone(), side };
         let runtime = ComponentRuntime::new(None).with_interruption(Interruption::Off);
+        let runtime = runtime.with_resolver(Arc::new(names));
         let cache = form.cache.clone().map(PathBuf::from);
         let (path, digest) = (Path::new(&form.path), form.digest.clone());
         let loaded = runtime.load_image(image, path, digest, form.size, cache);

@@ -6,14 +6,18 @@
 //! not fit ends it.
 
 mod answers;
+mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use super::hiding::Hiding;
 use super::message::{
-    CountsForm, FromWorker, JobForm, PlanForm, PolicyForm, Side, SideForm, ToWorker,
+    Answer, CountsForm, FromWorker, JobForm, PlanForm, PolicyForm, Question, Side, SideForm,
+    ToWorker,
 };
 use super::spawn::Worker;
 use super::{RemoteError, WorkerError, WorkerProgram};
@@ -32,6 +36,7 @@ use crate::sync::{
     ConnectorReport, Counters, Plan, Report, SyncError, SyncFailure, WriteOptions, WriteResult,
     now_ms,
 };
+use names::Names;
 
 /// Between two looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
@@ -151,6 +156,9 @@ struct Supervisor<'a> {
     observers: [Arc<LogBudget>; 2],
     connection: &'a str,
     options: &'a WriteOptions,
+    names_of: [Names; 2],
+    /// Names that are being looked up: the question's number and its answer.
+    looking_up: JoinSet<(u64, Answer)>,
     running: [Option<Running>; 2],
     begun: [usize; 2],
     moving: Option<Moving>,
@@ -182,6 +190,8 @@ impl<'a> Supervisor<'a> {
             observers: [observer(0), observer(1)],
             connection: job.connection,
             options: job.options,
+            names_of: [0, 1].map(|i: usize| Names::new(&job.components[i], OPERATIONS as u64)),
+            looking_up: JoinSet::new(),
             running: [None, None],
             begun: [0, 0],
             moving: None,
@@ -263,6 +273,9 @@ impl<'a> Supervisor<'a> {
                 more = worker.listen() => if !more {
                     return Err(worker.crashed().await.into());
                 },
+                Some(Ok((id, answer))) = self.looking_up.join_next() => {
+                    worker.say(&ToWorker::Answer { id, answer }).await?;
+                }
                 () = tokio::time::sleep(TICK) => {}
             }
             self.overdue()?;
@@ -332,6 +345,14 @@ impl<'a> Supervisor<'a> {
                 if !running.is_some_and(|running| running.operation == operation) {
                     return Err(broken(format!("{} ended and had not begun", operation.word())));
                 }
+            }
+            FromWorker::Ask { id, question: Question::Resolve { side, name } } => {
+                let answer = self.names_of[side.place()].look_up(&name)?;
+                if self.looking_up.len() >= names::AT_ONCE {
+                    return Err(broken("it asks for too many names at once"));
+                }
+                // Beside everything else: whoever serves a name may be slow.
+                self.looking_up.spawn(async move { (id, answer.await) });
             }
             FromWorker::Ask { id, question } => {
                 let answer = self.answer(question).await?;

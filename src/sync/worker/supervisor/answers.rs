@@ -57,7 +57,7 @@ impl Supervisor<'_> {
                 .await
             }
             // Answered above.
-            Question::UpdateConfig { .. } => Ok(Answer::Done),
+            Question::UpdateConfig { .. } | Question::Resolve { .. } => Ok(Answer::Done),
         };
         Ok(result.unwrap_or_else(|error| Answer::StoreFault(error.into())))
     }

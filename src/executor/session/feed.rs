@@ -1,15 +1,11 @@
 //! What a destination is given on stdin.
 
-use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::process::ChildStdin;
 
-use super::guard::Guard;
+use super::{Stdin, Unread};
 use crate::executor::ExecutorError;
 use crate::executor::stdio::{Acks, Encoder};
 use crate::protocol::{Catalog, ConfiguredStream, DestinationInput, Event, Outcome};
@@ -20,20 +16,18 @@ const HEARD_OUT: Duration = Duration::from_secs(2);
 
 /// How the writing of input ended.
 pub(super) enum Fed {
-    /// All of it was written, and the end was signalled. The file sees what is left in the pipe.
-    All(Option<File>),
+    /// All of it was written, and the end was signalled.
+    All(Unread),
     /// The destination stopped reading.
     Refused,
     /// The sync is being stopped, or failed here. stdin is kept open: its end would look like a
     /// whole input.
-    Stopped(ExecutorError, ChildStdin),
+    Stopped(ExecutorError, Box<dyn Stdin>),
 }
 
 /// Writes the input of a destination to its end.
 pub(super) struct Feed {
-    stdin: ChildStdin,
-    /// Holds stdin open should we be killed before its end.
-    guard: Option<Guard>,
+    stdin: Box<dyn Stdin>,
     encoder: Encoder,
     acks: Arc<Mutex<Acks>>,
     /// Some stream's old rows go when it is complete.
@@ -41,14 +35,9 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(
-        stdin: ChildStdin,
-        guard: Option<Guard>,
-        catalog: &Catalog,
-        acks: Arc<Mutex<Acks>>,
-    ) -> Self {
+    pub(super) fn new(stdin: Box<dyn Stdin>, catalog: &Catalog, acks: Arc<Mutex<Acks>>) -> Self {
         let replaces = catalog.streams.iter().any(ConfiguredStream::truncates);
-        Self { stdin, guard, encoder: Encoder::new(catalog), acks, replaces }
+        Self { stdin, encoder: Encoder::new(catalog), acks, replaces }
     }
 
     pub(super) async fn run(mut self, input: Arc<dyn DestinationInput>) -> Fed {
@@ -81,15 +70,16 @@ impl Feed {
                 Ok(Some(Event::Checkpoint { state: None, .. } | Event::Flush)) => {}
                 Ok(Some(Event::StreamEnd { stream, outcome })) => {
                     if outcome == Outcome::Complete && std::mem::take(&mut self.replaces) {
-                        self.hear_out().await;
+                        hear_out(&self.acks).await;
                     }
                     self.encoder.end(stream, outcome, &mut buffer);
                 }
                 Ok(None) => {
-                    let pipe = reading_end(&self.stdin);
-                    drop(self.stdin);
-                    drop(self.guard);
-                    return Fed::All(pipe);
+                    return match self.stdin.finish().await {
+                        Ok(unread) => Fed::All(unread),
+                        // It is gone, and what it left unread is not known.
+                        Err(_) => Fed::Refused,
+                    };
                 }
                 Err(failure) => return Fed::Stopped(failure.into(), self.stdin),
             }
@@ -102,28 +92,21 @@ impl Feed {
             }
         }
     }
+}
 
-    /// Gives the destination a moment to acknowledge what it was sent: one whose acknowledgements
-    /// are wrong should be found before it is told to replace the old rows.
-    async fn hear_out(&self) {
-        let end = tokio::time::Instant::now() + HEARD_OUT;
-        while tokio::time::Instant::now() < end
-            && self.acks.lock().unwrap_or_else(PoisonError::into_inner).is_waiting()
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+/// Gives the destination a moment to acknowledge what it was sent: one whose acknowledgements
+/// are wrong should be found before it is told to replace the old rows.
+async fn hear_out(acks: &Mutex<Acks>) {
+    let end = tokio::time::Instant::now() + HEARD_OUT;
+    while tokio::time::Instant::now() < end
+        && acks.lock().unwrap_or_else(PoisonError::into_inner).is_waiting()
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Another end to read from. What a destination leaves unread when it exits stays in the pipe as
-/// long as there is one, and without it the last writes would look as if they had been read.
-fn reading_end(stdin: &ChildStdin) -> Option<File> {
-    let path = format!("/proc/self/fd/{}", stdin.as_raw_fd());
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
-}
-
 /// How the writing ends when it cannot go on.
-fn refused(error: &std::io::Error, stdin: ChildStdin) -> Fed {
+fn refused(error: &std::io::Error, stdin: Box<dyn Stdin>) -> Fed {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Fed::Refused;
     }

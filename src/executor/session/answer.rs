@@ -1,9 +1,8 @@
 //! The operations that ask for one answer: `spec`, `check`, `discover`.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
-use super::{ProcessExecutor, within};
+use super::{Call, Launch, Started, within};
 use crate::executor::stdio::{LineReader, lines_error, note};
 use crate::executor::{Context, ExecutorError};
 use crate::protocol::{
@@ -15,20 +14,18 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs an operation until it gives an answer that `pick` takes.
 async fn ask<T>(
-    executor: &ProcessExecutor,
+    executor: &impl Launch,
     context: &Context,
     operation: &'static str,
     config: Option<&Json>,
     mut pick: impl FnMut(Message<'_>) -> Result<Option<T>, ExecutorError>,
 ) -> Result<T, ExecutorError> {
-    let folder = ProcessExecutor::folder()?;
-    let mut arguments = vec![OsString::from(operation)];
+    let mut call = Call::new(operation);
     if let Some(config) = config {
-        arguments.push("--config".into());
-        arguments.push(ProcessExecutor::file(&folder, "config.json", config.get())?);
+        call = call.file("config", config.get());
     }
-    let (mut connector, _, stdout) = executor.start(&arguments, false, folder, context)?;
-    let mut reader = LineReader::new(stdout, executor.policy.limits.line_bytes);
+    let Started { mut connector, stdout, .. } = executor.start(call, context).await?;
+    let mut reader = LineReader::new(stdout, executor.limits().line_bytes);
     let mut answer = None;
     let mut fault: Option<Failure> = None;
     let mut noise = 0_u64;
@@ -69,25 +66,27 @@ async fn ask<T>(
         let text = format!("{noise} lines of {operation}'s output were no messages");
         context.observer.log(LogLevel::Debug, &text);
     }
-    let status = if answer.is_some() { connector.stop().await? } else { connector.wait().await? };
+    if answer.is_some() {
+        connector.stop().await?
+    } else {
+        connector.wait().await?
+    }
     match (answer, fault) {
         (Some(answer), _) => Ok(answer),
         (None, Some(failure)) => Err(failure.into()),
-        (None, None) => {
-            Err(connector.ended(status, false).unwrap_or_else(|| ExecutorError::NoAnswer {
-                program: connector.program().to_owned(),
-                operation,
-                stderr: connector.stderr(),
-            }))
-        }
+        (None, None) => Err(connector.ended(false).unwrap_or_else(|| ExecutorError::NoAnswer {
+            program: connector.program().to_owned(),
+            operation,
+            stderr: connector.stderr(),
+        })),
     }
 }
 
 pub(super) async fn spec(
-    executor: &ProcessExecutor,
+    executor: &impl Launch,
     context: &Context,
 ) -> Result<Specification, ExecutorError> {
-    let limits = &executor.policy.limits;
+    let limits = executor.limits();
     let asking = ask(executor, context, "spec", None, |message| match message {
         Message::Spec(body) => {
             Specification::from_airbyte(body.get()).map(Some).map_err(ExecutorError::Protocol)
@@ -98,11 +97,11 @@ pub(super) async fn spec(
 }
 
 pub(super) async fn check(
-    executor: &ProcessExecutor,
+    executor: &impl Launch,
     context: &Context,
     config: &Json,
 ) -> Result<(), ExecutorError> {
-    let limits = &executor.policy.limits;
+    let limits = executor.limits();
     let asking = ask(executor, context, "check", Some(config), |message| match message {
         Message::ConnectionStatus(status) if status.status == "SUCCEEDED" => Ok(Some(Ok(()))),
         Message::ConnectionStatus(status) => {
@@ -116,11 +115,11 @@ pub(super) async fn check(
 }
 
 pub(super) async fn discover(
-    executor: &ProcessExecutor,
+    executor: &impl Launch,
     context: &Context,
     config: &Json,
 ) -> Result<Vec<DiscoveredStream>, ExecutorError> {
-    let limits = &executor.policy.limits;
+    let limits = executor.limits();
     let asking = ask(executor, context, "discover", Some(config), |message| match message {
         Message::Catalog(body) => DiscoveredStream::list_from_airbyte(body.get())
             .map(Some)

@@ -1,12 +1,10 @@
 //! A destination on stdin and stdout: messages go in while acknowledgements come out.
 
-use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::ProcessExecutor;
 use super::feed::{Fed, Feed};
-use super::pipe::Stdout;
+use super::{Call, Launch, Started, Stdout};
 use crate::executor::stdio::{Acks, LineReader, lines_error, note};
 use crate::executor::{Context, ExecutorError};
 use crate::protocol::{
@@ -18,28 +16,23 @@ use crate::protocol::{
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 pub(super) async fn write(
-    executor: &ProcessExecutor,
+    executor: &impl Launch,
     context: &Context,
     config: &Json,
     catalog: &Catalog,
     input: Arc<dyn DestinationInput>,
 ) -> Result<(), ExecutorError> {
-    let folder = ProcessExecutor::folder()?;
-    let arguments = [
-        OsString::from("write"),
-        "--config".into(),
-        ProcessExecutor::file(&folder, "config.json", config.get())?,
-        "--catalog".into(),
-        ProcessExecutor::file(&folder, "catalog.json", &catalog.to_airbyte().to_string())?,
-    ];
-    let (mut connector, stdin, stdout) = executor.start(&arguments, true, folder, context)?;
+    let call = Call::new("write")
+        .file("config", config.get())
+        .file("catalog", catalog.to_airbyte().to_string());
+    let call = Call { with_stdin: true, ..call };
+    let Started { connector, stdin, stdout } = executor.start(call, context).await?;
     let Some(stdin) = stdin else {
         return Err(ExecutorError::Io { what: "stdin", reason: "it is missing".into() });
     };
     let acks = Arc::new(Mutex::new(Acks::default()));
-    let guard = connector.take_guard();
-    let feeding = Feed::new(stdin, guard, catalog, acks.clone()).run(input.clone());
-    let listening = listen(stdout, executor.policy.limits.line_bytes, context, input.clone(), acks);
+    let feeding = Feed::new(stdin, catalog, acks.clone()).run(input.clone());
+    let listening = listen(stdout, executor.limits().line_bytes, context, input.clone(), acks);
     tokio::pin!(feeding, listening);
     // Moved behind what holds stdin, so that who drops this kills the process before its input ends.
     let mut connector = connector;
@@ -47,7 +40,7 @@ pub(super) async fn write(
     // The output may end first: then the destination is gone, whatever it left unread.
     let mut fed = None;
     let mut overdue = false;
-    let stop_time = executor.policy.limits.stop_time;
+    let stop_time = executor.limits().stop_time;
     let heard = loop {
         tokio::select! {
             biased;
@@ -84,19 +77,18 @@ pub(super) async fn write(
             return Err(error);
         }
     };
-    let status = if fault.is_some() && !matches!(fed, Some(Fed::All(_))) {
-        connector.stop().await?
+    if fault.is_some() && !matches!(fed, Some(Fed::All(_))) {
+        connector.stop().await?;
     } else if overdue {
-        connector.stop_overdue("it had stopped reading its input").await?
+        connector.stop_overdue("it had stopped reading its input").await?;
     } else {
-        connector.wait().await?
-    };
+        connector.wait().await?;
+    }
     let early = match &fed {
-        Some(Fed::All(Some(pipe))) => rustix::io::ioctl_fionread(pipe).is_ok_and(|bytes| bytes > 0),
-        Some(Fed::All(None)) => false,
+        Some(Fed::All(unread)) => unread(),
         _ => true,
     };
-    match (fault, connector.ended(status, early)) {
+    match (fault, connector.ended(early)) {
         (Some(failure), _) => Err(failure.into()),
         (None, Some(error)) => Err(error),
         (None, None) => Ok(input.committed(vec![Commit::Finished]).await?),
@@ -176,6 +168,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::executor::ProcessExecutor;
     use crate::protocol::{EmittedAt, Event, Observer, Rows};
     use crate::sandbox::Policy;
 
