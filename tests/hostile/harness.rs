@@ -125,6 +125,8 @@ pub(crate) struct Attack {
 pub(crate) struct Outcome {
     pub(crate) code: String,
     pub(crate) message: String,
+    /// The rules that refused something.
+    pub(crate) rules: String,
     /// What the operator was told, the first of it.
     pub(crate) heard: Vec<String>,
     /// Bytes of all the operator was told.
@@ -200,6 +202,12 @@ impl Attack {
         outcome.code == self.code || (nothing && outcome.code == "STREAM_NONE")
     }
 
+    /// Whether it was told why, in the row's words.
+    pub(crate) fn says_why(&self, outcome: &Outcome) -> bool {
+        let said = if self.code == "-" { &outcome.rules } else { &outcome.message };
+        said.contains(self.words)
+    }
+
     /// Runs it in a folder of its own.
     pub(crate) async fn run(&self, way: Way, host: &Host, folder: &Path) -> Outcome {
         let options = (self.options)(folder);
@@ -265,12 +273,12 @@ pub(crate) async fn run(
     }
     .await;
     let rules = std::mem::take(&mut *heard.rules.lock().expect("nobody panics with it"));
-    let went_on = || ("-".into(), rules.into_iter().collect::<Vec<_>>().join(", "));
-    let (code, message) = result.err().unwrap_or_else(went_on);
+    let (code, message) = result.err().unwrap_or_else(|| ("-".into(), String::new()));
     let lines = std::mem::take(&mut *heard.lines.lock().expect("nobody panics with it"));
     Outcome {
         code,
         message,
+        rules: rules.into_iter().collect::<Vec<_>>().join(", "),
         heard: lines,
         heard_bytes: heard.bytes.load(Ordering::Relaxed),
         took: began.elapsed(),

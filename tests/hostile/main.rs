@@ -46,7 +46,7 @@ fn every_attack_is_contained() {
             eprint!("{way:?} {}: ", attack.name);
             let outcome = runtime.block_on(attack.run(*way, &host, folder.path()));
             eprintln!("{} in {:?}", outcome.code, outcome.took);
-            if !attack.ended_well(*way, &outcome) || !outcome.message.contains(attack.words) {
+            if !attack.ended_well(*way, &outcome) || !attack.says_why(&outcome) {
                 wrong.push(format!(
                     "{way:?} {}: expected {} {:?}: {outcome:#?}",
                     attack.name, attack.code, attack.words
