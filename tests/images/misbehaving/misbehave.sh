@@ -33,11 +33,11 @@ trap 'exit 143' TERM
 
 command=${1:-}
 [ $# -eq 0 ] || shift
-config= state= catalog=
+config='' state=''
 while [ $# -gt 1 ]; do
     case $1 in
         --config) config=$2 ;;
-        --catalog) catalog=$2 ;;
+        --catalog) ;;
         --state) state=$2 ;;
         *)
             echo "unknown option: $1" >&2
@@ -67,7 +67,7 @@ number_of() { # member, otherwise
     printf '%s' "${found:-$2}"
 }
 
-what=$(text_of do "${MISBEHAVE:-well}")
+what=$(text_of 'do' "${MISBEHAVE:-well}")
 count=$(number_of count 10)
 after=$(number_of after 5)
 bytes=$(number_of bytes 16777216)
