@@ -141,7 +141,7 @@ mod tests {
         ] {
             assert_eq!(Chunked::new().feed(body.as_bytes()), Err(NotChunked), "{body:?}");
         }
-        let long = format!("1;{}", "x".repeat(SIDE_LINES));
+        let long = format!("1;{}", "x".repeat(SIDE_LINES + 1));
         assert_eq!(Chunked::new().feed(long.as_bytes()), Err(NotChunked));
     }
 

@@ -84,14 +84,16 @@ fn lookup(shared: &Shared, text: &str, port: u16) -> Result<(NetworkHost, String
         Ok(granted) => return Ok(granted),
         Err(denied) => denied,
     };
-    // A JVM that is told `localhost` asks for 127.0.0.1, and its own hosts file knows no other name.
-    // It could have asked for the name that is granted.
-    let loopback = matches!(
-        NetworkHost::parse(text),
-        Ok(NetworkHost::Address(address)) if is_this_machine(address)
-    );
-    match shared.gate().lookup(THIS_MACHINE, Some(port)) {
-        Ok(granted) if loopback => Ok(granted),
+    // A JVM that is told `localhost` asks for 127.0.0.1: its hosts file has that name. Where the name
+    // itself is granted, it could have asked for that.
+    let granted = |port| {
+        let mut patterns = shared.gate().grants().patterns.iter();
+        patterns.any(|pattern| pattern.is_name(THIS_MACHINE) && pattern.has_port(port))
+    };
+    match NetworkHost::parse(text) {
+        Ok(NetworkHost::Address(address)) if is_this_machine(address) && granted(port) => {
+            shared.gate().lookup(THIS_MACHINE, Some(port))
+        }
         _ => Err(denied),
     }
 }
