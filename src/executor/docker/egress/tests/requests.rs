@@ -166,6 +166,29 @@ fn a_request_is_forwarded_and_nothing_behind_it() {
 }
 
 #[test]
+fn what_comes_after_a_request_is_not_sent() {
+    let (got, has_body) = std::sync::mpsc::sync_channel(1);
+    let web = Server::start(move |mut stream| {
+        let mut all = Vec::new();
+        read_until(&mut stream, &mut all, b"body");
+        got.send(()).unwrap();
+        let _ = stream.read_to_end(&mut all);
+        let _ = stream.write_all(ok("hello").as_bytes());
+        String::from_utf8_lossy(&all).into_owned()
+    });
+    let scene = Scene::new(&[&format!("api.example:{}", web.port)]).here("api.example").start();
+    let mut stream = scene.connect();
+    let head =
+        format!("POST http://api.example:{}/ HTTP/1.1\r\nContent-Length: 4\r\n\r\n", web.port);
+    stream.write_all(format!("{head}body").as_bytes()).unwrap();
+    has_body.recv().unwrap();
+    stream.write_all(b"GET http://other.example/secret HTTP/1.1\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(rest(&mut stream).ends_with(b"hello"));
+    assert!(web.first().ends_with("\r\n\r\nbody"), "{}", web.first());
+}
+
+#[test]
 fn a_chunked_body_ends_where_it_ends() {
     let web = Server::start(|mut stream| {
         let mut all = Vec::new();
