@@ -20,7 +20,7 @@ mod image;
 mod imports;
 mod link;
 mod loaded;
-mod network;
+pub(crate) mod network;
 mod output_log;
 mod runtime;
 mod store;

@@ -6,7 +6,6 @@
 //! address that was vetted is the one that is dialed. Nothing is followed, and HTTP/1.1 is all that is
 //! spoken.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -261,7 +260,6 @@ async fn connect(
     within: Duration,
 ) -> Result<Metered, Error> {
     let end = tokio::time::Instant::now() + within;
-    let left = || end.saturating_duration_since(tokio::time::Instant::now()).max(SHORTEST);
     let addresses = match &target.host {
         NetworkHost::Address(address) => vec![*address],
         NetworkHost::Name(name) => {
@@ -275,36 +273,27 @@ async fn connect(
             })?
         }
     };
-    let mut failed = Error::DestinationNotFound;
-    for (at, address) in addresses.iter().enumerate() {
-        // One that does not answer leaves time for the others.
-        let share = left() / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-        let dialed = shared.dial(SocketAddr::new(*address, target.port), share.max(SHORTEST)).await;
-        match dialed {
-            Ok(stream) => {
-                let plain = Metered::new(stream, shared.clone(), place);
-                if !target.tls {
-                    return Ok(plain);
-                }
-                let encrypted = timeout_at(end, encrypt(shared, target, plain)).await;
-                return encrypted.unwrap_or_else(|_| {
+    let stream = match shared.dial_any(&addresses, target.port, end).await {
+        Ok(stream) => stream,
+        Err(e) => {
+            return Err(match e.kind() {
+                std::io::ErrorKind::TimedOut => {
                     shared.time_limit("connect-time", within);
-                    Err(Error::ConnectionTimeout)
-                });
-            }
-            Err(e) => {
-                failed = match e.kind() {
-                    std::io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-                    std::io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-                    _ => Error::DestinationUnavailable,
+                    Error::ConnectionTimeout
                 }
-            }
+                std::io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+                _ => Error::DestinationUnavailable,
+            });
         }
+    };
+    let plain = Metered::new(stream, shared.clone(), place);
+    if !target.tls {
+        return Ok(plain);
     }
-    if matches!(failed, Error::ConnectionTimeout) {
+    timeout_at(end, encrypt(shared, target, plain)).await.unwrap_or_else(|_| {
         shared.time_limit("connect-time", within);
-    }
-    Err(failed)
+        Err(Error::ConnectionTimeout)
+    })
 }
 
 /// TLS with the name that was checked.

@@ -13,7 +13,7 @@ mod http_body;
 mod lookup;
 mod metered;
 mod resolver;
-mod shared;
+pub(crate) mod shared;
 mod tcp;
 mod tls;
 mod udp;
@@ -36,7 +36,7 @@ pub use resolver::{Resolver, SystemResolver};
 
 /// What one connector's operations have in common: what they were granted, what its names were found
 /// to be, and whom it trusts.
-pub(super) struct Run {
+pub(crate) struct Run {
     gate: NetworkGate,
     tls: Tls,
 }
@@ -49,7 +49,7 @@ impl fmt::Debug for Run {
 
 impl Run {
     /// Reads the operator's certificate authorities.
-    pub(super) fn new(grants: &NetworkGrants) -> Result<Self, ComponentError> {
+    pub(crate) fn new(grants: &NetworkGrants) -> Result<Self, ComponentError> {
         Ok(Self { gate: NetworkGate::new(grants.clone()), tls: Tls::read(&grants.tls_roots)? })
     }
 

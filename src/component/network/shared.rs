@@ -1,4 +1,5 @@
-//! What the network of one operation has used, and its words to the operator.
+//! What the network of one operation has used, and its words to the operator. Of a component's, and
+//! of what reaches the network through a proxy of ours.
 
 use std::collections::HashSet;
 use std::io;
@@ -9,11 +10,12 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::Run;
 use super::resolver::Resolver;
 use crate::protocol::{Capability, Decision, LogLevel, Observer};
-use crate::sandbox::{Limits, NetworkDenied};
+use crate::sandbox::{Limits, NetworkDenied, NetworkGate};
 
 /// Refusals the operator is told of in words. The audit trail has all.
 const TOLD: usize = 50;
@@ -22,10 +24,13 @@ const ASKING: usize = 4;
 /// Addresses of one name that are looked at.
 const ADDRESSES: usize = 64;
 
+/// The shortest time for one address: zero is no time at all.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// One operation's network: the run's gate, and what this operation has used.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub(super) run: Arc<Run>,
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     resolver: Arc<dyn Resolver>,
     observer: Arc<dyn Observer>,
     connections: Arc<Semaphore>,
@@ -38,7 +43,7 @@ pub(super) struct Shared {
 
 /// A refusal that was said to the operator already; what is left is to tell the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// By a rule or a missing grant.
     Denied,
     /// By a limit of numbers.
@@ -49,8 +54,16 @@ pub(super) enum Refused {
     Unresolvable,
 }
 
+/// A refusal, its rule, and the flag that would grant it.
+pub(crate) fn sentence(denied: &NetworkDenied) -> String {
+    let hint = denied.hint.as_ref().map_or_else(String::new, |flag| {
+        format!("; {flag} would grant it (in sync with --source- or --destination-)")
+    });
+    format!("{denied} [{}]{hint}", denied.rule)
+}
+
 impl Shared {
-    pub(super) fn new(
+    pub(crate) fn new(
         run: Arc<Run>,
         resolver: Arc<dyn Resolver>,
         observer: Arc<dyn Observer>,
@@ -71,23 +84,25 @@ impl Shared {
         }
     }
 
+    /// What decides.
+    pub(crate) fn gate(&self) -> &NetworkGate {
+        &self.run.gate
+    }
+
     /// Says that something was granted.
-    pub(super) fn allowed(&self, capability: Capability, target: &str, rule: &str) {
+    pub(crate) fn allowed(&self, capability: Capability, target: &str, rule: &str) {
         self.observer.decided(&Decision::allow(capability, target, rule));
     }
 
     /// Says that something was refused.
-    pub(super) fn denied(&self, capability: Capability, denied: &NetworkDenied) -> Refused {
+    pub(crate) fn denied(&self, capability: Capability, denied: &NetworkDenied) -> Refused {
         self.observer.decided(&Decision::deny(capability, &denied.target, denied.rule));
-        let hint = denied.hint.as_ref().map_or_else(String::new, |flag| {
-            format!("; {flag} would grant it (in sync with --source- or --destination-)")
-        });
-        self.tell(format!("network: {denied} [{}]{hint}", denied.rule));
+        self.tell(format!("network: {}", sentence(denied)));
         Refused::Denied
     }
 
     /// Says that something was refused that has no grant.
-    pub(super) fn forbidden(&self, capability: Capability, target: &str, rule: &str) -> Refused {
+    pub(crate) fn forbidden(&self, capability: Capability, target: &str, rule: &str) -> Refused {
         let target: String = target.chars().take(300).collect();
         self.tell(format!("network: {target} was refused [{rule}]"));
         self.observer.decided(&Decision::deny(capability, target, rule));
@@ -95,7 +110,7 @@ impl Shared {
     }
 
     /// Says that a limit was reached.
-    pub(super) fn limit(&self, name: &str, value: &str) {
+    pub(crate) fn limit(&self, name: &str, value: &str) {
         let rule = format!("limit {name}");
         self.observer.decided(&Decision::deny(Capability::Limit, name, rule));
         self.tell(format!(
@@ -105,12 +120,12 @@ impl Shared {
     }
 
     /// Says that a limit of time was reached.
-    pub(super) fn time_limit(&self, name: &str, limit: Duration) {
+    pub(crate) fn time_limit(&self, name: &str, limit: Duration) {
         self.limit(name, &format!("{} s", limit.as_secs_f64()));
     }
 
     /// A warning, once.
-    pub(super) fn tell(&self, message: String) {
+    pub(crate) fn tell(&self, message: String) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < TOLD && told.insert(message.clone()) {
             drop(told);
@@ -119,7 +134,7 @@ impl Shared {
     }
 
     /// Counts bytes that came or went.
-    pub(super) fn charge(&self, bytes: usize) -> io::Result<()> {
+    pub(crate) fn charge(&self, bytes: usize) -> io::Result<()> {
         let used = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
         if used <= self.limits.network_bytes {
             return Ok(());
@@ -129,7 +144,7 @@ impl Shared {
     }
 
     /// A place for one more connection; it is given back when it is dropped.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Refused> {
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Refused> {
         if self.opened.fetch_add(1, Ordering::Relaxed) >= self.limits.connections_total {
             self.limit("connections-total", &self.limits.connections_total.to_string());
             return Err(Refused::Limit);
@@ -141,7 +156,7 @@ impl Shared {
     }
 
     /// Counts one more name that is looked up.
-    pub(super) fn count_lookup(&self) -> Result<(), Refused> {
+    pub(crate) fn count_lookup(&self) -> Result<(), Refused> {
         if self.lookups.fetch_add(1, Ordering::Relaxed) < self.limits.lookups {
             return Ok(());
         }
@@ -150,7 +165,7 @@ impl Shared {
     }
 
     /// The addresses of a name that the gate has let through, as the resolver gives them.
-    pub(super) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Refused> {
+    pub(crate) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Refused> {
         let limit = self.limits.connect_time;
         let asking = async {
             let _turn = self.asking.acquire().await.map_err(io::Error::other)?;
@@ -171,14 +186,14 @@ impl Shared {
 
     /// Connects to an address that the gate has let through. Whoever asked says so when it took too
     /// long: there may be another address.
-    pub(super) async fn dial(
+    pub(crate) async fn dial(
         &self,
         address: SocketAddr,
         within: Duration,
     ) -> io::Result<TcpStream> {
         #[expect(
             clippy::disallowed_methods,
-            reason = "the one place that dials for a component: the gate has seen the address"
+            reason = "the one place that dials for a connector: the gate has seen the address"
         )]
         let connecting = TcpStream::connect(address);
         let connected = tokio::time::timeout(within, connecting).await;
@@ -186,5 +201,24 @@ impl Shared {
         // A guest writes what is to be sent; nobody here knows what more is coming.
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+    /// Connects to the first of some addresses that answers, all of which the gate has let through.
+    /// One that does not answer leaves time for the others.
+    pub(crate) async fn dial_any(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+        end: Instant,
+    ) -> io::Result<TcpStream> {
+        let mut failed = io::ErrorKind::AddrNotAvailable.into();
+        for (at, address) in addresses.iter().enumerate() {
+            let left = end.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            match self.dial(SocketAddr::new(*address, port), share.max(SHORTEST)).await {
+                Ok(stream) => return Ok(stream),
+                Err(e) => failed = e,
+            }
+        }
+        Err(failed)
     }
 }

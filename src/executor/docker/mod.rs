@@ -1,5 +1,8 @@
 //! Runs a connector's image in a container, through a Docker engine's API.
 
+#[allow(dead_code, unused_imports, clippy::allow_attributes, reason = "the executor starts it")]
+mod egress;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -100,7 +100,7 @@ impl NetworkPattern {
 
     /// Whether it is this one name and no other.
     #[must_use]
-    pub(super) fn is_name(&self, name: &str) -> bool {
+    pub fn is_name(&self, name: &str) -> bool {
         matches!(&self.hosts, Hosts::Name(granted) if granted == name)
     }
 
