@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::component::ComponentError;
 use crate::fault::{ExitClass, Fault};
 use crate::protocol::{Failure, FailureKind};
+use crate::registry::RegistryError;
 use crate::sandbox::fence::FenceError;
 
 /// Why a connector's operation failed.
@@ -114,6 +115,17 @@ pub enum ExecutorError {
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
+    /// The registry did not say what it is.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// It is only known, and asked to run.
+    #[error("{name} has no executor: nothing of it runs, so it cannot {operation}")]
+    NoExecutor {
+        /// The connector.
+        name: String,
+        /// The operation.
+        operation: &'static str,
+    },
 }
 
 impl From<Failure> for ExecutorError {
@@ -146,6 +158,7 @@ impl ExecutorError {
             | Self::Grant { .. }
             | Self::Fence(_)
             | Self::Secret(_)
+            | Self::NoExecutor { .. }
             | Self::Unsupported(_) => Failure::config(self.to_string()),
             Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
                 let detail = stderr.clone();
@@ -181,6 +194,8 @@ impl Fault for ExecutorError {
             Self::Fenced { error, .. } => error.code(),
             Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
+            Self::Registry(error) => error.code(),
+            Self::NoExecutor { .. } => "CONNECTOR_NO_EXECUTOR",
         }
     }
 
@@ -205,6 +220,10 @@ impl Fault for ExecutorError {
                     None => fence,
                 })
             }
+            Self::Registry(error) => error.hint(),
+            Self::NoExecutor { .. } => {
+                Some("say how it is run: docker-image, use-python or local-executable instead of no-executor".into())
+            }
             Self::Panic { .. } => {
                 Some("this is not your connector's fault alone: report it, with the connector".into())
             }
@@ -218,7 +237,11 @@ impl Fault for ExecutorError {
             Self::Secret(error) => error.exit(),
             Self::Fence(error) => error.exit(),
             Self::Fenced { error, .. } => error.exit(),
-            Self::Start { .. } | Self::Grant { .. } | Self::Unsupported(_) => ExitClass::Usage,
+            Self::Registry(error) => error.exit(),
+            Self::Start { .. }
+            | Self::Grant { .. }
+            | Self::NoExecutor { .. }
+            | Self::Unsupported(_) => ExitClass::Usage,
             _ => ExitClass::Failed,
         }
     }

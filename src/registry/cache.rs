@@ -82,8 +82,7 @@ impl DocumentCache {
     /// Keeps a document, and when it was last known to hold.
     pub(super) fn keep(&self, url: &Url, text: &[u8], validators: Validators) -> io::Result<()> {
         self.make()?;
-        let about =
-            About { digest: hex::encode(Sha256::digest(text)), checked: now(), validators };
+        let about = About { digest: hex::encode(Sha256::digest(text)), checked: now(), validators };
         self.write(&self.file(url, ".json"), text)?;
         self.write(&self.file(url, ".about.json"), &serde_json::to_vec(&about)?)
     }
@@ -148,7 +147,9 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let cache = DocumentCache::at(base.path());
         let url = Url::parse("https://a/x.json").unwrap();
-        cache.keep(&url, b"{}", Validators { etag: Some("7".into()), last_modified: None }).unwrap();
+        cache
+            .keep(&url, b"{}", Validators { etag: Some("7".into()), last_modified: None })
+            .unwrap();
         (base, cache, url)
     }
 

@@ -84,10 +84,9 @@ impl Document {
             let similar = similar(name, self.entries.keys().map(String::as_str));
             return Err(RegistryError::NotRegistered { name: name.to_owned(), similar });
         };
-        entry.read(name).map_err(|reason| RegistryError::Malformed {
-            place: self.place.clone(),
-            reason,
-        })
+        entry
+            .read(name)
+            .map_err(|reason| RegistryError::Malformed { place: self.place.clone(), reason })
     }
 }
 
@@ -98,9 +97,8 @@ fn name_of(image: &str) -> &str {
 
 impl Entry {
     fn members(&self) -> Result<Members<'_>, String> {
-        serde_json::from_str(self.text.get()).map_err(|_| {
-            format!("{} is not an object but {}", self.at, kind_of(self.text.get()))
-        })
+        serde_json::from_str(self.text.get())
+            .map_err(|_| format!("{} is not an object but {}", self.at, kind_of(self.text.get())))
     }
 
     /// A member that is a text, where it is there at all.
@@ -241,7 +239,10 @@ mod tests {
             (r#"{"sources":[{}]}"#.to_owned(), "sources[0].dockerRepository is missing"),
             (entry(""), "sources[0].dockerImageTag is missing"),
             (entry(r#","dockerImageTag":7"#), "sources[0].dockerImageTag is not a string"),
-            (entry(r#","dockerImageTag":"1","spec":"hunter2""#), "sources[0].spec is not an object"),
+            (
+                entry(r#","dockerImageTag":"1","spec":"hunter2""#),
+                "sources[0].spec is not an object",
+            ),
             (entry(r#","dockerImageTag":"1","tags":"hunter2""#), "sources[0].tags is not"),
             (
                 entry(r#","dockerImageTag":"1","remoteRegistries":{"pypi":{"enabled":1}}"#),

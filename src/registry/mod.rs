@@ -160,9 +160,8 @@ impl Registry {
     fn location(&self) -> Result<Location<'_>, RegistryError> {
         let text = self.settings.location.as_str();
         let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-        let refused = |place: &str, reason| {
-            Err(RegistryError::Location { place: place.to_owned(), reason })
-        };
+        let refused =
+            |place: &str, reason| Err(RegistryError::Location { place: place.to_owned(), reason });
         match scheme {
             None if text.is_empty() => refused("\"\"", "it has no address"),
             None => Ok(Location::File(Path::new(text))),
@@ -268,7 +267,8 @@ impl Registry {
         version: &str,
         deadline: Deadline,
     ) -> Result<Json, RegistryError> {
-        let no_spec = || RegistryError::NoSpec { name: name.to_owned(), version: version.to_owned() };
+        let no_spec =
+            || RegistryError::NoSpec { name: name.to_owned(), version: version.to_owned() };
         if !is_segment(name) || !is_segment(version) {
             return Err(no_spec());
         }
@@ -277,7 +277,8 @@ impl Registry {
             _ => Url::parse(AIRBYTE).map_err(|_| no_spec())?,
         };
         let before = base.path().split("/files/registries/").next().unwrap_or_default();
-        let folder = format!("{}/files/metadata/airbyte/{name}/{version}", before.trim_end_matches('/'));
+        let folder =
+            format!("{}/files/metadata/airbyte/{name}/{version}", before.trim_end_matches('/'));
         let urls = ["cloud", "oss"].map(|which| {
             base.set_path(&format!("{folder}/{which}.json"));
             base.set_query(None);
@@ -325,9 +326,8 @@ fn member_spec(place: &str, text: &[u8]) -> Result<Json, RegistryError> {
         spec: Option<Box<RawValue>>,
     }
     let malformed = |reason: String| RegistryError::Malformed { place: place.to_owned(), reason };
-    let holder: Holder = serde_json::from_slice(text).map_err(|e| {
-        malformed(format!("no object, at line {} column {}", e.line(), e.column()))
-    })?;
+    let holder: Holder = serde_json::from_slice(text)
+        .map_err(|e| malformed(format!("no object, at line {} column {}", e.line(), e.column())))?;
     match holder.spec {
         Some(spec) if spec.get().starts_with('{') => Ok(Json::from(spec.as_ref())),
         Some(spec) => Err(malformed(format!("spec is not an object but {}", kind_of(spec.get())))),

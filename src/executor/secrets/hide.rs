@@ -50,8 +50,11 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
         }
+        // The registry's faults name places and fields, and a connector has no say in them.
         error @ (E::LineTooLong { .. }
         | E::Timeout { .. }
+        | E::Registry(_)
+        | E::NoExecutor { .. }
         | E::Secret(_)
         | E::Grant { .. }
         | E::Fence(_)) => error,
