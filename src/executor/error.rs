@@ -115,6 +115,12 @@ pub enum ExecutorError {
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
+    /// It changed its configuration to one that does not fit its specification.
+    #[error("it changed its configuration, and now {0}")]
+    ChangeInvalid(String),
+    /// Nobody took what it changed of its configuration.
+    #[error("its changed configuration was not taken: {0}")]
+    ChangeRefused(String),
     /// The registry did not say what it is.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -194,6 +200,8 @@ impl Fault for ExecutorError {
             Self::Fenced { error, .. } => error.code(),
             Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
+            Self::ChangeInvalid(_) => "CONFIG_CHANGE_INVALID",
+            Self::ChangeRefused(_) => "CONFIG_CHANGE_REFUSED",
             Self::Registry(error) => error.code(),
             Self::NoExecutor { .. } => "CONNECTOR_NO_EXECUTOR",
         }
@@ -219,6 +227,12 @@ impl Fault for ExecutorError {
                     Some(hint) => format!("{hint}; {fence}"),
                     None => fence,
                 })
+            }
+            Self::ChangeInvalid(_) => {
+                Some("the change was not kept: the connector is at fault, or its specification".into())
+            }
+            Self::ChangeRefused(_) => {
+                Some("in a sync with a state store a change that fits is kept there all the same; the next run begins with it".into())
             }
             Self::Registry(error) => error.hint(),
             Self::NoExecutor { .. } => {

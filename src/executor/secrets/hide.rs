@@ -46,6 +46,8 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Protocol(said) => E::Protocol(text(redactor, &said)),
         E::Io { what, reason } => E::Io { what, reason: text(redactor, &reason) },
         E::Panic { operation, reason } => E::Panic { operation, reason: text(redactor, &reason) },
+        E::ChangeInvalid(why) => E::ChangeInvalid(text(redactor, &why)),
+        E::ChangeRefused(why) => E::ChangeRefused(text(redactor, &why)),
         E::Unsupported(said) => E::Unsupported(text(redactor, &said)),
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
