@@ -8,6 +8,7 @@
 //! was refused fails the operation, whatever the connector makes of the answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -22,6 +23,10 @@ use crate::state::{StateStore, StateStoreError};
 /// Bytes of one change of a configuration, and of all changes beyond the operator's own: a connector
 /// keeps tokens there, not data.
 pub(crate) const CHANGE_BYTES: usize = 1 << 20;
+
+/// How long a callback may take: a vault over a network needs seconds. Nothing of the operation moves
+/// meanwhile, and nobody hears that it should stop.
+const CALLBACK_TIME: Duration = Duration::from_secs(60);
 
 /// Is given the configuration of a connector each time the connector has changed it. A closure
 /// `Fn(Json) -> Result<(), Failure>` is one.
@@ -284,7 +289,12 @@ impl ConfigKeeper {
             now.config = changed;
             self.connector.changed.add(&change);
             if let Some(callback) = &self.connector.callback {
-                callback.changed(now.config.clone()).await.map_err(|f| refused(f.message))?;
+                let took =
+                    tokio::time::timeout(CALLBACK_TIME, callback.changed(now.config.clone()));
+                let late = |_| {
+                    refused(format!("the callback took more than {} s", CALLBACK_TIME.as_secs()))
+                };
+                took.await.map_err(late)?.map_err(|f| refused(f.message))?;
             }
         }
         self.connector.observer.update_config(change).await.map_err(|f| refused(f.message))
