@@ -83,7 +83,7 @@ pub mod state;
 pub mod sync;
 
 pub use config::{ConnectorOptions, Strategy as WriteStrategy, StreamSelection};
-pub use connector::{Connector, Destination, Host, Source};
+pub use connector::{ConfigCallback, Connector, Destination, Host, Source};
 pub use state::{SqliteStateStore, StateStore};
 pub use sync::{Report, SyncFailure, WorkerProgram, WriteOptions, WriteResult};
 

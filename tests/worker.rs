@@ -459,6 +459,16 @@ impl StateStore for Gate {
     ) -> Result<Option<Json>, StateStoreError> {
         self.inner.changed_config(connection, side, digest)
     }
+
+    fn replace_changed_config(
+        &self,
+        connection: &str,
+        side: &str,
+        digest: &str,
+        members: Option<&Json>,
+    ) -> Result<(), StateStoreError> {
+        self.inner.replace_changed_config(connection, side, digest, members)
+    }
 }
 
 fn gate(folder: &Folder, fails: bool) -> (Arc<Gate>, WriteOptions) {

@@ -6,6 +6,7 @@ use super::arguments::WithConfig;
 use super::output::{CliError, Output};
 use super::record::Recording;
 use super::store::here;
+use super::write_back::{self, WriteBack};
 use crate::config::read_config;
 use crate::connector::{Connector, Host};
 use crate::runs::Side;
@@ -29,9 +30,14 @@ pub(super) async fn recorded<T>(
     };
     let run = async {
         let host = Host::new();
+        let file = write_back::open(write_back::origin(&call.config))?;
+        let options = call.grants.options();
         let connector = recording.load(Side::Connector, None, &call.connector, || {
-            host.get_connector(&call.connector, &call.grants.options(), config)
+            host.get_connector(&call.connector, &options, config)
         })?;
+        let (config, grants) = (connector.config().clone(), &options.allow_net);
+        let written = WriteBack::new("connector", file, &config, grants, None, *output);
+        let connector = connector.on_config_change(written);
         let result = body(&connector).await;
         recording.needs(Side::Connector, &connector)?;
         result

@@ -15,6 +15,7 @@ mod spec;
 mod state;
 mod store;
 mod sync;
+mod write_back;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

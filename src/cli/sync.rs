@@ -10,14 +10,16 @@ use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
 use super::record::Recording;
 use super::store::{here, open_store, state_folder};
+use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
 use crate::config::{
-    ConfigError, ConnectorOptions, ConnectorReference, ConnectorSettings, Isolation, Project,
-    Strategy, StreamSelection, parse_duration, read_config,
+    ConfigError, ConfigFile, ConnectorOptions, ConnectorReference, ConnectorSettings, Isolation,
+    Project, Strategy, StreamSelection, parse_duration, read_config,
 };
-use crate::connector::{Destination, Host, Source};
+use crate::connector::{Connector, Destination, Host, Source};
 use crate::executor::Cancel;
 use crate::protocol::Json;
 use crate::runs::Side;
+use crate::state::first_name;
 use crate::sync::{
     ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions, default_connection,
 };
@@ -28,6 +30,8 @@ struct Named {
     connector: String,
     options: ConnectorOptions,
     config: Json,
+    /// Where its configuration stands.
+    origin: Origin,
 }
 
 /// What to sync, from the file or from flags.
@@ -87,6 +91,9 @@ async fn write(
         Isolation::InProcess => host,
     };
     options.worker = (isolation == Isolation::Worker).then(WorkerProgram::this_program);
+    // Before anything of a connector runs.
+    let files = [write_back::open(source.origin)?, write_back::open(destination.origin)?];
+    let grants = [source.options.allow_net.clone(), destination.options.allow_net.clone()];
     let source = recording.load(Side::Source, source.key, &source.connector, || {
         let made = host.get_source(&source.connector, &source.options, source.config)?;
         Ok(made.connector().clone())
@@ -96,19 +103,37 @@ async fn write(
             let (name, options) = (&destination.connector, &destination.options);
             Ok(host.get_destination(name, options, destination.config)?.connector().clone())
         })?;
-    let connection =
-        options.connection.clone().unwrap_or_else(|| default_connection(&source, &destination));
+    if let Some(store) = open_store(&call.state, &folder)? {
+        options.lock_folder = store.folder;
+        options.state = Some(store.store);
+    }
+    let is_named = options.connection.is_some();
+    let connection = match (&options.connection, &options.state) {
+        (Some(name), _) => name.clone(),
+        (None, store) => {
+            let name = default_connection(&source, &destination);
+            match store {
+                Some(store) => first_name(store.as_ref(), &name)?,
+                None => name,
+            }
+        }
+    };
     recording.connection(&connection)?;
+    let [source, destination] = writing_back(
+        [source, destination],
+        files,
+        grants,
+        &connection,
+        is_named,
+        &options,
+        *output,
+    );
     options.connection = Some(connection);
     options.run = recording.id();
     let progress = Arc::new(Mutex::new(None));
     options.watch = Some(watch(*output, progress.clone()));
     if let Some(text) = &call.idle_timeout {
         options.idle_time = Some(parse_duration("idle-timeout", text)?);
-    }
-    if let Some(store) = open_store(&call.state, &folder)? {
-        options.lock_folder = store.folder;
-        options.state = Some(store.store);
     }
     let (canceller, cancel) = Cancel::new();
     options.cancel = Some(cancel);
@@ -142,6 +167,43 @@ async fn write(
         recording.needs(side, connector)?;
     }
     written
+}
+
+/// Both connectors, whose changed configurations are written back where they came from.
+fn writing_back(
+    sides: [Connector; 2],
+    files: [Option<ConfigFile>; 2],
+    grants: [Vec<String>; 2],
+    connection: &str,
+    is_named: bool,
+    options: &WriteOptions,
+    output: Output,
+) -> [Connector; 2] {
+    // As both files have them: a connection without a name is called by them.
+    let configs = Arc::new(Mutex::new([sides[0].config().clone(), sides[1].config().clone()]));
+    let both = sides.clone();
+    let keep = |place: usize, side: &'static str| {
+        let (configs, both) = (configs.clone(), both.clone());
+        let renamed: Renamed = Arc::new(move |config: &Json| {
+            let mut configs = configs.lock().unwrap_or_else(PoisonError::into_inner);
+            configs[place] = config.clone();
+            let [source, destination] = both.clone();
+            let (from, to) = (configs[0].clone(), configs[1].clone());
+            default_connection(&source.with_config(from), &destination.with_config(to))
+        });
+        Some(Keep {
+            store: options.state.clone()?,
+            connection: connection.to_owned(),
+            side,
+            renamed: (!is_named).then_some(renamed),
+        })
+    };
+    let [source, destination] = sides;
+    let [from, to] = files;
+    let (first, second) = (keep(0, "source"), keep(1, "destination"));
+    let from = WriteBack::new("source", from, source.config(), &grants[0], first, output);
+    let to = WriteBack::new("destination", to, destination.config(), &grants[1], second, output);
+    [source.on_config_change(from), destination.on_config_change(to)]
 }
 
 /// Waits for SIGINT or SIGTERM: a person's Ctrl-C, or a supervisor's word.
@@ -182,7 +244,8 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             full_refresh: call.full_refresh || connection.full_refresh,
             ..WriteOptions::default()
         };
-        let named = |side: ConnectorSettings| Named {
+        let named = |list: &str, side: ConnectorSettings| Named {
+            origin: project.config_place(list, &side.key),
             key: Some(side.key),
             connector: side.connector,
             options: side.options,
@@ -191,18 +254,19 @@ fn job(call: &Sync) -> Result<Job, CliError> {
         return Ok(Job {
             host: Host::new().in_folder(project.folder()),
             folder: project.folder().to_owned(),
-            source: named(connection.source),
-            destination: named(connection.destination),
+            source: named("sources", connection.source),
+            destination: named("destinations", connection.destination),
             isolation: call.isolation.map(Isolation::from).or(connection.isolation),
             options,
         });
     };
-    let named = |connector: &str, options, config: Option<&String>| -> Result<Named, CliError> {
-        let config = match config {
+    let named = |connector: &str, options, given: Option<&String>| -> Result<Named, CliError> {
+        let config = match given {
             Some(given) => read_config(given)?,
             None => Json::empty_object(),
         };
-        Ok(Named { key: None, connector: connector.to_owned(), options, config })
+        let origin = given.and_then(|given| origin(given));
+        Ok(Named { key: None, connector: connector.to_owned(), options, config, origin })
     };
     let destination = call.destination.as_deref().unwrap_or_default();
     Ok(Job {

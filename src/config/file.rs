@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, ConnectorOptions, read_json_object};
+use super::{ConfigError, ConfigPlace, ConnectorOptions, read_json_object};
 use crate::protocol::Json;
 
 /// The project file's name.
@@ -311,6 +311,22 @@ impl Project {
         })
     }
 
+    /// The file that a connector's configuration is in, and where in it; none where it has none.
+    /// `list` is `sources` or `destinations`.
+    #[must_use]
+    pub fn config_place(&self, list: &str, key: &str) -> Option<(PathBuf, ConfigPlace)> {
+        let all = if list == "sources" { &self.raw.sources } else { &self.raw.destinations };
+        let raw = all.get(key)?;
+        match (&raw.config, &raw.config_file) {
+            (_, Some(file)) => Some((self.folder().join(file), ConfigPlace::Json)),
+            (Some(_), None) => {
+                let steps = [list, key, "config"].map(str::to_owned);
+                Some((self.path.clone(), ConfigPlace::Toml(steps)))
+            }
+            (None, None) => None,
+        }
+    }
+
     fn unknown<'a>(
         &self,
         what: &'static str,
@@ -346,7 +362,7 @@ fn place(path: &Path, text: &str, span: Option<std::ops::Range<usize>>) -> Strin
 }
 
 /// TOML as JSON: dates become strings; numbers JSON has no form for are refused.
-fn json_of(value: &toml::Value) -> Result<serde_json::Value, String> {
+pub(super) fn json_of(value: &toml::Value) -> Result<serde_json::Value, String> {
     use serde_json::Value as J;
     Ok(match value {
         toml::Value::String(text) => J::String(text.clone()),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::changes::{Changed, ConfigCallback, ConfigKeeper};
 use super::{ConnectorError, MissingNeed, needs, validate_config};
 use crate::executor::secrets::{hide_specification, hide_stream};
 use crate::executor::{Audited, Context, Described, Executor, ExecutorError};
@@ -13,9 +14,14 @@ use crate::sandbox::{JudgedNeed, Policy};
 #[derive(Clone)]
 pub struct Connector {
     name: String,
-    executor: Arc<dyn Executor>,
-    config: Json,
-    observer: Arc<dyn Observer>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) config: Json,
+    pub(super) observer: Arc<dyn Observer>,
+    /// What it changed of its configuration; shared by all copies.
+    pub(super) changed: Arc<Changed>,
+    pub(super) callback: Option<Arc<dyn ConfigCallback>>,
+    /// Keeps the changes of an operation.
+    pub(super) keeper: Option<Arc<ConfigKeeper>>,
     /// What it said it needs, as it was last judged; shared by all copies.
     needs: Arc<Mutex<Vec<JudgedNeed>>>,
 }
@@ -39,7 +45,16 @@ impl Connector {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let executor = Audited::around(executor);
-        Self { name: name.into(), executor, config, observer, needs: Arc::default() }
+        Self {
+            name: name.into(),
+            executor,
+            config,
+            observer,
+            changed: Arc::default(),
+            callback: None,
+            keeper: None,
+            needs: Arc::default(),
+        }
     }
 
     /// As it was named.
@@ -54,7 +69,7 @@ impl Connector {
         self.executor.describe()
     }
 
-    /// Its configuration.
+    /// Its configuration as the operator wrote it.
     #[must_use]
     pub fn config(&self) -> &Json {
         &self.config
@@ -64,6 +79,7 @@ impl Connector {
     #[must_use]
     pub fn with_config(mut self, config: Json) -> Self {
         self.config = config;
+        self.changed = Arc::default();
         self
     }
 
@@ -161,7 +177,7 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub(crate) async fn validate(&self, spec: &Specification) -> Result<(), ConnectorError> {
-        let filled = self.executor.filled_in(&self.context(), &self.config).await;
+        let filled = self.executor.filled_in(&self.context(), &self.current_config()).await;
         let filled = filled.map_err(|e| self.failed(e))?;
         validate_config(&self.name, spec, &filled).map_err(|error| {
             // A member's name may be a secret too.
@@ -185,9 +201,22 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`]; [`ConnectorError::Needs`] lists all that is not granted.
     pub async fn ready(&self) -> Result<(), ConnectorError> {
-        let spec = self.whole_spec().await?;
+        self.ready_spec().await.map(drop)
+    }
+
+    async fn ready_spec(&self) -> Result<Arc<Specification>, ConnectorError> {
+        let spec = Arc::new(self.whole_spec().await?);
         self.validate(&spec).await?;
-        needs::require(self.missing_needs(&spec, ""))
+        needs::require(self.missing_needs(&spec, ""))?;
+        Ok(spec)
+    }
+
+    /// For an operation outside a sync, whose changes are kept in this value and by its callback.
+    async fn ready_and_keeping(&self) -> Result<Self, ConnectorError> {
+        let spec = self.ready_spec().await?;
+        let kept = self.keeping(&spec, None).await;
+        // Only a store fails, and there is none.
+        kept.map_err(|e| self.failed(ExecutorError::ChangeRefused(e.to_string())))
     }
 
     /// Checks its configuration against its specification, then lets it try it.
@@ -195,8 +224,7 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub async fn check(&self) -> Result<(), ConnectorError> {
-        self.ready().await?;
-        self.try_config().await
+        self.ready_and_keeping().await?.try_config().await
     }
 
     /// Lets it try its configuration, which is known to fit its specification.
@@ -204,7 +232,8 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub async fn try_config(&self) -> Result<(), ConnectorError> {
-        self.executor.check(&self.context(), &self.config).await.map_err(|e| self.failed(e))
+        let checked = self.executor.check(&self.context(), &self.current_config()).await;
+        self.judged(checked).map_err(|e| self.failed(e))
     }
 
     /// Checks its configuration against its specification, then lets it list its streams, for
@@ -213,8 +242,7 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`].
     pub async fn discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
-        self.ready().await?;
-        self.shown_discover().await
+        self.ready_and_keeping().await?.shown_discover().await
     }
 
     /// The same with a configuration that is known to fit its specification.
@@ -226,7 +254,8 @@ impl Connector {
 
     /// Lets it list its streams, for whoever moves them.
     pub(crate) async fn whole_discover(&self) -> Result<Vec<DiscoveredStream>, ConnectorError> {
-        self.executor.discover(&self.context(), &self.config).await.map_err(|e| self.failed(e))
+        let found = self.executor.discover(&self.context(), &self.current_config()).await;
+        self.judged(found).map_err(|e| self.failed(e))
     }
 }
 
@@ -253,6 +282,13 @@ impl From<Connector> for Destination {
 }
 
 impl Source {
+    /// The same connector; what it changes in its configuration is given to `callback`. See
+    /// [`Connector::on_config_change`].
+    #[must_use]
+    pub fn on_config_change(self, callback: impl ConfigCallback + 'static) -> Self {
+        Self(self.0.on_config_change(callback))
+    }
+
     /// The same connector, heard by someone else.
     #[must_use]
     pub fn heard_by(self, observer: Arc<dyn Observer>) -> Self {
@@ -291,6 +327,13 @@ impl Source {
 }
 
 impl Destination {
+    /// The same connector; what it changes in its configuration is given to `callback`. See
+    /// [`Connector::on_config_change`].
+    #[must_use]
+    pub fn on_config_change(self, callback: impl ConfigCallback + 'static) -> Self {
+        Self(self.0.on_config_change(callback))
+    }
+
     /// The same connector, heard by someone else.
     #[must_use]
     pub fn heard_by(self, observer: Arc<dyn Observer>) -> Self {

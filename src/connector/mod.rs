@@ -1,6 +1,7 @@
 //! Floor 4: a connector as the library's user holds it. From a name and options to something that
 //! answers `spec`, `check` and `discover`; what it takes to read and write is in `sync`.
 
+mod changes;
 mod handle;
 mod host;
 mod needs;
@@ -10,6 +11,8 @@ use crate::config::ConfigError;
 use crate::executor::ExecutorError;
 use crate::fault::{ExitClass, Fault};
 
+pub use changes::ConfigCallback;
+pub(crate) use changes::{CHANGE_BYTES, ChangeStore, ConfigKeeper};
 pub use handle::{Connector, Destination, Source};
 pub use host::{Host, Silent};
 pub use needs::MissingNeed;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::component::ComponentError;
 use crate::fault::{ExitClass, Fault};
 use crate::protocol::{Failure, FailureKind};
+use crate::registry::RegistryError;
 use crate::sandbox::fence::FenceError;
 
 /// Why a connector's operation failed.
@@ -114,6 +115,23 @@ pub enum ExecutorError {
     /// Asked for something it cannot be.
     #[error("{0}")]
     Unsupported(String),
+    /// It changed its configuration to one that does not fit its specification.
+    #[error("it changed its configuration, and now {0}")]
+    ChangeInvalid(String),
+    /// Nobody took what it changed of its configuration.
+    #[error("its changed configuration was not taken: {0}")]
+    ChangeRefused(String),
+    /// The registry did not say what it is.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// It is only known, and asked to run.
+    #[error("{name} has no executor: nothing of it runs, so it cannot {operation}")]
+    NoExecutor {
+        /// The connector.
+        name: String,
+        /// The operation.
+        operation: &'static str,
+    },
 }
 
 impl From<Failure> for ExecutorError {
@@ -146,6 +164,7 @@ impl ExecutorError {
             | Self::Grant { .. }
             | Self::Fence(_)
             | Self::Secret(_)
+            | Self::NoExecutor { .. }
             | Self::Unsupported(_) => Failure::config(self.to_string()),
             Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
                 let detail = stderr.clone();
@@ -181,6 +200,10 @@ impl Fault for ExecutorError {
             Self::Fenced { error, .. } => error.code(),
             Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
+            Self::ChangeInvalid(_) => "CONFIG_CHANGE_INVALID",
+            Self::ChangeRefused(_) => "CONFIG_CHANGE_REFUSED",
+            Self::Registry(error) => error.code(),
+            Self::NoExecutor { .. } => "CONNECTOR_NO_EXECUTOR",
         }
     }
 
@@ -205,6 +228,16 @@ impl Fault for ExecutorError {
                     None => fence,
                 })
             }
+            Self::ChangeInvalid(_) => {
+                Some("the change was not kept: the connector is at fault, or its specification".into())
+            }
+            Self::ChangeRefused(_) => {
+                Some("in a sync with a state store a change that fits is kept there all the same; the next run begins with it".into())
+            }
+            Self::Registry(error) => error.hint(),
+            Self::NoExecutor { .. } => {
+                Some("say how it is run: docker-image, use-python or local-executable instead of no-executor".into())
+            }
             Self::Panic { .. } => {
                 Some("this is not your connector's fault alone: report it, with the connector".into())
             }
@@ -218,7 +251,11 @@ impl Fault for ExecutorError {
             Self::Secret(error) => error.exit(),
             Self::Fence(error) => error.exit(),
             Self::Fenced { error, .. } => error.exit(),
-            Self::Start { .. } | Self::Grant { .. } | Self::Unsupported(_) => ExitClass::Usage,
+            Self::Registry(error) => error.exit(),
+            Self::Start { .. }
+            | Self::Grant { .. }
+            | Self::NoExecutor { .. }
+            | Self::Unsupported(_) => ExitClass::Usage,
             _ => ExitClass::Failed,
         }
     }

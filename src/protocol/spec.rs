@@ -42,6 +42,11 @@ const DOCS: &str = "documentationUrl";
 /// Where we keep what Airbyte's SPEC has no member for; unknown members are allowed there.
 const OURS: &str = "lockgate";
 
+/// Modes of later protocol versions are no use to us and no fault of the connector.
+fn known_modes(words: &[Value]) -> Vec<DestinationSyncMode> {
+    words.iter().filter_map(Value::as_str).filter_map(DestinationSyncMode::from_airbyte).collect()
+}
+
 impl Specification {
     /// From the body of an Airbyte SPEC message.
     ///
@@ -55,18 +60,25 @@ impl Specification {
             Some(_) => return Err(format!("SPEC's {SCHEMA} is not an object")),
             None => return Err(format!("SPEC has no {SCHEMA}")),
         };
-        let modes = match extra.remove(MODES) {
+        // What our fields do not hold stays among the rest: it is shown as it came.
+        let modes = match extra.get(MODES) {
             None | Some(Value::Null) => None,
             Some(Value::Array(words)) => {
-                // Modes of later protocol versions are no use to us and no fault of the connector.
-                let known = words.iter().filter_map(Value::as_str);
-                Some(known.filter_map(DestinationSyncMode::from_airbyte).collect())
+                let known = known_modes(words);
+                if known.len() == words.len() {
+                    extra.remove(MODES);
+                }
+                Some(known)
             }
             Some(_) => return Err(format!("SPEC's {MODES} is not an array")),
         };
         let documentation_url = match extra.remove(DOCS) {
             Some(Value::String(url)) => Some(url),
-            _ => None,
+            Some(other) => {
+                extra.insert(DOCS.into(), other);
+                None
+            }
+            None => None,
         };
         let ours = extra.remove(OURS);
         let word = |key: &str| {
@@ -93,8 +105,12 @@ impl Specification {
             body.insert(DOCS.into(), url.clone().into());
         }
         if let Some(modes) = &self.destination_sync_modes {
-            let words = modes.iter().map(|m| Value::from(m.airbyte())).collect();
-            body.insert(MODES.into(), Value::Array(words));
+            // As it came, where that says the same and more.
+            let came = body.get(MODES).and_then(Value::as_array);
+            if !came.is_some_and(|words| known_modes(words) == *modes) {
+                let words = modes.iter().map(|m| Value::from(m.airbyte())).collect();
+                body.insert(MODES.into(), Value::Array(words));
+            }
         }
         if !self.name.is_empty() {
             body.entry("protocol_version").or_insert_with(|| "0.18.0".into());

@@ -175,4 +175,47 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         side: &str,
         digest: &str,
     ) -> Result<Option<Json>, StateStoreError>;
+
+    /// Makes these all the changed members over the configuration with this digest; none: forgets
+    /// them. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn replace_changed_config(
+        &self,
+        connection: &str,
+        side: &str,
+        digest: &str,
+        members: Option<&Json>,
+    ) -> Result<(), StateStoreError>;
+}
+
+/// The side under which a connection's earlier name is kept.
+const RENAMED: &str = "renamed";
+
+/// The name that a connection's states are under: that of before its configuration was changed in its
+/// file.
+///
+/// # Errors
+/// [`StateStoreError`].
+pub fn first_name(store: &dyn StateStore, connection: &str) -> Result<String, StateStoreError> {
+    let kept = store.changed_config(connection, RENAMED, "")?.and_then(|kept| kept.to_value().ok());
+    let name = kept.as_ref().and_then(|kept| kept.get("connection")).and_then(|name| name.as_str());
+    Ok(name.unwrap_or(connection).to_owned())
+}
+
+/// Notes that a connection's states are under another name.
+///
+/// # Errors
+/// [`StateStoreError`].
+pub fn note_first_name(
+    store: &dyn StateStore,
+    connection: &str,
+    first: &str,
+) -> Result<(), StateStoreError> {
+    if connection == first {
+        return store.replace_changed_config(connection, RENAMED, "", None);
+    }
+    let name = Json::from_value(&serde_json::json!({ "connection": first }));
+    store.replace_changed_config(connection, RENAMED, "", Some(&name))
 }

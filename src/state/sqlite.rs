@@ -290,6 +290,30 @@ impl StateStore for SqliteStateStore {
         })
         .transpose()
     }
+
+    fn replace_changed_config(
+        &self,
+        connection: &str,
+        side: &str,
+        digest: &str,
+        members: Option<&Json>,
+    ) -> Result<(), StateStoreError> {
+        self.transact(|t| match members {
+            Some(members) => t
+                .execute(
+                    "INSERT OR REPLACE INTO config_changes VALUES (?1, ?2, ?3, ?4)",
+                    params![connection, side, digest, members.get()],
+                )
+                .map(drop),
+            None => t
+                .execute(
+                    "DELETE FROM config_changes
+                     WHERE connection = ?1 AND side = ?2 AND digest = ?3",
+                    params![connection, side, digest],
+                )
+                .map(drop),
+        })
+    }
 }
 
 #[cfg(test)]

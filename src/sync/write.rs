@@ -13,22 +13,16 @@ use super::{
     Confirmed, ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms,
     pipeline,
 };
-use crate::config::{Strategy, StreamSelection, config_digest, merge_members};
-use crate::connector::{Connector, ConnectorError, Destination, Source, require};
-use crate::executor::secrets::Changes;
+use crate::config::{Strategy, StreamSelection, config_digest};
+use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{
-    Catalog, Decision, Failure, Json, LogLevel, Observer, Specification, StateMessage, StateScope,
-    StreamDescriptor, SyncMode,
+    Catalog, Failure, Specification, StateMessage, StateScope, StreamDescriptor, SyncMode,
 };
 use crate::state::{StateStore, StateStoreError, StoredState};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
-
-/// Bytes of one change of a configuration, and of all changes beyond the operator's own: a connector
-/// keeps tokens there, not data.
-pub(super) const CHANGE_BYTES: usize = 1 << 20;
 
 /// What can be said of a sync besides its two connectors.
 #[derive(Clone, Default)]
@@ -210,6 +204,7 @@ impl Destination {
             idle_time: Some(options.idle_time.unwrap_or(IDLE_TIME)),
         })
         .await;
+        let result = judged(result, &source, &destination);
 
         let side = |c: &Connector, spec: &Specification| {
             let spec = c.shown(spec.clone());
@@ -307,28 +302,39 @@ async fn prepared(
     connection: &str,
     options: &WriteOptions,
 ) -> Result<Connector, SyncError> {
-    let Some(store) = &options.state else { return Ok(connector.clone()) };
-    let digest = config_digest(connector.config());
-    let (key, asked) = (connection.to_owned(), digest.clone());
-    let changed = blocking(store, move |s| s.changed_config(&key, side, &asked)).await?;
-    let changes = Changes::new(connector.config(), &spec.config_schema);
-    let config = match &changed {
-        Some(stored) => changes.merged(stored),
-        None => connector.config().clone(),
+    Ok(connector.keeping(spec, change_store(side, connection, options)).await?)
+}
+
+/// Where changes of a side's configuration are stored.
+pub(super) fn change_store(
+    side: &'static str,
+    connection: &str,
+    options: &WriteOptions,
+) -> Option<ChangeStore> {
+    let store = options.state.clone()?;
+    Some(ChangeStore { store, connection: connection.to_owned(), side })
+}
+
+/// The result of a sync: a failure where a change of a configuration was refused, whatever the
+/// connector made of it. A sync that was stopped was stopped.
+fn judged(
+    result: Result<(), SyncError>,
+    source: &Connector,
+    destination: &Connector,
+) -> Result<(), SyncError> {
+    if matches!(result, Err(SyncError::Cancelled)) {
+        return result;
+    }
+    let refused = |side: &Connector| {
+        side.refused_change().map(|error| (side.name().to_owned(), Box::new(error)))
     };
-    let keeper = ConfigKeeper {
-        inner: connector.observer(),
-        store: store.clone(),
-        connector: connector.clone(),
-        changes,
-        spec: spec.clone(),
-        most_bytes: connector.config().get().len() + CHANGE_BYTES,
-        config: tokio::sync::Mutex::new(config.clone()),
-        connection: connection.to_owned(),
-        side,
-        digest,
-    };
-    Ok(connector.clone().with_config(config).with_observer(Arc::new(keeper)))
+    if let Some((name, error)) = refused(source) {
+        return Err(SyncError::Source { name, error });
+    }
+    if let Some((name, error)) = refused(destination) {
+        return Err(SyncError::Destination { name, error });
+    }
+    result
 }
 
 /// Gives the streams their numbers, and the states the source goes on from.
@@ -406,17 +412,6 @@ impl StateSink for StoreSink {
     }
 }
 
-/// A change without the members that stay as they are: what the operator wrote is not stored again.
-fn without_same(before: &Json, change: &Json) -> Json {
-    match (before.to_value(), change.to_value()) {
-        (Ok(before), Ok(serde_json::Value::Object(mut changed))) => {
-            changed.retain(|name, value| before.get(name.as_str()) != Some(&*value));
-            Json::from_value(&serde_json::Value::Object(changed))
-        }
-        _ => change.clone(),
-    }
-}
-
 /// Keeps nothing.
 struct Forget;
 
@@ -424,62 +419,6 @@ struct Forget;
 impl StateSink for Forget {
     async fn store(&self, _: Vec<Confirmed>) -> Result<(), Failure> {
         Ok(())
-    }
-}
-
-/// Passes logs on and keeps configuration changes.
-struct ConfigKeeper {
-    inner: Arc<dyn Observer>,
-    store: Arc<dyn StateStore>,
-    /// With the configuration that the operator wrote.
-    connector: Connector,
-    changes: Changes,
-    spec: Arc<Specification>,
-    /// Bytes of it with all changes.
-    most_bytes: usize,
-    /// With all changes so far.
-    config: tokio::sync::Mutex<Json>,
-    connection: String,
-    side: &'static str,
-    digest: String,
-}
-
-#[async_trait]
-impl Observer for ConfigKeeper {
-    fn log(&self, level: LogLevel, message: &str) {
-        self.inner.log(level, message);
-    }
-
-    async fn update_config(&self, config: Json) -> Result<(), Failure> {
-        if !config.is_object() {
-            return Err(Failure::system("the changed configuration is not a JSON object"));
-        }
-        if config.get().len() > CHANGE_BYTES {
-            let what = format!("the changed configuration has more than {CHANGE_BYTES} bytes");
-            return Err(Failure::system(what));
-        }
-        let mut whole = self.config.lock().await;
-        let config = without_same(&whole, &config);
-        let changed = merge_members(&whole, &config);
-        if changed.get().len() > self.most_bytes {
-            return Err(Failure::system("the changes of the configuration have no measure"));
-        }
-        // Stored, it would fail every later sync, as if the operator had written it.
-        let with_change = self.connector.clone().with_config(changed.clone());
-        with_change.validate(&self.spec).await.map_err(|fault| {
-            Failure::system(format!("it changed its configuration, and now {fault}"))
-        })?;
-        *whole = changed;
-        let (connection, side, digest) = (self.connection.clone(), self.side, self.digest.clone());
-        let members = self.changes.conceal(&config);
-        blocking(&self.store, move |s| s.change_config(&connection, side, &digest, &members))
-            .await
-            .map_err(|e| Failure::system(e.to_string()))?;
-        self.inner.update_config(config).await
-    }
-
-    fn decided(&self, decision: &Decision) {
-        self.inner.decided(decision);
     }
 }
 

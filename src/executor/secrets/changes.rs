@@ -47,7 +47,12 @@ impl Changes {
     pub(crate) fn merged(&self, stored: &Json) -> Json {
         // A placeholder without its secret is of another configuration; then it is text.
         let open = self.plain.unseal_json(stored).unwrap_or_else(|_| stored.clone());
-        let open = map_texts(&open, |role, text| {
+        merge_members(&self.operator, &self.trusted(&open))
+    }
+
+    /// A change in which only the operator's references are references.
+    pub(crate) fn trusted(&self, change: &Json) -> Json {
+        map_texts(change, |role, text| {
             if role != Role::Text || !text.contains("${secret:") {
                 return Becomes::Same;
             }
@@ -58,8 +63,7 @@ impl Changes {
                 Piece::Reference(r) => escape(&written(&r)),
             });
             Becomes::Text(trusted.collect())
-        });
-        merge_members(&self.operator, &open)
+        })
     }
 }
 

@@ -46,12 +46,17 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Protocol(said) => E::Protocol(text(redactor, &said)),
         E::Io { what, reason } => E::Io { what, reason: text(redactor, &reason) },
         E::Panic { operation, reason } => E::Panic { operation, reason: text(redactor, &reason) },
+        E::ChangeInvalid(why) => E::ChangeInvalid(text(redactor, &why)),
+        E::ChangeRefused(why) => E::ChangeRefused(text(redactor, &why)),
         E::Unsupported(said) => E::Unsupported(text(redactor, &said)),
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
         }
+        // The registry's faults name places and fields, and a connector has no say in them.
         error @ (E::LineTooLong { .. }
         | E::Timeout { .. }
+        | E::Registry(_)
+        | E::NoExecutor { .. }
         | E::Secret(_)
         | E::Grant { .. }
         | E::Fence(_)) => error,

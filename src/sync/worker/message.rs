@@ -125,6 +125,8 @@ pub(super) struct SideForm {
     pub(super) digest: String,
     pub(super) size: u64,
     pub(super) config: Json,
+    /// What it changed of it meanwhile.
+    pub(super) changed: Option<Json>,
     pub(super) policy: PolicyForm,
     /// The folder of compiled code, which no guest may have.
     pub(super) cache: Option<OsString>,

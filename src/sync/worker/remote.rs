@@ -186,6 +186,17 @@ impl StateStore for RemoteStore {
             _ => odd(),
         }
     }
+
+    fn replace_changed_config(
+        &self,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: Option<&Json>,
+    ) -> Result<(), StateStoreError> {
+        // What is in files, and which changes that makes needless, is the parent's.
+        odd()
+    }
 }
 
 /// The parent's observer of one side.

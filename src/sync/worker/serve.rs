@@ -202,7 +202,8 @@ impl Worker {
         let values = form.secrets.into_iter().map(|(reference, value)| (reference, value.into()));
         let secrets = Arc::new(GivenSecrets::new(values.collect()));
         let executor = SecretExecutor::new(executor, secrets, environment, self.vault.clone());
-        Ok(Connector::new(form.name, Arc::new(executor), form.config, observer))
+        let connector = Connector::new(form.name, Arc::new(executor), form.config, observer);
+        Ok(connector.with_changed_members(form.changed.as_ref()))
     }
 }
 

@@ -6,6 +6,7 @@
 //! not fit ends it.
 
 mod answers;
+mod changes;
 mod names;
 
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ use super::spawn::Worker;
 use super::{RemoteError, WorkerError, WorkerProgram};
 use crate::component::{Component, ComponentError, Operation};
 use crate::config::config_digest;
-use crate::connector::{Connector, ConnectorError};
+use crate::connector::{ConfigKeeper, Connector, ConnectorError};
 use crate::executor::{Cancel, ExecutorError};
 use crate::protocol::{
     Capability, Catalog, ConfiguredStream, Decision, DestinationSyncMode, DiscoveredStream, Json,
@@ -105,6 +106,7 @@ pub(in crate::sync) async fn supervise(
         SyncError::Remote(error) => SyncError::Remote(hidden(error)),
         other => other,
     });
+    let result = supervisor.judged(result);
     let Some(moving) = supervisor.moving else {
         return Err(match result {
             Err(error) => error.into(),
@@ -154,6 +156,8 @@ struct Supervisor<'a> {
     limits: [&'a Limits; 2],
     /// Each with a budget for all operations of the sync.
     observers: [Arc<LogBudget>; 2],
+    /// What takes changed configurations, behind the observers.
+    keepers: [Arc<ConfigKeeper>; 2],
     connection: &'a str,
     options: &'a WriteOptions,
     names_of: [Names; 2],
@@ -172,12 +176,13 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     fn new(job: &'a Supervised<'a>) -> Self {
+        let keepers = changes::keepers(job);
         let limits = [&job.components[0].1.limits, &job.components[1].1.limits];
         let observer = |place: usize| {
             let limits: &Limits = limits[place];
             let log_bytes = limits.log_bytes.saturating_mul(OPERATIONS);
             let limits = Limits { log_bytes, ..limits.clone() };
-            let inner = job.sides[place].observer();
+            let inner = keepers[place].clone();
             let executor = job.sides[place].executor();
             LogBudget::new(Arc::new(Hiding { inner, executor }), &limits)
         };
@@ -188,6 +193,7 @@ impl<'a> Supervisor<'a> {
             digests: job.sides.map(|side| config_digest(side.config())),
             limits,
             observers: [observer(0), observer(1)],
+            keepers,
             connection: job.connection,
             options: job.options,
             names_of: [0, 1].map(|i: usize| Names::new(&job.components[i], OPERATIONS as u64)),
@@ -232,6 +238,7 @@ impl<'a> Supervisor<'a> {
             digest: component.digest().to_owned(),
             size: component.size(),
             config: job.sides[place].config().clone(),
+            changed: job.sides[place].changed_members(),
             policy: PolicyForm::of(policy),
             cache: component.cache().map(Into::into),
             secrets: std::mem::take(&mut secrets[place]),
@@ -375,6 +382,7 @@ impl<'a> Supervisor<'a> {
         if bytes > self.limits[place].spec_bytes {
             return Err(broken("its needs have no measure"));
         }
+        self.keepers[place].know_schema(schema.clone());
         self.sides[place].note_needs(needs, schema);
         Ok(())
     }

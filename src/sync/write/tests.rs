@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::connector::{Host, Silent};
 use crate::executor::{Context, Described, Executor, ExecutorError};
-use crate::protocol::{DiscoveredStream, SourceOutput, StreamStatus};
+use crate::protocol::{DiscoveredStream, Json, SourceOutput, StreamStatus};
 use crate::state::SqliteStateStore;
 
 /// A source whose token works once: each operation gets the next.

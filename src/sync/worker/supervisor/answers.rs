@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::{Supervisor, broken};
+use crate::connector::CHANGE_BYTES;
 use crate::protocol::{Json, Observer, StateScope};
 use crate::state::{StateStore, StateStoreError};
 use crate::sync::worker::WorkerError;
 use crate::sync::worker::message::{Answer, Question, Side, StateForm};
-use crate::sync::write::{CHANGE_BYTES, blocking};
+use crate::sync::write::blocking;
 
 impl Supervisor<'_> {
     /// Answers a question. What it asks for is durable when this returns.
