@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ConnectorError, MissingNeed, needs, validate_config};
+use super::{Choice, ConnectorError, MissingNeed, needs, validate_config};
 use crate::executor::secrets::{hide_specification, hide_stream};
 use crate::executor::{Audited, Context, Described, Executor, ExecutorError};
 use crate::protocol::{DiscoveredStream, Json, Need, Observer, Specification};
@@ -16,6 +16,8 @@ pub struct Connector {
     executor: Arc<dyn Executor>,
     config: Json,
     observer: Arc<dyn Observer>,
+    /// Why it is run so; none where it was made by hand.
+    choice: Option<Arc<Choice>>,
     /// What it said it needs, as it was last judged; shared by all copies.
     needs: Arc<Mutex<Vec<JudgedNeed>>>,
 }
@@ -39,7 +41,18 @@ impl Connector {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let executor = Audited::around(executor);
-        Self { name: name.into(), executor, config, observer, needs: Arc::default() }
+        Self { name: name.into(), executor, config, observer, choice: None, needs: Arc::default() }
+    }
+
+    pub(super) fn with_choice(mut self, choice: Choice) -> Self {
+        self.choice = Some(Arc::new(choice));
+        self
+    }
+
+    /// How it was decided to run it, and why; none where it was made by hand.
+    #[must_use]
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_deref()
     }
 
     /// As it was named.

@@ -9,6 +9,7 @@ mod guarded;
 mod noop;
 mod process;
 mod python;
+mod registered;
 pub(crate) mod secrets;
 mod session;
 mod stdin;
@@ -30,6 +31,7 @@ pub(crate) use guarded::guarded;
 pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
 pub use python::{Interpreter, PythonExecutor, PythonSettings};
+pub use registered::RegisteredSpec;
 pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};
 pub use stdin::StdinSource;
 
