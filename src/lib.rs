@@ -109,7 +109,7 @@ pub fn get_source(
     options: &ConnectorOptions,
     config: protocol::Json,
 ) -> Result<Source, ConnectorError> {
-    Host::new().get_source(name, options, config)
+    Host::of_one_connector().get_source(name, options, config)
 }
 
 /// A destination by its name, with a host of the current folder ([`Host::get_destination`]).
@@ -133,5 +133,5 @@ pub fn get_destination(
     options: &ConnectorOptions,
     config: protocol::Json,
 ) -> Result<Destination, ConnectorError> {
-    Host::new().get_destination(name, options, config)
+    Host::of_one_connector().get_destination(name, options, config)
 }

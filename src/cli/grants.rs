@@ -138,7 +138,7 @@ grants!(DestinationGrants, "destination-", "Destination", "Destination", require
 /// is named, none of them is.
 pub(super) fn of_a_side() -> Vec<Id> {
     let sides = ["source", "source_config", "destination", "destination_config", "connection"];
-    let grants = SourceGrants::augment_args(Command::new("source"));
+    let grants = SourceGrants::augment_args(Command::default());
     let grants = DestinationGrants::augment_args(grants);
     let grants = grants.get_arguments().map(|argument| argument.get_id().clone());
     sides.into_iter().map(Id::from).chain(grants.collect::<Vec<_>>()).collect()

@@ -37,7 +37,23 @@ impl Environment {
     #[must_use]
     pub fn read() -> Self {
         #[expect(clippy::disallowed_methods, reason = "these variables, by name")]
-        Self::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+        let said = Self::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        match std::env::current_dir() {
+            Ok(here) => said.seen_from(&here),
+            Err(_) => said,
+        }
+    }
+
+    /// What it says of files that are relative is relative to the folder one is in, wherever the
+    /// project is.
+    fn seen_from(mut self, here: &Path) -> Self {
+        if let RegistryVariable::At(location) = &mut self.registry
+            && !location.contains("://")
+        {
+            *location = here.join(location.as_str()).display().to_string();
+        }
+        self.install_root = self.install_root.map(|root| here.join(root));
+        self
     }
 
     fn of(read: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
@@ -88,6 +104,20 @@ mod tests {
         for (value, offline) in [("1", true), ("true", true), ("0", false), ("False", false)] {
             assert_eq!(read(&[("AIRBYTE_OFFLINE_MODE", value)]).offline, offline, "{value}");
         }
+    }
+
+    #[test]
+    fn files_are_where_one_is() {
+        let from = |registry: &str| {
+            let set = read(&[("AIRBYTE_LOCAL_REGISTRY", registry), ("AIRBYTE_INSTALL_DIR", "i")]);
+            set.seen_from(Path::new("/h"))
+        };
+        assert_eq!(from("r.json").registry, RegistryVariable::At("/h/r.json".into()));
+        assert_eq!(from("/r.json").registry, RegistryVariable::At("/r.json".into()));
+        let url = "https://h.example/r.json";
+        assert_eq!(from(url).registry, RegistryVariable::At(url.into()));
+        assert_eq!(from("0").registry, RegistryVariable::Off);
+        assert_eq!(from("0").install_root, Some("/h/i".into()));
     }
 
     #[test]

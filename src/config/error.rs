@@ -44,7 +44,7 @@ pub enum ConfigError {
     #[error("the connector {0:?} cannot be used: {1}")]
     Reference(String, &'static str),
     /// An option of a connector cannot be read.
-    #[error("{option}: {text:?} is no {wanted}")]
+    #[error("{option}: {text:?} is not {wanted}")]
     Setting {
         /// The option.
         option: &'static str,

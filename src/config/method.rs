@@ -82,19 +82,29 @@ impl DockerImage {
         Ok(match text {
             "true" => Some(Self::True),
             "false" => None,
-            image => Some(Self::Named(image_name("docker-image", image)?.to_owned())),
+            image => Some(Self::Named(Self::checked(image)?.to_owned())),
         })
     }
 }
 
-/// The name of an image, as long as it could be one: the engine knows the rest.
-pub(crate) fn image_name<'a>(option: &'static str, text: &'a str) -> Result<&'a str, ConfigError> {
+/// Whether a text could be the name of an image: the engine knows the rest.
+pub(crate) fn is_image(text: &str) -> bool {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     let rest = |c: char| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c);
-    if first && text.chars().all(rest) {
-        return Ok(text);
+    first && text.chars().all(rest)
+}
+
+impl DockerImage {
+    /// An image by its name.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`], for what cannot be one.
+    pub(crate) fn checked(image: &str) -> Result<&str, ConfigError> {
+        match is_image(image) {
+            true => Ok(image),
+            false => Err(refused("docker-image", image, "true or the name of an image")),
+        }
     }
-    Err(refused(option, text, "true or the name of an image"))
 }
 
 /// A version, for a tag and for a requirement alike: nothing that would begin another word.
@@ -104,7 +114,7 @@ pub(crate) fn version_name(text: &str) -> Result<&str, ConfigError> {
     if first && text.chars().all(rest) {
         return Ok(text);
     }
-    Err(refused("version", text, "version"))
+    Err(refused("version", text, "a version"))
 }
 
 /// The words of a requirement, as pip's own command line would get them from a shell.
@@ -115,8 +125,8 @@ pub(crate) fn requirement_words(
     match shlex::split(text) {
         Some(words) if !words.is_empty() => Ok(words),
         // It may hold a password, so it is not repeated.
-        Some(_) => Err(refused(option, "", "requirement")),
-        None => Err(refused(option, "…", "requirement: a quote is not closed")),
+        Some(_) => Err(refused(option, "", "a requirement")),
+        None => Err(refused(option, "…", "a requirement: a quote is not closed")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
+use super::method::is_image;
 
 /// What a connector's name means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,8 @@ impl ConnectorReference {
         if let Some(image) = text.strip_prefix("docker:") {
             return match image {
                 "" => refused("docker: names no image"),
-                image => Ok(Self::Docker(image.to_owned())),
+                image if is_image(image) => Ok(Self::Docker(image.to_owned())),
+                _ => refused("behind docker: is not the name of an image"),
             };
         }
         if let Some(requirement) = text.strip_prefix("pip:") {
@@ -78,7 +80,7 @@ mod tests {
         assert_eq!(parse("docker:localhost:5000/x"), R::Docker("localhost:5000/x".into()));
         assert_eq!(parse("pip:a==1"), R::Pip("a==1".into()));
         assert_eq!(parse("source-faker"), R::Name("source-faker".into()));
-        for bad in ["exec:", "docker:", "pip:", "pip: ", ""] {
+        for bad in ["exec:", "docker:", "docker:--privileged", "docker:a b", "pip:", "pip: ", ""] {
             assert!(R::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,7 +1,7 @@
 //! Where connectors come from: a name, options, a configuration.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 
@@ -72,6 +72,13 @@ impl Host {
             secrets: None,
             vault: Arc::default(),
         }
+    }
+
+    /// One of many that are made for a connector each: what any of these connectors was given is
+    /// hidden in what any of them says, as if one host had made them.
+    pub(crate) fn of_one_connector() -> Self {
+        static KNOWN: LazyLock<Vault> = LazyLock::new(Vault::default);
+        Self { vault: Arc::new(KNOWN.beside()), ..Self::new() }
     }
 
     /// The same with another cache, or none.

@@ -4,8 +4,9 @@ use crate::config::ConfigError;
 use crate::fault::{ExitClass, Fault};
 use crate::registry::RegistryError;
 
-/// What is said of an option on each of the three sides it can be written on.
-const SPELLING: &str = "on the command line options begin with --, in sync with --source- or --destination-; in lockgate.toml they are keys of the connector";
+/// Where options are written.
+const SPELLING: &str =
+    "each is a flag (in sync with --source- or --destination-) and a key in lockgate.toml";
 
 /// Why it cannot be said how a connector is run.
 #[derive(Debug, thiserror::Error)]

@@ -42,20 +42,39 @@ impl Asking<'_> {
                 Some(Way::Python | Way::Registered) => {}
             }
         }
-        if given.way != Some(Way::Docker) {
-            for (set, option) in [
-                (options.use_host_network, "use-host-network"),
-                (options.docker_local.is_some(), "docker-local"),
-                (options.docker_writable_root, "docker-writable-root"),
-            ] {
-                if set {
-                    return excluded(option, "it is for containers");
-                }
-            }
+        if given.way != Some(Way::Docker)
+            && let Some(option) = self.of_containers()
+        {
+            return excluded(option, "it is for containers");
         }
         if given.way != Some(Way::Python) && options.install_root.is_some() {
             return excluded("install-root", "it is for Python packages");
         }
         Ok(())
+    }
+
+    /// Whether the options that say nothing of a way can be meant for the same one: known before a
+    /// name is looked up.
+    pub(super) fn fit_together(&self) -> Result<(), ResolveError> {
+        match self.of_containers() {
+            Some(option) if self.options.install_root.is_some() => Err(ResolveError::Excluded {
+                option,
+                by: "install-root".to_owned(),
+                why: "one is for containers, the other for Python packages".to_owned(),
+                found: false,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// An option that is there, and that only a container has a use for.
+    fn of_containers(&self) -> Option<&'static str> {
+        let options = self.options;
+        let all = [
+            (options.use_host_network, "use-host-network"),
+            (options.docker_local.is_some(), "docker-local"),
+            (options.docker_writable_root, "docker-writable-root"),
+        ];
+        all.into_iter().find_map(|(set, option)| set.then_some(option))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fits::Given;
 use super::{Asking, Choice, Method, ResolveError};
-use crate::config::{ConnectorReference, DockerImage, image_name};
+use crate::config::{ConnectorReference, DockerImage};
 use crate::executor::DockerSettings;
 
 /// Whether an image's name says which version it is: a tag or a digest. The port of a registry
@@ -16,8 +16,8 @@ impl Asking<'_> {
     /// The image that the name or an option gives; none: it is Airbyte's, by the connector's name.
     fn given_image(&self) -> Result<Option<&str>, ResolveError> {
         Ok(match (self.reference, &self.options.docker_image) {
-            (ConnectorReference::Docker(image), _) => Some(image_name("docker:", image)?),
-            (_, Some(DockerImage::Named(image))) => Some(image_name("docker-image", image)?),
+            (ConnectorReference::Docker(image), _) => Some(image),
+            (_, Some(DockerImage::Named(image))) => Some(DockerImage::checked(image)?),
             _ => None,
         })
     }

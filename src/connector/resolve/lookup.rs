@@ -69,8 +69,9 @@ impl Asking<'_> {
     /// By looking the name up.
     pub(super) fn looked_up(&self) -> Result<Choice, ResolveError> {
         let name = self.plain()?;
+        self.fit_together()?;
         if name == NOOP {
-            let by = format!("{NOOP}, which is built in");
+            let by = format!("the built-in {NOOP}");
             self.found(None, by, String::new())?;
             return Ok(Choice { method: Method::Noop, why: "it is built in".to_owned() });
         }

@@ -89,6 +89,10 @@ fn named(requirement: &str) -> String {
                 // A folder, a URL, an archive: what its last part says.
                 true => {
                     let path = requirement.split(['?', '#']).next().unwrap_or_default();
+                    let path = match path.split_once("://") {
+                        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+                        None => path,
+                    };
                     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
                     let last = last.split('@').next().unwrap_or_default();
                     let last = last.strip_suffix(".git").unwrap_or(last);
@@ -126,7 +130,9 @@ mod tests {
         ] {
             assert_eq!(named(requirement), name, "{requirement}");
         }
-        for nameless in [".", "..", "/"] {
+        for nameless in
+            [".", "..", "/", "https://h.example/", "https://h.example", "git+ssh://git@h"]
+        {
             assert!(!crate::config::is_plain(&named(nameless)), "{nameless}");
         }
     }

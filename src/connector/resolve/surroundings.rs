@@ -1,20 +1,10 @@
 //! What a name is looked up in: asked one after the other, and only as far as needed.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::program;
 use crate::config::{ConnectorOptions, Environment, RegistryVariable};
-use crate::fault::Fault;
 use crate::registry::{Registry, RegistryEntry, RegistryError, RegistrySettings};
-
-/// Airbyte's own registry.
-const REGISTRY: &str = "https://connectors.airbyte.com/files/registries/v0/oss_registry.json";
-/// Its document has some 10 MB, which a slow line takes its time for.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// The code of its answer that it has no such connector.
-const UNKNOWN: &str = "REGISTRY_UNKNOWN";
 
 /// What the registry says of a name.
 #[derive(Debug)]
@@ -79,7 +69,7 @@ impl Here<'_> {
             (Some(option), _) => option.as_str(),
             (None, RegistryVariable::Off) => return None,
             (None, RegistryVariable::At(location)) => location.as_str(),
-            (None, RegistryVariable::Unset) => REGISTRY,
+            (None, RegistryVariable::Unset) => RegistrySettings::DEFAULT_LOCATION,
         };
         let location = match location.contains("://") {
             true => location.to_owned(),
@@ -89,7 +79,7 @@ impl Here<'_> {
             location,
             cache: self.environment.cache.clone(),
             offline: self.offline(),
-            deadline: DEADLINE,
+            deadline: RegistrySettings::DEFAULT_DEADLINE,
         }))
     }
 
@@ -124,7 +114,9 @@ impl Surroundings for Here<'_> {
         };
         match registry.entry(name) {
             Ok(entry) => Registered::Known(Box::new(entry)),
-            Err(error) if error.code() == UNKNOWN => Registered::Unknown(error.to_string()),
+            Err(error @ RegistryError::NotRegistered { .. }) => {
+                Registered::Unknown(unknown(&error))
+            }
             // Who is offline wants to go on without.
             Err(error) if self.offline() => Registered::Off(error.to_string()),
             Err(error) => Registered::Failed(error),
@@ -142,5 +134,15 @@ impl Surroundings for Here<'_> {
             Some(root) => self.folder.join(root),
             None => self.python.to_owned(),
         }
+    }
+}
+
+/// Its answer that it has no such connector, with names that are like it.
+fn unknown(error: &RegistryError) -> String {
+    match error {
+        RegistryError::NotRegistered { similar, .. } if !similar.is_empty() => {
+            format!("{error}, but {}", similar.join(", "))
+        }
+        _ => error.to_string(),
     }
 }
