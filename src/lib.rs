@@ -82,8 +82,11 @@ pub mod sandbox;
 pub mod state;
 pub mod sync;
 
-pub use config::{ConnectorOptions, Strategy as WriteStrategy, StreamSelection};
-pub use connector::{ConfigCallback, Connector, Destination, Host, Source};
+pub use config::{
+    ConnectorOptions, DockerImage, LocalExecutable, Strategy as WriteStrategy, StreamSelection,
+    UsePython,
+};
+pub use connector::{ConfigCallback, Connector, ConnectorError, Destination, Host, Source};
 pub use state::{SqliteStateStore, StateStore};
 pub use sync::{Report, SyncFailure, WorkerProgram, WriteOptions, WriteResult};
 
@@ -95,4 +98,40 @@ pub use sync::{Report, SyncFailure, WorkerProgram, WriteOptions, WriteResult};
 #[must_use]
 pub fn get_noop_destination() -> Destination {
     Host::get_noop_destination()
+}
+
+/// A source by its name, with a host of the current folder ([`Host::get_source`]).
+///
+/// # Errors
+/// [`ConnectorError`], when there is no such connector or an option is in the way of another.
+pub fn get_source(
+    name: &str,
+    options: &ConnectorOptions,
+    config: protocol::Json,
+) -> Result<Source, ConnectorError> {
+    Host::of_one_connector().get_source(name, options, config)
+}
+
+/// A destination by its name, with a host of the current folder ([`Host::get_destination`]).
+///
+/// ```
+/// use lockgate::{ConnectorOptions, protocol::Json};
+///
+/// # fn main() -> Result<(), lockgate::ConnectorError> {
+/// let options = ConnectorOptions::default();
+/// let destination =
+///     lockgate::get_destination("destination-dev-null", &options, Json::empty_object())?;
+/// assert_eq!(destination.connector().describe().executor, "noop");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ConnectorError`], when there is no such connector or an option is in the way of another.
+pub fn get_destination(
+    name: &str,
+    options: &ConnectorOptions,
+    config: protocol::Json,
+) -> Result<Destination, ConnectorError> {
+    Host::of_one_connector().get_destination(name, options, config)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::grants::{DestinationGrants, Grants, SourceGrants, of_a_side};
 use super::output::{Format, Output};
 use crate::config::{ConnectorOptions, Isolation, Strategy};
 
@@ -15,7 +16,9 @@ const GLOBAL: &str = "Output";
 #[command(name = "lockgate", version)]
 #[command(after_help = "\
 CONNECTOR is path/to/x.wasm (a component, which reaches only what it is granted), exec:PATH (a
-program that speaks Airbyte's protocol, behind the kernel's fence), or destination-dev-null.
+program that speaks Airbyte's protocol, behind the kernel's fence), docker:IMAGE, pip:REQUIREMENT,
+or a name such as source-faker: a component of the project, a program on PATH, or what Airbyte's
+registry has under it. Options may say instead how it is run; they stand behind CONNECTOR.
 CONFIG is a file name, or inline JSON beginning with {.
 
 Exit codes: 0 done, 1 the sync or connector failed, 2 bad usage or configuration,
@@ -25,6 +28,7 @@ Examples:
   lockgate inspect target/guests/destination-jsonl.wasm
   lockgate spec target/guests/source-faker.wasm
   lockgate check exec:.venv/bin/source-faker --config '{\"count\": 100}'
+  lockgate check source-faker --use-python --version 7.2.1 --config '{\"count\": 100}'
   lockgate sync nightly")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -96,75 +100,10 @@ pub(super) struct Worker {
     pub(super) destination: i32,
 }
 
-/// The grants and limits of one connector: unprefixed where a command has one, and with a prefix
-/// for each side of a sync.
-macro_rules! grants {
-    ($name:ident, $prefix:literal, $heading:literal $(, requires = $requires:literal)?) => {
-        /// Grants and limits of one connector.
-        #[derive(Debug, Args)]
-        pub(super) struct $name {
-            /// Grant it the directory HOST, which it knows as GUEST; without GUEST, and for a
-            /// process always, under its own path; :ro to read only
-            #[arg(id = concat!($prefix, "allow-dir"), long = concat!($prefix, "allow-dir"), value_name = "HOST[::GUEST][:ro|rw]", help_heading = $heading $(, requires = $requires)?)]
-            allow_dir: Vec<String>,
-            /// Grant it a host and port: db.example:5432, *.example.com:443, 10.0.0.0/8:5432
-            #[arg(id = concat!($prefix, "allow-net"), long = concat!($prefix, "allow-net"), value_name = "HOST:PORT", help_heading = $heading $(, requires = $requires)?)]
-            allow_net: Vec<String>,
-            /// Let * be a host in its network grants: every public address
-            #[arg(id = concat!($prefix, "allow-any-network"), long = concat!($prefix, "allow-any-network"), help_heading = $heading $(, requires = $requires)?)]
-            allow_any_network: bool,
-            /// Trust the certificate authorities of this PEM file too
-            #[arg(id = concat!($prefix, "tls-root"), long = concat!($prefix, "tls-root"), value_name = "FILE", help_heading = $heading $(, requires = $requires)?)]
-            tls_root: Vec<PathBuf>,
-            /// Set an environment variable; nothing of your own environment is passed on
-            #[arg(id = concat!($prefix, "env"), long = concat!($prefix, "env"), value_name = "NAME=VALUE", help_heading = $heading $(, requires = $requires)?)]
-            env: Vec<String>,
-            /// The kernel's fence around it, if it is a process: require, best-effort or off
-            /// [default: require]
-            #[arg(id = concat!($prefix, "sandbox"), long = concat!($prefix, "sandbox"), value_name = "LEVEL", help_heading = $heading $(, requires = $requires)?)]
-            sandbox: Option<String>,
-            /// Run it although it says that it needs more than it is granted
-            #[arg(id = concat!($prefix, "allow-missing-needs"), long = concat!($prefix, "allow-missing-needs"), help_heading = $heading $(, requires = $requires)?)]
-            allow_missing_needs: bool,
-            /// The most memory it may use, if it is a component [default: 256MiB]
-            #[arg(id = concat!($prefix, "max-memory"), long = concat!($prefix, "max-memory"), value_name = "SIZE", help_heading = $heading $(, requires = $requires)?)]
-            max_memory: Option<String>,
-            /// The most time each of its operations may take [default: spec 10s, check and discover
-            /// 60s, read and write no limit]
-            #[arg(id = concat!($prefix, "timeout"), long = concat!($prefix, "timeout"), value_name = "DURATION", help_heading = $heading $(, requires = $requires)?)]
-            timeout: Option<String>,
-            /// Set another limit; `lockgate policy show` lists all
-            #[arg(id = concat!($prefix, "limit"), long = concat!($prefix, "limit"), value_name = "NAME=VALUE", help_heading = $heading $(, requires = $requires)?)]
-            limit: Vec<String>,
-        }
-
-        impl $name {
-            pub(super) fn options(&self) -> ConnectorOptions {
-                ConnectorOptions {
-                    allow_dir: self.allow_dir.clone(),
-                    env: self.env.clone(),
-                    allow_net: self.allow_net.clone(),
-                    allow_any_network: self.allow_any_network,
-                    tls_root: self.tls_root.clone(),
-                    sandbox: self.sandbox.clone(),
-                    allow_missing_needs: self.allow_missing_needs,
-                    limit: self.limit.clone(),
-                    max_memory: self.max_memory.clone(),
-                    timeout: self.timeout.clone(),
-                }
-            }
-        }
-    };
-}
-
-grants!(Grants, "", "Grants and limits");
-grants!(SourceGrants, "source-", "Source", requires = "source");
-grants!(DestinationGrants, "destination-", "Destination", requires = "destination");
-
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  lockgate spec target/guests/source-faker.wasm")]
 pub(super) struct Spec {
-    /// path/to/x.wasm, exec:PATH or destination-dev-null
+    /// path/to/x.wasm, exec:PATH, docker:IMAGE, pip:REQUIREMENT, or a name
     pub(super) connector: String,
     #[command(flatten)]
     pub(super) grants: Grants,
@@ -175,7 +114,7 @@ pub(super) struct Spec {
     after_help = "Example:\n  lockgate check target/guests/destination-jsonl.wasm \\\n    --config '{\"path\": \"/out\"}' --allow-dir ./out::/out"
 )]
 pub(super) struct WithConfig {
-    /// path/to/x.wasm, exec:PATH or destination-dev-null
+    /// path/to/x.wasm, exec:PATH, docker:IMAGE, pip:REQUIREMENT, or a name
     pub(super) connector: String,
     /// Its configuration: a file name, or JSON beginning with {
     #[arg(long, value_name = "CONFIG", default_value = "{}", hide_default_value = true)]
@@ -203,9 +142,9 @@ it starts again. --connection gives it a name that stays.")]
 pub(super) struct Sync {
     /// A connection of lockgate.toml; may be left out where there is only one
     // All of them: where an option conflicts, those that require it are not asked for.
-    #[arg(conflicts_with_all = ["source", "source_config", "destination", "destination_config", "connection", "source-allow-dir", "source-allow-net", "source-allow-any-network", "source-allow-missing-needs", "source-tls-root", "source-env", "source-sandbox", "source-max-memory", "source-timeout", "source-limit", "destination-allow-dir", "destination-allow-net", "destination-allow-any-network", "destination-allow-missing-needs", "destination-tls-root", "destination-env", "destination-sandbox", "destination-max-memory", "destination-timeout", "destination-limit"])]
+    #[arg(conflicts_with_all = of_a_side())]
     pub(super) name: Option<String>,
-    /// The source: path/to/x.wasm or exec:PATH
+    /// The source: path/to/x.wasm, exec:PATH, docker:IMAGE, pip:REQUIREMENT, or a name
     #[arg(long, value_name = "CONNECTOR", requires = "destination", help_heading = "Source")]
     pub(super) source: Option<String>,
     /// Its configuration: a file name, or JSON beginning with {
@@ -213,7 +152,7 @@ pub(super) struct Sync {
     pub(super) source_config: Option<String>,
     #[command(flatten)]
     pub(super) source_grants: SourceGrants,
-    /// The destination: path/to/x.wasm, exec:PATH or destination-dev-null
+    /// The destination: path/to/x.wasm, exec:PATH, docker:IMAGE, pip:REQUIREMENT, or a name
     #[arg(long, value_name = "CONNECTOR", requires = "source", help_heading = "Destination")]
     pub(super) destination: Option<String>,
     /// Its configuration: a file name, or JSON beginning with {
@@ -297,18 +236,18 @@ impl Sync {
         }
         // A grant requires its side, and clap says so; where NAME conflicts with that side, it does
         // not ask.
-        let nothing = ConnectorOptions::default();
+        let nothing = Some(ConnectorOptions::default());
         if self.source_config.is_some() {
             return Some("--source-config");
         }
-        if self.source_grants.options() != nothing {
-            return Some("a grant or limit of the source");
+        if self.source_grants.options().ok() != nothing {
+            return Some("an option of the source");
         }
         if self.destination_config.is_some() {
             return Some("--destination-config");
         }
-        if self.destination_grants.options() != nothing {
-            return Some("a grant or limit of the destination");
+        if self.destination_grants.options().ok() != nothing {
+            return Some("an option of the destination");
         }
         self.connection.is_some().then_some("--connection")
     }
@@ -320,7 +259,7 @@ Example, as a connector for PyAirbyte's local_executable:
   #!/bin/sh
   exec lockgate exec destination-jsonl.wasm --allow-dir /data::/out \"$@\"")]
 pub(super) struct Exec {
-    /// path/to/x.wasm, exec:PATH or destination-dev-null
+    /// path/to/x.wasm, exec:PATH, docker:IMAGE, pip:REQUIREMENT, or a name
     pub(super) connector: String,
     /// What it shall do
     #[arg(value_enum)]

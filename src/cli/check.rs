@@ -5,10 +5,10 @@ use serde_json::json;
 use super::arguments::WithConfig;
 use super::output::{CliError, Output};
 use super::record::Recording;
-use super::store::here;
+use super::store::{here, host_here};
 use super::write_back::{self, WriteBack};
 use crate::config::read_config;
-use crate::connector::{Connector, Host};
+use crate::connector::{Choice, Connector};
 use crate::runs::Side;
 use crate::sync::ErrorReport;
 
@@ -29,9 +29,9 @@ pub(super) async fn recorded<T>(
         Err(error) => return (None, Err(error)),
     };
     let run = async {
-        let host = Host::new();
+        let host = host_here(&[&call.connector])?;
         let file = write_back::open(write_back::origin(&call.config))?;
-        let options = call.grants.options();
+        let options = call.grants.options()?;
         let connector = recording.load(Side::Connector, None, &call.connector, || {
             host.get_connector(&call.connector, &options, config)
         })?;
@@ -55,15 +55,23 @@ pub(super) async fn recorded<T>(
 }
 
 pub(super) async fn run(call: &WithConfig, output: &Output) -> Result<(), CliError> {
-    let (recording, result) =
-        recorded("check", call, output, async |connector| Ok(connector.check().await?)).await;
+    let mut chosen = None;
+    let (recording, result) = recorded("check", call, output, async |connector| {
+        chosen = connector.choice().map(Choice::chosen);
+        Ok(connector.check().await?)
+    })
+    .await;
     let run = recording.as_ref().and_then(Recording::id);
     match &result {
-        Ok(()) if output.is_json() => output.json(&json!({ "status": "succeeded", "run": run })),
+        Ok(()) if output.is_json() => {
+            output.json(&json!({ "status": "succeeded", "run": run, "chosen": chosen }));
+        }
         Ok(()) => output.result(&format!("{}: ok\n", call.connector)),
         Err(CliError::Fault(fault)) if output.is_json() => {
             let report = ErrorReport::new(fault.as_ref());
-            output.json(&json!({ "status": "failed", "run": run, "error": report }));
+            output.json(
+                &json!({ "status": "failed", "run": run, "error": report, "chosen": chosen }),
+            );
         }
         Err(_) => {}
     }

@@ -15,8 +15,9 @@ use tokio::sync::Mutex;
 use super::arguments::{Exec, ExecOperation};
 use super::discover;
 use super::output::{CliError, Output};
+use super::store::host_here;
 use crate::config::{ConfigError, read_json_object};
-use crate::connector::{Connector, ConnectorError, Host, Silent};
+use crate::connector::{Connector, ConnectorError, Silent};
 use crate::executor::stdio::{Encoder, message};
 use crate::executor::{Cancel, Context, StdinSource};
 use crate::fault::Fault;
@@ -77,7 +78,7 @@ impl Observer for Messages {
     }
 }
 
-pub(super) async fn run(call: &Exec, _: &Output) -> Result<(), CliError> {
+pub(super) async fn run(call: &Exec, output: &Output) -> Result<(), CliError> {
     let config = match (&call.config, call.operation) {
         (Some(file), _) => read_json_object(file)?,
         (None, ExecOperation::Spec) => Json::empty_object(),
@@ -93,7 +94,9 @@ pub(super) async fn run(call: &Exec, _: &Output) -> Result<(), CliError> {
         }
         _ => Catalog::default(),
     };
-    let connector = Host::new().get_connector(&call.connector, &call.grants.options(), config)?;
+    let host = host_here(&[&call.connector])?;
+    let connector = host.get_connector(&call.connector, &call.grants.options()?, config)?;
+    output.chosen("connector", &connector);
     let messages = Messages::new(&connector);
     let connector = connector.with_observer(messages);
     let result = match call.operation {

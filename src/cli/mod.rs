@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod discover;
 mod exec;
+mod grants;
 mod inspect;
 mod logger;
 mod output;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::component::ComponentError;
 use crate::config::ConfigError;
-use crate::connector::ConnectorError;
+use crate::connector::{Connector, ConnectorError};
 use crate::executor::ExecutorError;
 use crate::fault::Fault;
 use crate::runs::RunsError;
@@ -94,6 +94,17 @@ impl Output {
     pub(super) fn note(self, text: &str) {
         if !self.quiet {
             write_stderr(&format!("{}\n", printable(text)));
+        }
+    }
+
+    /// Says with `--verbose` how a connector is run, and why.
+    pub(super) fn chosen(self, who: &str, connector: &Connector) {
+        if self.verbose
+            && let Some(choice) = connector.choice()
+        {
+            let (method, why) = (&choice.method, &choice.why);
+            let (word, target) = (method.word(), method.target());
+            self.note(&format!("{who} {} runs as {word}, {target}: {why}", connector.name()));
         }
     }
 

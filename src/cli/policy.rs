@@ -39,7 +39,7 @@ struct Shown {
 async fn show(connection: Option<&str>, output: &Output) -> Result<(), CliError> {
     let project = Project::find(&here()?)?;
     let connection = project.connection(connection)?;
-    let host = Host::new().in_folder(project.folder());
+    let host = Host::new().in_folder(project.folder()).in_project(&project);
     let mut sides = Vec::new();
     for (side, settings) in
         [(Side::Source, connection.source), (Side::Destination, connection.destination)]

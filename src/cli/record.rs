@@ -55,6 +55,8 @@ impl Recording {
         load: impl FnOnce() -> Result<Connector, ConnectorError>,
     ) -> Result<Connector, CliError> {
         let logger = Arc::new(Logger::new(side.word(), &self.output));
+        let output = self.output;
+        let load = || load().inspect(|connector| output.chosen(side.word(), connector));
         let Some(record) = &self.record else { return Ok(load()?.with_observer(logger)) };
         record.connector(side, key, name)?;
         let connector = load().inspect_err(|error| {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::output::CliError;
-use crate::config::{ConfigError, Project};
+use crate::config::{ConfigError, ConnectorReference, Project};
+use crate::connector::Host;
 use crate::state::{SqliteStateStore, StateStore};
 
 /// The current folder.
@@ -18,6 +19,22 @@ pub(super) fn state_folder(here: &Path) -> PathBuf {
     match Project::find(here) {
         Ok(project) => project.folder().to_owned(),
         Err(_) => here.to_owned(),
+    }
+}
+
+/// A host for a connector that is named on the command line: relative paths begin here, and names are
+/// looked up in the project that is here or above.
+pub(super) fn host_here(names: &[&str]) -> Result<Host, ConfigError> {
+    match Project::find(&here()?) {
+        Ok(project) => Ok(Host::new().in_project(&project)),
+        Err(ConfigError::NoProject) => Ok(Host::new()),
+        Err(error) => {
+            // A file that is broken is in the way of those only who need it.
+            let looked_up = |name: &&str| {
+                matches!(ConnectorReference::parse(name), Ok(ConnectorReference::Name(_)))
+            };
+            if names.iter().any(looked_up) { Err(error) } else { Ok(Host::new()) }
+        }
     }
 }
 

@@ -9,13 +9,14 @@ use super::arguments::Sync;
 use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
 use super::record::Recording;
-use super::store::{here, open_store, state_folder};
+use super::store::{here, host_here, open_store, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
+use crate::component::Kind;
 use crate::config::{
-    ConfigError, ConfigFile, ConnectorOptions, ConnectorReference, ConnectorSettings, Isolation,
-    Project, Strategy, StreamSelection, parse_duration, read_config,
+    ConfigError, ConfigFile, ConnectorOptions, ConnectorSettings, Isolation, Project, Strategy,
+    StreamSelection, parse_duration, read_config,
 };
-use crate::connector::{Connector, Destination, Host, Source};
+use crate::connector::{Choice, Connector, Destination, Host, Method, Source};
 use crate::executor::Cancel;
 use crate::protocol::Json;
 use crate::runs::Side;
@@ -85,24 +86,30 @@ async fn write(
     output: &Output,
 ) -> Result<(), CliError> {
     let Job { host, folder, source, destination, isolation, mut options } = job;
-    let isolation = isolation_of(&host, [&source.connector, &destination.connector], isolation)?;
+    let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
+    let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
+    let names = [source.connector.as_str(), destination.connector.as_str()];
+    let isolation = isolation_of(names, &choices, isolation)?;
+    let [source_choice, destination_choice] = choices;
     let host = match isolation {
         Isolation::Worker => host.for_workers(),
         Isolation::InProcess => host,
     };
     options.worker = (isolation == Isolation::Worker).then(WorkerProgram::this_program);
     // Before anything of a connector runs.
-    let files = [write_back::open(source.origin)?, write_back::open(destination.origin)?];
+    let (from, to) = (source.origin.clone(), destination.origin.clone());
+    let files = [write_back::open(from)?, write_back::open(to)?];
     let grants = [source.options.allow_net.clone(), destination.options.allow_net.clone()];
-    let source = recording.load(Side::Source, source.key, &source.connector, || {
-        let made = host.get_source(&source.connector, &source.options, source.config)?;
-        Ok(made.connector().clone())
+    let source = recording.load(Side::Source, source.key.clone(), &source.connector, || {
+        let Named { connector, options, config, .. } = &source;
+        host.chosen(connector, source_choice, options, config.clone(), Some(Kind::Source))
     })?;
-    let destination =
-        recording.load(Side::Destination, destination.key, &destination.connector, || {
-            let (name, options) = (&destination.connector, &destination.options);
-            Ok(host.get_destination(name, options, destination.config)?.connector().clone())
-        })?;
+    let (key, name) = (destination.key.clone(), &destination.connector);
+    let destination = recording.load(Side::Destination, key, name, || {
+        let Named { connector, options, config, .. } = &destination;
+        let kind = Some(Kind::Destination);
+        host.chosen(connector, destination_choice, options, config.clone(), kind)
+    })?;
     if let Some(store) = open_store(&call.state, &folder)? {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
@@ -252,7 +259,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             config: side.config,
         };
         return Ok(Job {
-            host: Host::new().in_folder(project.folder()),
+            host: Host::new().in_folder(project.folder()).in_project(&project),
             folder: project.folder().to_owned(),
             source: named("sources", connection.source),
             destination: named("destinations", connection.destination),
@@ -270,12 +277,12 @@ fn job(call: &Sync) -> Result<Job, CliError> {
     };
     let destination = call.destination.as_deref().unwrap_or_default();
     Ok(Job {
-        host: Host::new(),
+        host: host_here(&[source, destination])?,
         folder: state_folder(&here),
-        source: named(source, call.source_grants.options(), call.source_config.as_ref())?,
+        source: named(source, call.source_grants.options()?, call.source_config.as_ref())?,
         destination: named(
             destination,
-            call.destination_grants.options(),
+            call.destination_grants.options()?,
             call.destination_config.as_ref(),
         )?,
         isolation: call.isolation.map(Isolation::from),
@@ -292,17 +299,13 @@ fn job(call: &Sync) -> Result<Job, CliError> {
 /// Where a sync of two connectors runs. Only components can run in a worker; whoever asks for one
 /// with another connector is told so.
 fn isolation_of(
-    host: &Host,
     names: [&str; 2],
+    choices: &[Choice; 2],
     wanted: Option<Isolation>,
 ) -> Result<Isolation, CliError> {
-    let mut other = None;
-    for name in names {
-        match ConnectorReference::parse(name, host.folder())? {
-            ConnectorReference::Component(_) => {}
-            _ => other = Some(name),
-        }
-    }
+    let is_component = |choice: &Choice| matches!(choice.method, Method::Component(_));
+    let other = names.iter().zip(choices).find(|(_, choice)| !is_component(choice));
+    let other = other.map(|(name, _)| *name);
     match (wanted, other) {
         (Some(Isolation::Worker), Some(name)) => {
             let what = format!("isolation worker is for two components; {name} is none");

@@ -44,7 +44,7 @@ impl ComponentRuntime {
     }
 
     /// What it resolves names with.
-    pub(super) fn resolver(&self) -> Arc<dyn Resolver> {
+    pub(crate) fn resolver(&self) -> Arc<dyn Resolver> {
         self.resolver.clone()
     }
 

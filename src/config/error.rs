@@ -43,6 +43,16 @@ pub enum ConfigError {
     /// A connector cannot be named so.
     #[error("the connector {0:?} cannot be used: {1}")]
     Reference(String, &'static str),
+    /// An option of a connector cannot be read.
+    #[error("{option}: {text:?} is not {wanted}")]
+    Setting {
+        /// The option.
+        option: &'static str,
+        /// What stands there.
+        text: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
     /// A size or duration cannot be read.
     #[error("{field}: {text:?} is not a {wanted}")]
     Unit {
@@ -69,6 +79,7 @@ impl Fault for ConfigError {
             Self::Unknown { .. } => "CONFIG_UNKNOWN_NAME",
             Self::NoProject => "CONFIG_NO_PROJECT",
             Self::Reference(..) => "CONNECTOR_REFERENCE",
+            Self::Setting { .. } => "CONFIG_SETTING",
             Self::Unit { .. } => "CONFIG_UNIT",
             Self::Policy(error) => error.code(),
             Self::Usage(_) => "USAGE",
@@ -83,12 +94,15 @@ impl Fault for ConfigError {
                     .into()
             }
             Self::Reference(..) => {
-                "a connector is path/to/x.wasm, exec:PATH, or destination-dev-null".into()
+                "a connector is path/to/x.wasm, exec:PATH, docker:IMAGE, pip:REQUIREMENT, or a name such as source-faker".into()
             }
             Self::Unit { wanted: "size", .. } => "for example 256MiB, 1GiB or 1000000".into(),
             Self::Unit { .. } => "for example 500ms, 90s, 5m or 2h".into(),
             Self::Policy(error) => return error.hint(),
-            Self::Malformed { .. } | Self::Unknown { .. } | Self::Usage(_) => return None,
+            Self::Malformed { .. }
+            | Self::Unknown { .. }
+            | Self::Setting { .. }
+            | Self::Usage(_) => return None,
         })
     }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, ConfigPlace, ConnectorOptions, read_json_object};
+use super::connector::RawConnector;
+use super::{ConfigError, ConfigPlace, ConnectorOptions, component_folders, read_json_object};
 use crate::protocol::Json;
 
 /// The project file's name.
@@ -105,47 +106,14 @@ struct RawProject {
     destinations: BTreeMap<String, RawConnector>,
     #[serde(default)]
     connections: BTreeMap<String, RawConnection>,
+    #[serde(default)]
+    components: RawComponents,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawConnector {
-    connector: String,
-    config: Option<toml::Table>,
-    config_file: Option<PathBuf>,
-    #[serde(default)]
-    allow_dir: Vec<String>,
-    #[serde(default)]
-    env: Vec<String>,
-    #[serde(default)]
-    allow_net: Vec<String>,
-    #[serde(default)]
-    allow_any_network: bool,
-    #[serde(default)]
-    tls_root: Vec<PathBuf>,
-    sandbox: Option<String>,
-    #[serde(default)]
-    allow_missing_needs: bool,
-    #[serde(default)]
-    limits: BTreeMap<String, RawLimit>,
-    max_memory: Option<String>,
-    timeout: Option<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "a limit is neither a text nor a whole number")]
-enum RawLimit {
-    Text(String),
-    Number(u64),
-}
-
-impl std::fmt::Display for RawLimit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Number(number) => write!(f, "{number}"),
-        }
-    }
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawComponents {
+    directories: Option<Vec<PathBuf>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -210,6 +178,13 @@ impl Project {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         }
+    }
+
+    /// Where components are looked up by name: the `directories` of its `[components]`, or
+    /// `components` beside it; then `.lockgate/components`.
+    #[must_use]
+    pub fn component_folders(&self) -> Vec<PathBuf> {
+        component_folders(self.folder(), self.raw.components.directories.as_deref())
     }
 
     /// The names of the connections.
@@ -296,18 +271,7 @@ impl Project {
             key: key.to_owned(),
             connector: raw.connector.clone(),
             config,
-            options: ConnectorOptions {
-                allow_dir: raw.allow_dir.clone(),
-                env: raw.env.clone(),
-                allow_net: raw.allow_net.clone(),
-                allow_any_network: raw.allow_any_network,
-                tls_root: raw.tls_root.clone(),
-                sandbox: raw.sandbox.clone(),
-                allow_missing_needs: raw.allow_missing_needs,
-                limit: raw.limits.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-                max_memory: raw.max_memory.clone(),
-                timeout: raw.timeout.clone(),
-            },
+            options: raw.options()?,
         })
     }
 

@@ -1,71 +1,48 @@
-//! How a connector is named, and what it is granted.
+//! What can be said of a connector besides its name: how it is run, and what it is granted.
 
 use std::path::{Path, PathBuf};
 
 use super::limits::set_limit_pair;
-use super::{ConfigError, parse_duration, parse_size};
+use super::{ConfigError, DockerImage, LocalExecutable, UsePython, parse_duration, parse_size};
 use crate::protocol::Json;
 use crate::sandbox::Policy;
 
-/// What a connector's name means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConnectorReference {
-    /// A component file.
-    Component(PathBuf),
-    /// A program that speaks Airbyte's protocol.
-    Process(PathBuf),
-    /// The built-in destination that keeps nothing.
-    Noop,
-}
-
-impl ConnectorReference {
-    /// Reads a name. Relative paths are relative to `base`.
-    ///
-    /// # Errors
-    /// [`ConfigError::Reference`], for names that nothing here can run.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        let refused = |why| Err(ConfigError::Reference(text.to_owned(), why));
-        if let Some(program) = text.strip_prefix("exec:") {
-            return match program {
-                "" => refused("exec: names no program"),
-                path if path.contains('/') => Ok(Self::Process(base.join(path))),
-                name => Ok(Self::Process(on_path(name).unwrap_or_else(|| base.join(name)))),
-            };
-        }
-        if text.starts_with("docker:") {
-            return refused("Docker images cannot be run yet");
-        }
-        if text.starts_with("pip:") {
-            return refused(
-                "Python packages cannot be installed yet; install it and use exec:PATH",
-            );
-        }
-        let is_component = Path::new(text)
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("wasm") || e.eq_ignore_ascii_case("cwasm"));
-        if is_component {
-            return Ok(Self::Component(base.join(text)));
-        }
-        match text {
-            "destination-dev-null" => Ok(Self::Noop),
-            _ if text.contains('/') => {
-                refused("it is neither a .wasm component nor named with exec:")
-            }
-            _ => refused("connectors cannot be looked up by name yet"),
-        }
-    }
-}
-
-/// The program a bare name means, as a shell would find it.
-fn on_path(name: &str) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "where programs are")]
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
-}
-
-/// Everything that can be said of a connector besides its name and configuration.
+/// Everything that can be said of a connector besides its name and configuration. The default says
+/// nothing: the name decides how it is run, and it is granted nothing.
+///
+/// How it is run is said by at most one of `component`, `local_executable`, `docker_image`,
+/// `pip_url` with or without `use_python`, and `no_executor`; `docs/connectors.md` has a table of what
+/// goes with what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectorOptions {
+    /// Its version: an image's tag, or the package's. `latest` is whichever is the newest.
+    pub version: Option<String>,
+    /// The Python that runs it, as a package; [`UsePython::False`] runs it with Docker.
+    pub use_python: Option<UsePython>,
+    /// What pip installs: a requirement, a URL, a folder, with pip's own options.
+    pub pip_url: Option<String>,
+    /// A program of this machine.
+    pub local_executable: Option<LocalExecutable>,
+    /// An image.
+    pub docker_image: Option<DockerImage>,
+    /// A component file, relative to the project's folder.
+    pub component: Option<PathBuf>,
+    /// Runs nothing: its specification comes from the registry, and there is no more to it.
+    pub no_executor: bool,
+    /// A container on the host's network, where nothing that it reaches is enforced.
+    pub use_host_network: bool,
+    /// A directory of this machine that a container knows as `/local`.
+    pub docker_local: Option<PathBuf>,
+    /// Whether a container may write to its root file system.
+    pub docker_writable_root: bool,
+    /// Whether a package is installed, and an image pulled, where it is not there yet; none: yes.
+    pub install_if_missing: Option<bool>,
+    /// The folder that Python environments are made in, relative to the project's folder.
+    pub install_root: Option<PathBuf>,
+    /// The registry: a URL or a file; none: Airbyte's.
+    pub registry: Option<String>,
+    /// Whether the registry is not asked over the network.
+    pub offline: bool,
     /// `HOST_DIR::GUEST_DIR[:ro|rw]`, or `DIR[:ro|rw]` under its own path; each.
     pub allow_dir: Vec<String>,
     /// `NAME=VALUE`, each.
@@ -131,27 +108,5 @@ impl ConnectorOptions {
             policy.limits.process_start = std::time::Duration::ZERO;
         }
         Ok(policy)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names() {
-        let parse = |t| ConnectorReference::parse(t, Path::new("/p"));
-        let component = |p| ConnectorReference::Component(PathBuf::from(p));
-        assert_eq!(parse("x.wasm").unwrap(), component("/p/x.wasm"));
-        assert_eq!(parse("/a/x.cwasm").unwrap(), component("/a/x.cwasm"));
-        let process = ConnectorReference::Process(PathBuf::from("/p/bin/x"));
-        assert_eq!(parse("exec:bin/x").unwrap(), process);
-        assert!(
-            matches!(parse("exec:sh").unwrap(), ConnectorReference::Process(p) if p.is_absolute())
-        );
-        assert_eq!(parse("destination-dev-null").unwrap(), ConnectorReference::Noop);
-        for bad in ["exec:", "docker:x", "pip:x", "source-faker", "bin/x", ""] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::changes::{Changed, ConfigCallback, ConfigKeeper};
-use super::{ConnectorError, MissingNeed, needs, validate_config};
+use super::{Choice, ConnectorError, MissingNeed, needs, validate_config};
 use crate::executor::secrets::{hide_specification, hide_stream};
 use crate::executor::{Audited, Context, Described, Executor, ExecutorError};
 use crate::protocol::{DiscoveredStream, Json, Need, Observer, Specification};
@@ -22,6 +22,8 @@ pub struct Connector {
     pub(super) callback: Option<Arc<dyn ConfigCallback>>,
     /// Keeps the changes of an operation.
     pub(super) keeper: Option<Arc<ConfigKeeper>>,
+    /// Why it is run so; none where it was made by hand.
+    pub(super) choice: Option<Arc<Choice>>,
     /// What it said it needs, as it was last judged; shared by all copies.
     needs: Arc<Mutex<Vec<JudgedNeed>>>,
 }
@@ -53,8 +55,20 @@ impl Connector {
             changed: Arc::default(),
             callback: None,
             keeper: None,
+            choice: None,
             needs: Arc::default(),
         }
+    }
+
+    pub(super) fn with_choice(mut self, choice: Choice) -> Self {
+        self.choice = Some(Arc::new(choice));
+        self
+    }
+
+    /// How it was decided to run it, and why; none where it was made by hand.
+    #[must_use]
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_deref()
     }
 
     /// As it was named.

@@ -1,19 +1,23 @@
 //! Where connectors come from: a name, options, a configuration.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 
-use super::{Connector, ConnectorError, Destination, Source};
+use super::resolve::{Here, resolve};
+use super::{Choice, Connector, ConnectorError, Destination, Method, ResolveError, Source};
 use crate::component::{CompileCache, Compiler, ComponentRuntime, Interruption, Kind, Resolver};
-use crate::config::{ConnectorOptions, ConnectorReference};
+use crate::config::{ConnectorOptions, Environment, Project, component_folders};
 use crate::executor::{
-    ComponentExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor, SecretExecutor,
-    SecretSource, SystemSecrets, Vault,
+    ComponentExecutor, DockerExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
+    PythonExecutor, RegisteredSpec, SecretExecutor, SecretSource, SystemSecrets, Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
-use crate::sandbox::Fence;
+use crate::sandbox::{Fence, Policy};
+
+/// Where Python environments are in a project, where nothing says another place.
+const PYTHON_FOLDER: &str = ".lockgate/python";
 
 /// Hears nothing and remembers nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,6 +39,11 @@ impl Observer for Silent {
 #[derive(Debug, Clone)]
 pub struct Host {
     base: PathBuf,
+    /// The folder of its project, where `.lockgate` is; none: the one that relative paths begin in.
+    project: Option<PathBuf>,
+    /// Where components are looked up by name; none: where a project without a word keeps them.
+    components: Option<Vec<PathBuf>>,
+    environment: Environment,
     runtime: ComponentRuntime,
     secrets: Option<Arc<dyn SecretSource>>,
     /// What its connectors were given, to be hidden in what any of them says.
@@ -48,12 +57,28 @@ impl Default for Host {
 }
 
 impl Host {
-    /// With the user's cache of compiled components and the current folder.
+    /// With the user's cache of compiled components, the current folder, and what the environment
+    /// says of where connectors come from.
     #[must_use]
     pub fn new() -> Self {
         let base = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let runtime = ComponentRuntime::new(CompileCache::of_user());
-        Self { base, runtime, secrets: None, vault: Arc::default() }
+        Self {
+            base,
+            project: None,
+            components: None,
+            environment: Environment::read(),
+            runtime,
+            secrets: None,
+            vault: Arc::default(),
+        }
+    }
+
+    /// One of many that are made for a connector each: what any of these connectors was given is
+    /// hidden in what any of them says, as if one host had made them.
+    pub(crate) fn of_one_connector() -> Self {
+        static KNOWN: LazyLock<Vault> = LazyLock::new(Vault::default);
+        Self { vault: Arc::new(KNOWN.beside()), ..Self::new() }
     }
 
     /// The same with another cache, or none.
@@ -95,6 +120,23 @@ impl Host {
         self
     }
 
+    /// The same in a project: names are looked up in its folders of components, and Python
+    /// environments are kept beside its states. Relative paths begin where they did.
+    #[must_use]
+    pub fn in_project(mut self, project: &Project) -> Self {
+        self.components = Some(project.component_folders());
+        self.project = Some(project.folder().to_owned());
+        self
+    }
+
+    /// The same with another environment than this process's: where the registry, programs and
+    /// Python environments are.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
     /// The same with another place that secrets come from than the environment, files and commands
     /// of this machine.
     #[must_use]
@@ -115,23 +157,56 @@ impl Host {
         &self.runtime
     }
 
-    /// A connector by its name: `path/to/x.wasm`, `exec:PATH` or `destination-dev-null`.
+    /// How a connector is run, and why. Starts nothing; asks the registry only where nothing else
+    /// says. `wanted` is what it must be, where that is known.
     ///
     /// # Errors
-    /// [`ConnectorError`], when there is no such connector or an option is malformed.
+    /// [`ConnectorError::Resolve`].
+    pub fn resolve(
+        &self,
+        name: &str,
+        options: &ConnectorOptions,
+        wanted: Option<Kind>,
+    ) -> Result<Choice, ConnectorError> {
+        Ok(self.around(options, |here| resolve(name, options, wanted, here))?)
+    }
+
+    /// Asks something of the world around this host.
+    fn around<T>(&self, options: &ConnectorOptions, ask: impl FnOnce(&Here<'_>) -> T) -> T {
+        let project = self.project.as_deref().unwrap_or(&self.base);
+        let components = match &self.components {
+            Some(folders) => folders.clone(),
+            None => component_folders(project, None),
+        };
+        ask(&Here {
+            folder: &self.base,
+            components: &components,
+            python: &project.join(PYTHON_FOLDER),
+            environment: &self.environment,
+            options,
+        })
+    }
+
+    /// A connector by its name: `path/to/x.wasm`, `exec:PATH`, `docker:IMAGE`, `pip:REQUIREMENT`, or
+    /// a name that is looked up. `docs/connectors.md` says how, and what options say instead.
+    ///
+    /// # Errors
+    /// [`ConnectorError`], when there is no such connector, an option is malformed or one is in the
+    /// way of another.
     pub fn get_connector(
         &self,
         name: &str,
         options: &ConnectorOptions,
         config: Json,
     ) -> Result<Connector, ConnectorError> {
-        self.connector_as(name, options, config, None)
+        self.chosen(name, self.resolve(name, options, None)?, options, config, None)
     }
 
-    /// A connector that must be of a kind, where that can be known before it runs.
-    fn connector_as(
+    /// A connector that is run as it was decided ([`Host::resolve`]).
+    pub(crate) fn chosen(
         &self,
         name: &str,
+        choice: Choice,
         options: &ConnectorOptions,
         config: Json,
         wanted: Option<Kind>,
@@ -146,34 +221,66 @@ impl Host {
             .secrets
             .clone()
             .unwrap_or_else(|| Arc::new(SystemSecrets::new(&self.base, policy.limits.secret_time)));
-        let executor: Arc<dyn Executor> = match ConnectorReference::parse(name, &self.base)? {
-            ConnectorReference::Component(path) => {
-                self.runtime.may_grant(&policy, false).map_err(|e| failed(e.into()))?;
-                let component = self
-                    .runtime
-                    .load_within(&path, &policy.limits)
-                    .map_err(|e| failed(e.into()))?;
-                let (kind, _) = component.kind().map_err(|e| failed(e.into()))?;
-                component.must_be(wanted.unwrap_or(kind)).map_err(|e| failed(e.into()))?;
-                let component = component.granted(&policy).map_err(|e| failed(e.into()))?;
-                Arc::new(ComponentExecutor::new(component, policy))
+        let executor: Arc<dyn Executor> = match &choice.method {
+            Method::Registered { name: registered, version } => {
+                let registry = self.around(options, |here| here.registry());
+                let registry = registry.ok_or_else(|| ResolveError::NoRegistry {
+                    asked: "no-executor",
+                    why: "it is turned off".to_owned(),
+                })?;
+                Arc::new(RegisteredSpec::new(registry, registered.clone(), version.clone()))
             }
-            ConnectorReference::Process(path) => {
-                // Without a fence, grants mean nothing.
-                if policy.fence != Fence::Off {
-                    self.runtime.may_grant(&policy, true).map_err(|e| failed(e.into()))?;
-                }
-                let process = ProcessExecutor::new(path, policy).map_err(failed)?;
-                Arc::new(process.in_project(self.base.clone()))
-            }
-            ConnectorReference::Noop if wanted == Some(Kind::Source) => {
-                let what = format!("{name} is a destination, not a source");
-                return Err(failed(ExecutorError::Unsupported(what)));
-            }
-            ConnectorReference::Noop => Arc::new(NoopDestination),
+            method => self.executor(method, policy, wanted).map_err(failed)?,
         };
         let executor = SecretExecutor::new(executor, secrets, environment, self.vault.clone());
-        Ok(Connector::new(name, Arc::new(executor), config, Arc::new(Silent)))
+        let connector = Connector::new(name, Arc::new(executor), config, Arc::new(Silent));
+        Ok(connector.with_choice(choice))
+    }
+
+    /// What runs it. Nothing is started or installed yet.
+    fn executor(
+        &self,
+        method: &Method,
+        policy: Policy,
+        wanted: Option<Kind>,
+    ) -> Result<Arc<dyn Executor>, ExecutorError> {
+        Ok(match method {
+            Method::Component(path) => {
+                self.runtime.may_grant(&policy, false)?;
+                let component = self.runtime.load_within(path, &policy.limits)?;
+                let (kind, _) = component.kind()?;
+                component.must_be(wanted.unwrap_or(kind))?;
+                Arc::new(ComponentExecutor::new(component.granted(&policy)?, policy))
+            }
+            Method::Process(path) => {
+                self.may_grant_to_process(&policy)?;
+                let process = ProcessExecutor::new(path.clone(), policy)?;
+                Arc::new(process.in_project(self.base.clone()))
+            }
+            Method::Python(settings) => {
+                self.may_grant_to_process(&policy)?;
+                Arc::new(PythonExecutor::new(settings.clone(), policy, self.base.clone())?)
+            }
+            Method::Docker(settings) => {
+                // A container has its grants whatever the fence of processes is.
+                self.runtime.may_grant(&policy, true)?;
+                let resolver = self.runtime.resolver();
+                Arc::new(DockerExecutor::new(settings.clone(), policy, resolver)?)
+            }
+            Method::Noop if wanted == Some(Kind::Source) => {
+                let what = "destination-dev-null is a destination, not a source";
+                return Err(ExecutorError::Unsupported(what.to_owned()));
+            }
+            Method::Noop | Method::Registered { .. } => Arc::new(NoopDestination),
+        })
+    }
+
+    /// Whether a process may have what it is granted. Without a fence, grants mean nothing.
+    fn may_grant_to_process(&self, policy: &Policy) -> Result<(), ExecutorError> {
+        if policy.fence != Fence::Off {
+            self.runtime.may_grant(policy, true)?;
+        }
+        Ok(())
     }
 
     /// A source by its name.
@@ -186,7 +293,9 @@ impl Host {
         options: &ConnectorOptions,
         config: Json,
     ) -> Result<Source, ConnectorError> {
-        self.connector_as(name, options, config, Some(Kind::Source)).map(Source)
+        let wanted = Some(Kind::Source);
+        let choice = self.resolve(name, options, wanted)?;
+        self.chosen(name, choice, options, config, wanted).map(Source)
     }
 
     /// A destination by its name.
@@ -199,7 +308,9 @@ impl Host {
         options: &ConnectorOptions,
         config: Json,
     ) -> Result<Destination, ConnectorError> {
-        self.connector_as(name, options, config, Some(Kind::Destination)).map(Destination)
+        let wanted = Some(Kind::Destination);
+        let choice = self.resolve(name, options, wanted)?;
+        self.chosen(name, choice, options, config, wanted).map(Destination)
     }
 
     /// The destination that keeps nothing. Needs no file, no network and no engine.

@@ -5,6 +5,7 @@ mod changes;
 mod handle;
 mod host;
 mod needs;
+pub mod resolve;
 mod validate;
 
 use crate::config::ConfigError;
@@ -17,6 +18,7 @@ pub use handle::{Connector, Destination, Source};
 pub use host::{Host, Silent};
 pub use needs::MissingNeed;
 pub(crate) use needs::require;
+pub use resolve::{Choice, Chosen, Method, ResolveError};
 pub use validate::validate_config;
 
 /// Why a connector cannot be used.
@@ -25,6 +27,9 @@ pub enum ConnectorError {
     /// Its name or options.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// It cannot be said how it is run.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
     /// It could not be run, or said no.
     #[error("{name}: {error}")]
     Run {
@@ -61,6 +66,7 @@ impl Fault for ConnectorError {
     fn code(&self) -> &'static str {
         match self {
             Self::Config(error) => error.code(),
+            Self::Resolve(error) => error.code(),
             Self::Run { error, .. } => error.code(),
             Self::Invalid { .. } => "CONFIG_INVALID",
             Self::Needs { .. } => "POLICY_NEEDS",
@@ -71,6 +77,7 @@ impl Fault for ConnectorError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.hint(),
+            Self::Resolve(error) => error.hint(),
             Self::Run { error, .. } => error.hint(),
             Self::Invalid { name, .. } => {
                 Some(format!("`lockgate spec {name}` shows what it accepts"))
@@ -83,6 +90,7 @@ impl Fault for ConnectorError {
     fn exit(&self) -> ExitClass {
         match self {
             Self::Config(error) => error.exit(),
+            Self::Resolve(error) => error.exit(),
             Self::Run { error, .. } => error.exit(),
             Self::Invalid { .. } => ExitClass::Usage,
             Self::Needs { .. } => ExitClass::Refused,
@@ -92,6 +100,7 @@ impl Fault for ConnectorError {
 
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
+            Self::Resolve(error) => error.context(),
             Self::Run { error, .. } => error.context(),
             Self::Needs { missing } => needs::context(missing),
             _ => Vec::new(),

@@ -195,24 +195,27 @@ impl RunRecord {
             trail.describe(digest.clone(), policy.map(|p| p.limits.decisions));
         }
         let effective = policy.map(EffectivePolicy::from);
-        let process = executor == "process";
+        let exposed = matches!(executor, "process" | "python" | "docker");
+        let behind_a_fence = executor != "docker";
         let executor = Some(executor.to_owned());
         self.change_connector(side, |c| {
             (c.executor, c.digest, c.policy) = (executor, digest, effective);
         })?;
         match policy {
             // A component does not see `.lockgate` in what it is granted.
-            Some(policy) if process => self.is_closed(policy),
+            Some(policy) if exposed => self.is_closed(policy, behind_a_fence),
             _ => Ok(()),
         }
     }
 
     /// Whether a policy leaves the folder of records, and what is beside it, to the host.
-    fn is_closed(&self, policy: &Policy) -> Result<(), RunsError> {
+    fn is_closed(&self, policy: &Policy, behind_a_fence: bool) -> Result<(), RunsError> {
         let house = self.path.ancestors().nth(2).unwrap_or(&self.path);
         let house = house.canonicalize().unwrap_or_else(|_| house.to_owned());
-        // Behind a fence it is hidden from a process; without one a grant means nothing.
+        // Behind a fence it is hidden from a process; without one a grant means nothing. A container
+        // sees all of what is mounted.
         let hidden = match policy.fence {
+            _ if !behind_a_fence => false,
             Fence::Off => true,
             _ => KernelSupport::here().namespace != Namespace::None,
         };

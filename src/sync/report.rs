@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::executor::Described;
+use crate::connector::{Choice, Chosen, Connector};
 use crate::fault::Fault;
 use crate::protocol::Catalog;
 use crate::sandbox::secrets::Redactor;
@@ -29,17 +29,22 @@ pub struct ConnectorReport {
     /// behind a semicolon; `off` where there is none. Absent for what is no process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<String>,
+    /// How it was decided to run it, and why. Absent for a connector that was made by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
 }
 
 impl ConnectorReport {
-    pub(super) fn new(connector: &str, described: &Described, name: &str, version: &str) -> Self {
+    pub(super) fn new(connector: &Connector, name: &str, version: &str) -> Self {
+        let described = connector.describe();
         Self {
-            connector: connector.to_owned(),
+            connector: connector.name().to_owned(),
             name: name.to_owned(),
             version: version.to_owned(),
             executor: described.executor,
-            digest: described.digest.clone(),
-            fence: described.fence.clone(),
+            digest: described.digest,
+            fence: described.fence,
+            chosen: connector.choice().map(Choice::chosen),
         }
     }
 }

@@ -208,7 +208,7 @@ impl Destination {
 
         let side = |c: &Connector, spec: &Specification| {
             let spec = c.shown(spec.clone());
-            ConnectorReport::new(c.name(), &c.describe(), &spec.name, &spec.version)
+            ConnectorReport::new(c, &spec.name, &spec.version)
         };
         let redactors = [&source, &destination].map(|side| side.executor().redactor());
         let (source, destination) =

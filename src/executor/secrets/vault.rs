@@ -14,7 +14,7 @@ use crate::sandbox::secrets::{Redactor, SecretReference, Secrets};
 #[derive(Default)]
 pub struct Vault {
     values: tokio::sync::Mutex<HashMap<SecretReference, SecretString>>,
-    known: Mutex<(Secrets, Arc<Redactor>)>,
+    known: Arc<Mutex<(Secrets, Arc<Redactor>)>>,
 }
 
 impl fmt::Debug for Vault {
@@ -24,6 +24,11 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
+    /// Another one that asks anew, and hides what either of them knows.
+    pub(crate) fn beside(&self) -> Self {
+        Self { values: tokio::sync::Mutex::default(), known: self.known.clone() }
+    }
+
     /// The value of a reference, asked for once.
     pub(super) async fn resolve(
         &self,

@@ -116,7 +116,7 @@ pub(in crate::sync) async fn supervise(
     let side = |connector: &Connector, (name, version): &(String, String)| {
         let redactor = connector.executor().redactor();
         let (name, version) = (redactor.redact(name), redactor.redact(version));
-        ConnectorReport::new(connector.name(), &connector.describe(), &name, &version)
+        ConnectorReport::new(connector, &name, &version)
     };
     let [source, destination] = job.sides;
     let (source, destination) =
