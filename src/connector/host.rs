@@ -7,14 +7,17 @@ use async_trait::async_trait;
 
 use super::resolve::{Here, resolve};
 use super::{Choice, Connector, ConnectorError, Destination, Method, ResolveError, Source};
-use crate::component::{CompileCache, Compiler, ComponentRuntime, Interruption, Kind, Resolver};
+use crate::component::{
+    CompileCache, Compiler, ComponentError, ComponentRuntime, Interruption, Kind, Resolver,
+};
 use crate::config::{ConnectorOptions, Environment, Project, component_folders};
 use crate::executor::{
-    ComponentExecutor, DockerExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
-    PythonExecutor, RegisteredSpec, SecretExecutor, SecretSource, SystemSecrets, Vault,
+    ComponentExecutor, DockerExecutor, DockerSettings, Executor, ExecutorError, NoopDestination,
+    ProcessExecutor, PythonExecutor, RegisteredSpec, SecretExecutor, SecretSource, SystemSecrets,
+    Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
-use crate::sandbox::{Fence, Policy};
+use crate::sandbox::{Access, DirectoryGrant, Fence, Policy};
 
 /// Where Python environments are in a project, where nothing says another place.
 const PYTHON_FOLDER: &str = ".lockgate/python";
@@ -262,8 +265,7 @@ impl Host {
                 Arc::new(PythonExecutor::new(settings.clone(), policy, self.base.clone())?)
             }
             Method::Docker(settings) => {
-                // A container has its grants whatever the fence of processes is.
-                self.runtime.may_grant(&policy, true)?;
+                self.may_grant_to_container(&policy, settings)?;
                 let resolver = self.runtime.resolver();
                 Arc::new(DockerExecutor::new(settings.clone(), policy, resolver)?)
             }
@@ -273,6 +275,38 @@ impl Host {
             }
             Method::Noop | Method::Registered { .. } => Arc::new(NoopDestination),
         })
+    }
+
+    /// Whether a container may have what it is granted. No fence hides anything in what is mounted,
+    /// so nothing of ours may be in it.
+    fn may_grant_to_container(
+        &self,
+        policy: &Policy,
+        settings: &DockerSettings,
+    ) -> Result<(), ExecutorError> {
+        let mut policy = policy.clone();
+        if let Some(local) = &settings.local {
+            let guest = "/local".to_owned();
+            policy.directories.push(DirectoryGrant {
+                host: local.clone(),
+                guest,
+                access: Access::ReadWrite,
+            });
+        }
+        self.runtime.may_grant(&policy, false)?;
+        let project = self.project.as_deref().unwrap_or(&self.base);
+        let ours = [".lockgate", "lockgate.toml"].map(|name| project.join(name));
+        for grant in &policy.directories {
+            // One that is not there yet holds nothing.
+            let Ok(host) = grant.host.canonicalize() else { continue };
+            let holds = |file: &PathBuf| file.canonicalize().is_ok_and(|f| f.starts_with(&host));
+            if ours.iter().any(holds) {
+                let reason = "the project's own state is in it, and a container sees all of it";
+                let path = grant.host.clone();
+                return Err(ComponentError::DirectoryRefused { path, reason }.into());
+            }
+        }
+        Ok(())
     }
 
     /// Whether a process may have what it is granted. Without a fence, grants mean nothing.

@@ -384,3 +384,30 @@ fn connectors_made_one_by_one_know_each_others_secrets() {
     let shown = spec.config_schema.get().to_owned();
     assert!(!shown.contains("correct-horse-battery"), "{shown}");
 }
+
+/// What is mounted in a container is all there: nothing hides the project's own state in it.
+#[test]
+fn a_container_is_not_given_the_projects_state() {
+    let place = Place::new();
+    place.folder.write("lockgate.toml", "");
+    place.folder.write("data/rows", "");
+    let check = |flag: &str, value: &str| {
+        place.run(&["check", "source-x", "--docker-image=x:1", "--no-record", flag, value])
+    };
+    let folder = place.folder.path().display().to_string();
+    for (flag, value) in [
+        ("--docker-local", "."),
+        ("--allow-dir", ".::/data:ro"),
+        ("--allow-dir", &format!("{folder}::/data")),
+        ("--docker-local", "/"),
+        ("--docker-local", "/proc"),
+    ] {
+        let said = check(flag, value);
+        assert_eq!(said.code, 3, "{flag} {value}: {}", said.err);
+        assert!(said.err.contains("error[GRANT_DIRECTORY]"), "{}", said.err);
+    }
+    for (flag, value) in [("--docker-local", "data"), ("--allow-dir", "data::/data")] {
+        let said = check(flag, value);
+        assert!(!said.err.contains("error[GRANT_DIRECTORY]"), "{}", said.err);
+    }
+}
