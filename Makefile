@@ -23,7 +23,7 @@ demo: ## Sync source-faker into destination-jsonl, three times, and show what mo
 	scripts/demo
 
 .PHONY: test
-test: check-format lint docs wit guests connectors unit fuzz audit ## Run every check that CI runs
+test: check-format images lint docs wit guests connectors unit fuzz audit ## Run every check that CI runs
 	@printf '\nmake test: everything passed\n'
 
 .PHONY: check-format
@@ -56,10 +56,20 @@ connectors: ## Install the Python connectors that the tests talk to
 	$(call say,"the Python connectors of the tests")
 	scripts/setup-test-connectors
 
+.PHONY: engine
+engine: ## Start the Docker engine of the tests and leave it running (scripts/engine stop ends it)
+	$(call say,"the Docker engine of the tests")
+	scripts/engine start
+
+.PHONY: images
+images: ## Build the images that the tests run; without what that takes, nothing else begins
+	$(call say,"the images of the tests")
+	scripts/with-test-services true
+
 .PHONY: unit
 unit: ## Run the tests, doctests and guests' own tests included
 	$(call say,"tests")
-	$(CARGO) test --locked --workspace --no-fail-fast
+	scripts/with-test-services $(CARGO) test --locked --workspace --no-fail-fast
 
 .PHONY: fuzz
 fuzz: ## Fuzz each parser of what strangers write for FUZZ_SECONDS (60 in CI, else none)
