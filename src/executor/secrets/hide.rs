@@ -50,6 +50,10 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
         }
+        E::Docker(error) => E::Docker(error.map_text(|said| text(redactor, said))),
+        E::Contained { error: inner, hint } => {
+            E::Contained { error: Box::new(self::error(redactor, *inner)), hint }
+        }
         error @ (E::LineTooLong { .. }
         | E::Timeout { .. }
         | E::Secret(_)
