@@ -315,7 +315,8 @@ pub(super) async fn watch_end(engine: Engine, id: String, told: Arc<AtomicBool>)
             let oom = state.and_then(|s| s.oom_killed).unwrap_or(false);
             if !oom && !told && (code > 128 || dead) {
                 if let Some(exit) = killer(&engine, &id, began).await {
-                    return exit;
+                    // Who removes it kills it first.
+                    return if is_removed_soon(&engine, &id).await { Exit::Removed } else { exit };
                 }
             }
             Exit::Code { code, oom }
@@ -354,8 +355,18 @@ async fn exit_code(engine: &Engine, id: &str) -> Result<i64, Exit> {
     Err(Exit::Lost(reason))
 }
 
-/// Who sent it a signal through the engine, or removed it: the engine remembers for a while. It is
-/// asked only about an end that looks like that.
+/// Whether a container that was killed is being removed.
+async fn is_removed_soon(engine: &Engine, id: &str) -> bool {
+    for _ in 0..AGAIN {
+        if let Err(error) = engine.docker.inspect_container(id, None).await {
+            return is_absent(&error);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    false
+}
+
+/// Who sent it a signal through the engine, which remembers for a while. It is asked only about an end that looks like that.
 async fn killer(engine: &Engine, id: &str, began: SystemTime) -> Option<Exit> {
     let seconds = |time: SystemTime| {
         let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// One run's private folder. Removed when dropped.
@@ -40,7 +40,10 @@ impl RunFolder {
         let making = File::open(&base)?;
         making.lock()?;
         sweep(&base);
-        let path = tempfile::Builder::new().prefix("run-").tempdir_in(&base)?.keep();
+        let path = tempfile::Builder::new()
+            .prefix("run-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(&base)?.keep();
         let lock =
             OpenOptions::new().create_new(true).write(true).mode(0o600).open(path.join(LOCK))?;
         lock.try_lock().map_err(|e| io::Error::other(e.to_string()))?;
@@ -96,7 +99,6 @@ fn sweep(base: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
