@@ -152,10 +152,13 @@ fn a_container_is_confined() {
         };
         assert!(shell(": > /probe").contains("Read-only file system"));
         assert!(shell("echo x > /airbyte/run/config.json").contains("Read-only file system"));
-        assert!(shell("echo '#!/bin/sh\necho ran' > /tmp/x; chmod 755 /tmp/x; /tmp/x").contains("ran"));
+        assert!(
+            shell("echo '#!/bin/sh\necho ran' > /tmp/x; chmod 755 /tmp/x; /tmp/x").contains("ran")
+        );
         assert!(shell("grep ' /tmp ' /proc/mounts").contains("nosuid"));
         // The kernel's own word for it, where this machine mounts it.
-        let limit = shell("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max");
+        let limit =
+            shell("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max");
         assert!(limit.contains(&(128 << 20).to_string()), "{limit}");
     });
 }
@@ -231,7 +234,8 @@ fn what_a_dead_host_left_is_swept_and_a_living_ones_stays() {
         }
         let mut arguments = vec!["run".to_owned(), "--detach".into(), "--pull=never".into()];
         for (name, value) in &labels {
-            arguments.extend(["--label".into(), format!("{name}={}", value.as_str().expect("text"))]);
+            arguments
+                .extend(["--label".into(), format!("{name}={}", value.as_str().expect("text"))]);
         }
         arguments.extend(["--network=none", "--entrypoint=sleep", IMAGE, "600"].map(str::to_owned));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -244,7 +248,12 @@ fn what_a_dead_host_left_is_swept_and_a_living_ones_stays() {
     let lives = leave(&[]);
     let elsewhere = leave(&[("machine", "another"), ("pid", &pid)]);
     let network = {
-        let label = |name: &str| format!("io.lockgate.{name}={}", labels[&format!("io.lockgate.{name}")].as_str().expect("text"));
+        let label = |name: &str| {
+            format!(
+                "io.lockgate.{name}={}",
+                labels[&format!("io.lockgate.{name}")].as_str().expect("text")
+            )
+        };
         let mut arguments = vec!["network".to_owned(), "create".into(), "--internal".into()];
         for name in ["run", "machine", "boot", "pid-namespace", "start"] {
             arguments.extend(["--label".to_owned(), label(name)]);

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use common::{Folder, guest};
 use async_trait::async_trait;
+use common::{Folder, guest};
 use docker::{Contained, block_on, docker_ok, engine, open_to_all};
 use lockgate::connector::ConnectorError;
 use lockgate::executor::{Context, Executor, ExecutorError};
@@ -45,7 +45,8 @@ struct Rows {
 #[async_trait]
 impl DestinationInput for Rows {
     async fn next(&self) -> Result<Option<Event>, Failure> {
-        const ROW: &str = "{\"id\":1,\"text\":\"a row that is as long as many rows are, and no longer\"}\n";
+        const ROW: &str =
+            "{\"id\":1,\"text\":\"a row that is as long as many rows are, and no longer\"}\n";
         const COUNT: usize = (64 << 10) / ROW.len();
         if self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
             return (self.end)().map_or(Ok(None), Err);
@@ -221,22 +222,17 @@ fn one_that_is_killed_behind_our_back_is_gone() {
 
 #[test]
 fn a_destination_that_is_removed_while_it_is_written_to_is_gone() {
-    let contained = Contained::new("removed-write");
+    let contained = Arc::new(Contained::new("removed-write"));
     let error = block_on(async {
-        let removing = async {
-            let container = tokio::task::block_in_place(|| contained.running());
-            // By now the writer waits for room.
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            let id = container["Id"].as_str().expect("an ID");
-            tokio::task::block_in_place(|| docker_ok(&["rm", "--force", id]));
-            std::future::pending::<()>().await;
-        };
-        let writing = write(&contained, r#"{"do":"sleep"}"#, 100, whole);
-        let writing = tokio::time::timeout(Duration::from_secs(60), writing);
-        tokio::select! {
-            ended = writing => ended.expect("no hang").expect_err("it is gone"),
-            () = removing => unreachable!(),
-        }
+        let writer = contained.clone();
+        let writing =
+            tokio::spawn(async move { write(&writer, r#"{"do":"sleep"}"#, 100, whole).await });
+        let container = tokio::task::block_in_place(|| contained.running());
+        // By now the writer waits for room.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        docker_ok(&["rm", "--force", container["Id"].as_str().expect("an ID")]);
+        let ended = tokio::time::timeout(Duration::from_secs(60), writing).await;
+        ended.expect("no hang").expect("no panic").expect_err("it is gone")
     });
     assert_eq!(error.code(), "CONTAINER_GONE", "{error}");
     contained.nothing_left();
@@ -253,8 +249,22 @@ fn a_destination_that_leaves_input_unread_ended_early() {
 
 #[test]
 fn the_end_of_an_input_arrives() {
-    let contained = Contained::new("half-close");
+    let folder = Folder::new();
+    open_to_all(folder.path());
+    let mut contained = Contained::new("half-close");
+    contained.settings.local = Some(folder.path().to_owned());
     block_on(write(&contained, "{}", 50, whole)).expect("it reads to the end, and ends");
+    assert!(folder.read("rows.jsonl").lines().count() > 10_000);
+    contained.nothing_left();
+}
+
+#[test]
+fn one_that_writes_to_its_root_is_told_how_it_may() {
+    let mut contained = Contained::new("read-only");
+    let error = block_on(write(&contained, "{}", 50, whole)).expect_err("/local is its root's");
+    assert!(error.hint().expect("a hint").contains("--docker-writable-root"), "{error}");
+    contained.settings.writable_root = true;
+    block_on(write(&contained, "{}", 50, whole)).expect("it may write there");
     contained.nothing_left();
 }
 
@@ -286,9 +296,11 @@ fn a_source_that_ends_while_its_destination_is_busy_loses_nothing() {
             };
             let destination = host.get_destination(&name, &options, Json::empty_object());
             let destination = destination.expect("a destination");
-            syncs.push((count, contained, tokio::spawn(async move {
-                destination.write(&source, &self::options()).await
-            })));
+            syncs.push((
+                count,
+                contained,
+                tokio::spawn(async move { destination.write(&source, &self::options()).await }),
+            ));
         }
         for (count, contained, syncing) in syncs {
             let result = syncing.await.expect("no panic").expect("a sync");
@@ -327,12 +339,19 @@ fn a_torn_input_is_not_taken_for_a_whole_one_when_the_host_is_killed() {
         assert!(start.elapsed() < Duration::from_secs(90), "it got no rows");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let run = docker_ok(&["ps", "--quiet", "--no-trunc", "--filter", &format!("label=io.lockgate.pid={}", host.id())]);
+    let run = docker_ok(&[
+        "ps",
+        "--quiet",
+        "--no-trunc",
+        "--filter",
+        &format!("label=io.lockgate.pid={}", host.id()),
+    ]);
     host.kill().expect("a kill");
     host.wait().expect("an end");
     let start = Instant::now();
     let state = loop {
-        let state = docker_ok(&["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", &run]);
+        let state =
+            docker_ok(&["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", &run]);
         if !state.starts_with("running") {
             break state;
         }

@@ -123,7 +123,9 @@ impl Contained {
             // Another test's may be gone by now.
             let output = docker(&["inspect", id]);
             let Ok(Value::Array(list)) = serde_json::from_slice(&output.stdout) else { continue };
-            found.extend(list.into_iter().filter(|c| c["Config"]["Env"].to_string().contains(&self.mark)));
+            found.extend(
+                list.into_iter().filter(|c| c["Config"]["Env"].to_string().contains(&self.mark)),
+            );
         }
         found
     }
@@ -158,7 +160,8 @@ impl Contained {
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }
 

@@ -83,7 +83,10 @@ impl Attached {
                 let head = String::from_utf8_lossy(&answer);
                 let line = head.lines().next().unwrap_or_default();
                 let text = String::from_utf8_lossy(&text);
-                Err(io::Error::other(format!("attaching to the container: {line}: {}", text.trim())))
+                Err(io::Error::other(format!(
+                    "attaching to the container: {line}: {}",
+                    text.trim()
+                )))
             }
         }
     }
@@ -97,7 +100,9 @@ impl Attached {
     pub(super) fn end_input(&self) -> io::Result<()> {
         let handle = self.handle()?;
         match &*self.0 {
-            Socket::Unix(_) => std::os::unix::net::UnixStream::from(handle).shutdown(Shutdown::Write),
+            Socket::Unix(_) => {
+                std::os::unix::net::UnixStream::from(handle).shutdown(Shutdown::Write)
+            }
             Socket::Tcp(_) => std::net::TcpStream::from(handle).shutdown(Shutdown::Write),
         }
     }
@@ -165,7 +170,10 @@ pub(super) struct Frames {
 
 impl Frames {
     /// The next piece of a payload, which leaves `bytes`; none where more has to come.
-    pub(super) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> io::Result<Option<(Kind, &'a [u8])>> {
+    pub(super) fn next<'a>(
+        &mut self,
+        bytes: &mut &'a [u8],
+    ) -> io::Result<Option<(Kind, &'a [u8])>> {
         loop {
             if bytes.is_empty() {
                 return Ok(None);

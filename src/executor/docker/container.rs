@@ -199,7 +199,10 @@ fn mount(
         return Err(refused(&shown, "it is the system's, not data"));
     }
     if socket.is_some_and(|s| s.canonicalize().is_ok_and(|real| real.starts_with(&host))) {
-        return Err(refused(&shown, "it has the container engine's socket, which opens everything"));
+        return Err(refused(
+            &shown,
+            "it has the container engine's socket, which opens everything",
+        ));
     }
     mounts.push(bind(&host, guest, read_only));
     // What the host keeps there is the host's.

@@ -241,7 +241,10 @@ mod tests {
     fn entries_of_a_configuration() {
         let entry = |text: &str| from_auth(serde_json::from_str(text).unwrap(), "r");
         let found = entry(r#"{"auth":"dTpwOnc="}"#).unwrap().unwrap();
-        assert_eq!((found.username.as_deref(), found.password.as_deref()), (Some("u"), Some("p:w")));
+        assert_eq!(
+            (found.username.as_deref(), found.password.as_deref()),
+            (Some("u"), Some("p:w"))
+        );
         assert_eq!(entry("{}").unwrap(), None);
         assert!(entry(r#"{"auth":"?"}"#).is_err());
         let token = entry(r#"{"identitytoken":"t"}"#).unwrap().unwrap();

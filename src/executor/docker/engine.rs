@@ -56,7 +56,9 @@ impl Address {
         #[expect(clippy::disallowed_methods, reason = "where the operator's engine is")]
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if let Some(host) = variable("DOCKER_HOST") {
-            if variable("DOCKER_TLS_VERIFY").is_some() && !host.to_string_lossy().starts_with("unix") {
+            if variable("DOCKER_TLS_VERIFY").is_some()
+                && !host.to_string_lossy().starts_with("unix")
+            {
                 return Err(DockerError::Unreachable {
                     engine: host.to_string_lossy().into_owned(),
                     reason: "an engine behind TLS is not spoken to".into(),

@@ -126,10 +126,12 @@ impl Fault for DockerError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreachable { .. } => "start Docker or Podman's socket, see that this user may use \
+            Self::Unreachable { .. } => {
+                "start Docker or Podman's socket, see that this user may use \
                 it, or name another engine in DOCKER_HOST (unix:///path/docker.sock or \
                 tcp://HOST:PORT)"
-                .into(),
+                    .into()
+            }
             Self::Missing { image } => {
                 format!("docker pull {image}, or let it be pulled with --install-if-missing")
             }
@@ -151,9 +153,11 @@ impl Fault for DockerError {
                  --destination-limit)",
                 limit_mib * 2
             ),
-            Self::Cut { .. } => "the engine keeps output for two seconds after a container's end, and \
+            Self::Cut { .. } => {
+                "the engine keeps output for two seconds after a container's end, and \
                 could not be told to let it wait; run it again, or with a faster destination"
-                .into(),
+                    .into()
+            }
             _ => return None,
         })
     }

@@ -224,7 +224,9 @@ mod tests {
         for good in ["a", "airbyte/source-faker:6.2.0", "localhost:5000/a/b@sha256:00"] {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "/a", "a//b", "../a", "a/../../b", "a b", "a?x=1", "-a", "a\n", "a#b", "%2e"] {
+        for bad in
+            ["", "/a", "a//b", "../a", "a/../../b", "a b", "a?x=1", "-a", "a\n", "a#b", "%2e"]
+        {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

@@ -165,7 +165,8 @@ impl DockerExecutor {
                     .into(),
             );
         }
-        if !self.settings.host_network && self.policy.network.patterns.is_empty() && says(&OFFLINE) {
+        if !self.settings.host_network && self.policy.network.patterns.is_empty() && says(&OFFLINE)
+        {
             return Some(
                 "it has no network; open a part of it with --allow-net HOST:PORT (in sync: \
                  --source-allow-net, --destination-allow-net)"

@@ -165,7 +165,8 @@ impl Container {
         let docker = &self.remains.engine.docker;
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
         // It may be gone already.
-        let _ = self.remains.engine.ask(docker.kill_container(&self.remains.name, Some(options))).await;
+        let _ =
+            self.remains.engine.ask(docker.kill_container(&self.remains.name, Some(options))).await;
     }
 
     /// Hears the last of its output, and removes it.
@@ -260,10 +261,7 @@ impl Running for Container {
             None => format!("exited with code {code}{}", signal_of(code)),
         };
         if code == 0 && self.overdue.is_none() && !early {
-            return self
-                .ended
-                .cut
-                .then(|| DockerError::Cut { image: self.image.clone() }.into());
+            return self.ended.cut.then(|| DockerError::Cut { image: self.image.clone() }.into());
         }
         // A crash says more than what it left unread.
         let early = early && code == 0;

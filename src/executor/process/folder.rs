@@ -43,7 +43,8 @@ impl RunFolder {
         let path = tempfile::Builder::new()
             .prefix("run-")
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(&base)?.keep();
+            .tempdir_in(&base)?
+            .keep();
         let lock =
             OpenOptions::new().create_new(true).write(true).mode(0o600).open(path.join(LOCK))?;
         lock.try_lock().map_err(|e| io::Error::other(e.to_string()))?;
