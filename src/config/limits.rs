@@ -66,6 +66,12 @@ fields! {
     "process-start" Time process_start,
     "process-bytes" Size64 process_bytes,
     "process-files" Count64 process_files,
+    "container-memory" Size64 container_memory,
+    "container-pids" Count64 container_pids,
+    "container-cpus" Count64 container_cpus,
+    "container-tmp" Size64 container_tmp,
+    "pull-time" Time pull_time,
+    "engine-time" Time engine_time,
     "secret-time" Time secret_time,
     "stop-time" Time stop_time,
 }

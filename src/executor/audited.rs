@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Context, Described, Executor, ExecutorError, SecretError};
+use super::{Context, Described, DockerError, Executor, ExecutorError, SecretError};
 use crate::component::{Component, ComponentError};
 use crate::protocol::{
     Capability, Catalog, Decision, DestinationInput, DiscoveredStream, Json, SourceOutput,
@@ -87,7 +87,8 @@ impl ExecutorError {
             }
             // A component's limits are said where they are reached.
             Self::Timeout { operation, .. } => time(operation),
-            Self::Fenced { error, .. } => error.decision(),
+            Self::Fenced { error, .. } | Self::Contained { error, .. } => error.decision(),
+            Self::Docker(DockerError::Memory { .. }) => limit("container-memory"),
             Self::LineTooLong { .. } => limit("line-bytes"),
             _ => None,
         }

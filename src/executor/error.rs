@@ -104,6 +104,17 @@ pub enum ExecutorError {
         /// What the fence comes to.
         fence: String,
     },
+    /// A container could not be run, or ended as only a container does.
+    #[error(transparent)]
+    Docker(#[from] super::DockerError),
+    /// An error of a container that its confinement may be the reason of.
+    #[error("{error}")]
+    Contained {
+        /// The error.
+        error: Box<ExecutorError>,
+        /// What to do about it.
+        hint: String,
+    },
     /// A fault of this program, not of the connector.
     #[error("a fault in lockgate ended {operation}: {reason}")]
     Panic {
@@ -148,7 +159,7 @@ impl ExecutorError {
             Self::Failure(failure) | Self::Component(ComponentError::Failure(failure)) => {
                 failure.is_cancelled()
             }
-            Self::Fenced { error, .. } => error.is_cancelled(),
+            Self::Fenced { error, .. } | Self::Contained { error, .. } => error.is_cancelled(),
             _ => false,
         }
     }
@@ -159,7 +170,10 @@ impl ExecutorError {
         match self {
             Self::Failure(failure) => failure,
             Self::Component(error) => error.into_failure(),
-            Self::Fenced { error, .. } => error.into_failure(),
+            Self::Fenced { error, .. } | Self::Contained { error, .. } => error.into_failure(),
+            Self::Docker(error) if error.exit() == ExitClass::Usage => {
+                Failure::config(error.to_string())
+            }
             Self::Start { .. }
             | Self::Grant { .. }
             | Self::Fence(_)
@@ -197,7 +211,8 @@ impl Fault for ExecutorError {
             Self::Secret(error) => error.code(),
             Self::Fence(error) => error.code(),
             Self::Grant { .. } => "GRANT_DIRECTORY",
-            Self::Fenced { error, .. } => error.code(),
+            Self::Docker(error) => error.code(),
+            Self::Fenced { error, .. } | Self::Contained { error, .. } => error.code(),
             Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
             Self::ChangeInvalid(_) => "CONFIG_CHANGE_INVALID",
@@ -238,6 +253,11 @@ impl Fault for ExecutorError {
             Self::NoExecutor { .. } => {
                 Some("say how it is run: docker-image, use-python or local-executable instead of no-executor".into())
             }
+            Self::Docker(error) => error.hint(),
+            Self::Contained { error, hint } => Some(match error.hint() {
+                Some(first) => format!("{first}; {hint}"),
+                None => hint.clone(),
+            }),
             Self::Panic { .. } => {
                 Some("this is not your connector's fault alone: report it, with the connector".into())
             }
@@ -250,7 +270,8 @@ impl Fault for ExecutorError {
             Self::Component(error) => error.exit(),
             Self::Secret(error) => error.exit(),
             Self::Fence(error) => error.exit(),
-            Self::Fenced { error, .. } => error.exit(),
+            Self::Docker(error) => error.exit(),
+            Self::Fenced { error, .. } | Self::Contained { error, .. } => error.exit(),
             Self::Registry(error) => error.exit(),
             Self::Start { .. }
             | Self::Grant { .. }
@@ -263,7 +284,8 @@ impl Fault for ExecutorError {
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Component(error) => error.context(),
-            Self::Fenced { error, .. } => error.context(),
+            Self::Docker(error) => error.context(),
+            Self::Fenced { error, .. } | Self::Contained { error, .. } => error.context(),
             Self::Failure(failure) => {
                 failure.detail.clone().map(|d| ("detail", d)).into_iter().collect()
             }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 pub(crate) use audited::{Audited, GIVEN};
 pub use component::ComponentExecutor;
-pub use docker::{DockerExecutor, DockerSettings};
+pub use docker::{DockerError, DockerExecutor, DockerSettings};
 pub use error::ExecutorError;
 pub(crate) use guarded::guarded;
 pub use noop::{NoopDestination, NoopMode};

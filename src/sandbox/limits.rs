@@ -101,6 +101,21 @@ pub struct Limits {
     pub process_bytes: u64,
     /// Files a connector that is a process may have open at once. 4,096.
     pub process_files: u64,
+    /// Bytes of memory of one container, its `/tmp` and swap included. 2 GiB: a JVM takes a quarter of it
+    /// for its heap.
+    pub container_memory: u64,
+    /// Processes and threads of one container. 1,024: a JVM has a hundred, a pool of workers some more.
+    pub container_pids: u64,
+    /// Processors of one container; never more than the engine has. 4: a sync is two connectors and
+    /// neighbours.
+    pub container_cpus: u64,
+    /// Bytes of a container's `/tmp`, which is memory. 1 GiB: files that are staged before they are
+    /// loaded.
+    pub container_tmp: u64,
+    /// Time that pulling an image may take. 10 min: a gigabyte over a slow line.
+    pub pull_time: Duration,
+    /// Time that a container engine may take to answer. 30 s: starting a container on a busy machine.
+    pub engine_time: Duration,
     /// Time that the command behind a secret may take. 30 s.
     pub secret_time: Duration,
     /// From SIGTERM to SIGKILL. 10 s, as PyAirbyte waits.
@@ -149,6 +164,12 @@ impl Default for Limits {
             process_start: Duration::from_secs(30),
             process_bytes: 4 << 30,
             process_files: 4096,
+            container_memory: 2 << 30,
+            container_pids: 1024,
+            container_cpus: 4,
+            container_tmp: 1 << 30,
+            pull_time: Duration::from_secs(600),
+            engine_time: Duration::from_secs(30),
             secret_time: Duration::from_secs(30),
             stop_time: Duration::from_secs(10),
         }

@@ -35,6 +35,9 @@ const PIPE: usize = 1 << 20;
 /// Lines of stderr kept for an error.
 const STDERR_LINES: usize = 20;
 
+/// The last lines of a connector's stderr.
+pub(in crate::executor) type Tail = Arc<Mutex<Vec<String>>>;
+
 /// A running connector.
 #[derive(Debug)]
 pub(super) struct Connector {
@@ -47,7 +50,7 @@ pub(super) struct Connector {
     /// It did not end by itself in time, after this.
     overdue: Option<&'static str>,
     program: String,
-    stderr: Arc<Mutex<Vec<String>>>,
+    stderr: Tail,
     stderr_task: tokio::task::JoinHandle<()>,
     stop_time: Duration,
     // The process's files live as long as it does.
@@ -122,7 +125,7 @@ impl Connector {
         if let Some(stdin) = &stdin {
             let _ = rustix::pipe::fcntl_setpipe_size(stdin, PIPE);
         }
-        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let stderr = Tail::default();
         let limits = &policy.limits;
         let stderr_task =
             tokio::spawn(listen(errors, stderr.clone(), observer, limits.log_message_bytes));
@@ -276,9 +279,9 @@ fn name(signal: i32) -> &'static str {
 }
 
 /// Logs stderr and keeps its last lines. Never stops reading: a full pipe would stop the child.
-async fn listen(
+pub(in crate::executor) async fn listen(
     errors: impl AsyncRead + Unpin,
-    last: Arc<Mutex<Vec<String>>>,
+    last: Tail,
     observer: Arc<dyn Observer>,
     line_limit: usize,
 ) {

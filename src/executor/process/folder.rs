@@ -1,4 +1,4 @@
-//! The files a process is given: configuration, catalog, state.
+//! The files a connector is given: configuration, catalog, state.
 //!
 //! The attack: a configuration holds a database password, and a file in a shared temporary folder
 //! is read by other users, or outlives its sync. The folder belongs to this user alone, and a run
@@ -6,12 +6,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// One run's private folder. Removed when dropped.
 #[derive(Debug)]
-pub(super) struct RunFolder {
+pub(in crate::executor) struct RunFolder {
     path: PathBuf,
     // Held as long as the run lives; the kernel lets go of it when the process dies.
     _lock: File,
@@ -22,7 +22,7 @@ const LOCK: &str = ".lock";
 
 impl RunFolder {
     /// Makes a folder, and removes those whose run is over.
-    pub(super) fn create() -> io::Result<Self> {
+    pub(in crate::executor) fn create() -> io::Result<Self> {
         let base =
             std::env::temp_dir().join(format!("lockgate-{}", rustix::process::geteuid().as_raw()));
         match DirBuilder::new().mode(0o700).create(&base) {
@@ -40,7 +40,11 @@ impl RunFolder {
         let making = File::open(&base)?;
         making.lock()?;
         sweep(&base);
-        let path = tempfile::Builder::new().prefix("run-").tempdir_in(&base)?.keep();
+        let path = tempfile::Builder::new()
+            .prefix("run-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(&base)?
+            .keep();
         let lock =
             OpenOptions::new().create_new(true).write(true).mode(0o600).open(path.join(LOCK))?;
         lock.try_lock().map_err(|e| io::Error::other(e.to_string()))?;
@@ -49,7 +53,7 @@ impl RunFolder {
     }
 
     /// Writes a file that only this user can read.
-    pub(super) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+    pub(in crate::executor) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.path.join(name);
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
         file.write_all(text.as_bytes())?;
@@ -96,7 +100,6 @@ fn sweep(base: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 

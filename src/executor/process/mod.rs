@@ -16,7 +16,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::child::Connector;
-use self::folder::RunFolder;
+pub(super) use self::child::{Tail, listen};
+pub(super) use self::folder::RunFolder;
+pub(super) use self::guard::Guard;
 use super::session::{Call, Launch, Session, Started};
 use super::{Context, Described, Executor, ExecutorError};
 use crate::protocol::{

@@ -52,6 +52,10 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
         }
+        E::Docker(error) => E::Docker(error.map_text(|said| text(redactor, said))),
+        E::Contained { error: inner, hint } => {
+            E::Contained { error: Box::new(self::error(redactor, *inner)), hint }
+        }
         // The registry's faults name places and fields, and a connector has no say in them.
         error @ (E::LineTooLong { .. }
         | E::Timeout { .. }

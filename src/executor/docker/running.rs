@@ -1,0 +1,392 @@
+//! A container that runs: how it ends, and that nothing of it stays.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    EventsOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::engine::{Engine, is_absent, said};
+use super::error::DockerError;
+use super::files::Files;
+use super::network;
+use super::output::{Ended, Output};
+use crate::executor::ExecutorError;
+use crate::executor::process::{Guard, Tail};
+use crate::executor::session::Running;
+
+/// How long the last of the output may take once its reader has been let go.
+const LAST: Duration = Duration::from_secs(2);
+/// How often an engine that does not know how a container is doing is asked again.
+const AGAIN: u32 = 10;
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// By itself, or by what we sent it. `oom`: the kernel ended something of it.
+    Code { code: i64, oom: bool },
+    /// By a signal that somebody else sent it through the engine.
+    Killed(String),
+    /// Somebody removed it.
+    Removed,
+    /// The engine does not say any more.
+    Lost(String),
+}
+
+/// What holds a destination's input open until its container is gone.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// A handle of the connection.
+    pub(super) _connection: Option<OwnedFd>,
+    /// Ends the container if we are killed.
+    pub(super) _guard: Option<Guard>,
+}
+
+/// All of a run that has to be removed. Does so when it is dropped, without the runtime.
+#[derive(Debug)]
+pub(super) struct Remains {
+    pub(super) engine: Engine,
+    /// By its name: it may be there before its ID is known.
+    pub(super) name: String,
+    /// Whether the engine has said that it is there.
+    pub(super) is_made: bool,
+    pub(super) network: Option<network::Own>,
+    pub(super) has_network: bool,
+    pub(super) files: Option<Files>,
+    pub(super) held: Arc<Mutex<Held>>,
+    pub(super) is_removed: bool,
+}
+
+impl Remains {
+    /// Removes everything.
+    pub(super) async fn remove(&mut self) {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let removing = self.engine.docker.remove_container(&self.name, Some(options));
+        let removing = async {
+            match removing.await {
+                Err(error) if is_absent(&error) => Ok(()),
+                other => other,
+            }
+        };
+        let mut done = self.engine.ask(removing).await.is_ok();
+        drop(self.network.take());
+        if self.has_network {
+            done &= self.engine.ask(self.engine.docker.remove_network(&self.name)).await.is_ok();
+        }
+        self.is_removed = done;
+        if done {
+            self.let_go();
+        }
+    }
+
+    fn let_go(&mut self) {
+        std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        self.files = None;
+    }
+
+    fn remove_blocking(&mut self) {
+        // A request to make it may still be on its way.
+        let waits: &[u64] = if self.is_made { &[0] } else { &[0, 500, 2000] };
+        for wait in waits {
+            std::thread::sleep(Duration::from_millis(*wait));
+            let path = format!("/containers/{}?force=true&v=true", self.name);
+            if self.engine.send_blocking("DELETE", &path).is_ok_and(|status| status < 300) {
+                break;
+            }
+        }
+        drop(self.network.take());
+        if self.has_network {
+            let _ = self.engine.send_blocking("DELETE", &format!("/networks/{}", self.name));
+        }
+        self.is_removed = true;
+        self.let_go();
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        if self.is_removed {
+            return;
+        }
+        let mut rest = Self {
+            engine: self.engine.clone(),
+            name: self.name.clone(),
+            is_made: self.is_made,
+            network: self.network.take(),
+            has_network: self.has_network,
+            files: self.files.take(),
+            held: std::mem::take(&mut self.held),
+            is_removed: false,
+        };
+        // Nobody waits for the engine. What is left when this process ends is swept by the next, and
+        // a destination that was being written to is ended by its guard.
+        let thread = std::thread::Builder::new().name("lockgate-remove".into());
+        let _ = thread.spawn(move || {
+            rest.remove_blocking();
+        });
+    }
+}
+
+/// A running connector.
+pub(super) struct Container {
+    pub(super) image: String,
+    pub(super) remains: Remains,
+    pub(super) exit: watch::Receiver<Option<Exit>>,
+    /// Set before anything is sent to it.
+    pub(super) told: Arc<AtomicBool>,
+    pub(super) output: Arc<Output>,
+    pub(super) pump: Option<JoinHandle<Ended>>,
+    pub(super) stderr: Tail,
+    pub(super) stderr_task: JoinHandle<()>,
+    pub(super) stop_time: Duration,
+    pub(super) memory: u64,
+    pub(super) overdue: Option<&'static str>,
+    pub(super) ended: Ended,
+}
+
+impl Container {
+    async fn ended_within(&mut self, time: Duration) -> bool {
+        let ended = self.exit.wait_for(Option::is_some);
+        // An error means that nobody waits for it any more, which happens with the runtime's end.
+        tokio::time::timeout(time, ended).await.is_ok()
+    }
+
+    async fn signal(&self, signal: &str) {
+        self.told.store(true, Ordering::Relaxed);
+        let docker = &self.remains.engine.docker;
+        let options = KillContainerOptionsBuilder::default().signal(signal).build();
+        // It may be gone already.
+        let _ =
+            self.remains.engine.ask(docker.kill_container(&self.remains.name, Some(options))).await;
+    }
+
+    /// Hears the last of its output, and removes it.
+    async fn after(&mut self) {
+        if let Some(mut pump) = self.pump.take() {
+            let mut heard = tokio::time::timeout(LAST, &mut pump).await;
+            if heard.is_err() {
+                self.output.release();
+                heard = tokio::time::timeout(LAST, &mut pump).await;
+            }
+            match heard {
+                Ok(ended) => self.ended = ended.unwrap_or_default(),
+                Err(_) => pump.abort(),
+            }
+        }
+        if tokio::time::timeout(LAST, &mut self.stderr_task).await.is_err() {
+            self.stderr_task.abort();
+        }
+        self.remains.remove().await;
+    }
+
+    fn gone(&self, how: String) -> ExecutorError {
+        DockerError::Gone { image: self.image.clone(), how, stderr: self.stderr() }.into()
+    }
+}
+
+#[async_trait]
+impl Running for Container {
+    fn program(&self) -> &str {
+        &self.image
+    }
+
+    fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    async fn wait(&mut self) -> Result<(), ExecutorError> {
+        if self.ended_within(self.stop_time).await {
+            self.after().await;
+            return Ok(());
+        }
+        self.stop_overdue("its output had ended").await
+    }
+
+    async fn stop_overdue(&mut self, since: &'static str) -> Result<(), ExecutorError> {
+        self.overdue = Some(since);
+        self.stop().await
+    }
+
+    /// SIGTERM, and SIGKILL after the stop time.
+    async fn stop(&mut self) -> Result<(), ExecutorError> {
+        // It may be paused for its output, and hears nothing then.
+        self.output.release();
+        self.signal("SIGTERM").await;
+        if !self.ended_within(self.stop_time).await {
+            self.signal("SIGKILL").await;
+            let time = self.remains.engine.time;
+            if !self.ended_within(time).await {
+                self.after().await;
+                let reason = "it does not end, not even when killed".to_owned();
+                return Err(ExecutorError::Io { what: "waiting for the container", reason });
+            }
+        }
+        self.after().await;
+        Ok(())
+    }
+
+    fn ended(&self, early: bool) -> Option<ExecutorError> {
+        let early = early || self.ended.unread;
+        let exit = self.exit.borrow().clone();
+        let (code, oom) = match exit {
+            Some(Exit::Code { code, oom }) => (code, oom),
+            Some(Exit::Killed(signal)) if self.overdue.is_none() => {
+                return Some(self.gone(format!("was killed by somebody else ({signal})")));
+            }
+            Some(Exit::Removed) => {
+                return Some(self.gone("was removed by somebody else while it ran".into()));
+            }
+            Some(Exit::Lost(reason)) => return Some(self.gone(format!("was lost: {reason}"))),
+            Some(Exit::Killed(_)) | None => (137, false),
+        };
+        if oom && code != 0 {
+            let (image, limit_mib) = (self.image.clone(), self.memory >> 20);
+            let stderr = self.stderr();
+            return Some(DockerError::Memory { image, limit_mib, stderr }.into());
+        }
+        let how = match self.overdue {
+            Some(since) => {
+                let time = self.stop_time.as_secs_f64();
+                format!("did not end within {time} s after {since}, and was stopped")
+            }
+            None => format!("exited with code {code}{}", signal_of(code)),
+        };
+        if code == 0 && self.overdue.is_none() && !early {
+            return self.ended.cut.then(|| DockerError::Cut { image: self.image.clone() }.into());
+        }
+        // A crash says more than what it left unread.
+        let early = early && code == 0;
+        let (program, stderr) = (self.image.clone(), self.stderr());
+        Some(ExecutorError::Ended { program, how, early, stderr })
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        self.output.release();
+        self.stderr_task.abort();
+        if let Some(pump) = &self.pump {
+            pump.abort();
+        }
+    }
+}
+
+fn signal_of(code: i64) -> &'static str {
+    match code {
+        137 => ", as one that SIGKILL ends",
+        139 => ", as one that SIGSEGV ends",
+        134 => ", as one that SIGABRT ends",
+        143 => ", as one that SIGTERM ends",
+        _ => "",
+    }
+}
+
+/// Waits for a container's end, and finds out what it was.
+pub(super) async fn watch_end(engine: Engine, id: String, told: Arc<AtomicBool>) -> Exit {
+    let began = SystemTime::now();
+    let code = match exit_code(&engine, &id).await {
+        Ok(code) => code,
+        Err(exit) => return exit,
+    };
+    let found = engine.ask(async {
+        match engine.docker.inspect_container(&id, None).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    let told = told.load(Ordering::Relaxed);
+    match found.await {
+        Ok(None) if !told => Exit::Removed,
+        Ok(found) => {
+            let state = found.and_then(|found| found.state);
+            let dead = state.as_ref().and_then(|s| s.dead).unwrap_or(false);
+            let oom = state.and_then(|s| s.oom_killed).unwrap_or(false);
+            if !oom && !told && (code > 128 || dead) {
+                if let Some(exit) = killer(&engine, &id, began).await {
+                    // Who removes it kills it first.
+                    return if is_removed_soon(&engine, &id).await { Exit::Removed } else { exit };
+                }
+            }
+            Exit::Code { code, oom }
+        }
+        // The code is known, and that is more than nothing.
+        Err(_) => Exit::Code { code, oom: false },
+    }
+}
+
+async fn exit_code(engine: &Engine, id: &str) -> Result<i64, Exit> {
+    let mut reason = String::new();
+    for _ in 0..AGAIN {
+        let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+        let mut waiting = engine.docker.wait_container(id, Some(options));
+        match waiting.next().await {
+            Some(Ok(answer)) => return Ok(answer.status_code),
+            // Not an error: how every other end than 0 is told.
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => return Ok(code),
+            Some(Err(error)) if is_absent(&error) => return Err(Exit::Removed),
+            Some(Err(error)) => reason = said(&error),
+            None => reason = "the engine ended the connection".into(),
+        }
+        drop(waiting);
+        match engine.docker.inspect_container(id, None).await {
+            Err(error) if is_absent(&error) => return Err(Exit::Removed),
+            Err(error) => reason = said(&error),
+            Ok(found) => {
+                let state = found.state.unwrap_or_default();
+                if state.running == Some(false) {
+                    return Ok(state.exit_code.unwrap_or(-1));
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    Err(Exit::Lost(reason))
+}
+
+/// Whether a container that was killed is being removed.
+async fn is_removed_soon(engine: &Engine, id: &str) -> bool {
+    for _ in 0..AGAIN {
+        if let Err(error) = engine.docker.inspect_container(id, None).await {
+            return is_absent(&error);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    false
+}
+
+/// Who sent it a signal through the engine, which remembers for a while. It is asked only about an end that looks like that.
+async fn killer(engine: &Engine, id: &str, began: SystemTime) -> Option<Exit> {
+    let seconds = |time: SystemTime| {
+        let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
+    };
+    let filters =
+        std::collections::HashMap::from([("container", vec![id]), ("type", vec!["container"])]);
+    let options = EventsOptionsBuilder::default()
+        .since(&seconds(began))
+        .until(&seconds(SystemTime::now()))
+        .filters(&filters)
+        .build();
+    let asking = async {
+        let mut events = engine.docker.events(Some(options));
+        while let Some(Ok(event)) = events.next().await {
+            if event.action.as_deref() == Some("kill") {
+                let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+                let signal = attributes.get("signal").cloned().unwrap_or_default();
+                return Some(Exit::Killed(format!("signal {signal}")));
+            }
+        }
+        None
+    };
+    tokio::time::timeout(engine.time.min(Duration::from_secs(5)), asking).await.ok().flatten()
+}

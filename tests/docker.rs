@@ -1,0 +1,288 @@
+//! Connectors in containers, on a real engine: operations, confinement, files, sweeping.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+#[path = "common/docker.rs"]
+mod docker;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Folder, guest};
+use docker::{Contained, IMAGE, block_on, docker_ok, engine, open_to_all};
+use lockgate::executor::{DockerExecutor, Executor};
+use lockgate::fault::Fault;
+use lockgate::protocol::Json;
+use lockgate::sandbox::Policy;
+use lockgate::{
+    Destination, Host, Source, SqliteStateStore, WriteOptions, WriteStrategy, get_noop_destination,
+};
+
+#[test]
+fn a_source_answers_and_reads() {
+    let contained = Contained::new("answers");
+    let connector = contained.connector(r#"{"count":20}"#);
+    block_on(async {
+        assert!(connector.spec().await.expect("a spec").config_schema.get().contains("count"));
+        connector.check().await.expect("a check");
+        let streams = connector.discover().await.expect("streams");
+        assert_eq!(streams[0].descriptor.name, "items");
+        let options = WriteOptions { strategy: WriteStrategy::Append, ..WriteOptions::default() };
+        let source = Source::from(connector.clone());
+        let result = get_noop_destination().write(&source, &options).await.expect("a sync");
+        assert_eq!(result.records_committed(), 20);
+    });
+    let described = connector.describe();
+    assert_eq!(described.executor, "docker");
+    // Built here, so its digest is its ID.
+    let id = docker_ok(&["image", "inspect", "--format", "{{.Id}}", IMAGE]);
+    assert_eq!(described.digest, Some(id));
+    let fence = described.fence.expect("a fence");
+    assert!(fence.contains("no network") && fence.contains("read-only root"), "{fence}");
+    contained.nothing_left();
+}
+
+/// source-faker's component into the image.
+fn faker_into(contained: &Contained, count: u64, config: &str) -> (Source, Destination) {
+    let folder = Folder::new();
+    let host = Host::new().in_folder(folder.path());
+    let source = host.get_source(
+        &guest("source-faker").display().to_string(),
+        &Default::default(),
+        Json::parse(format!(r#"{{"count":{count}}}"#)).expect("a configuration"),
+    );
+    (source.expect("a source"), Destination::from(contained.connector(config)))
+}
+
+#[test]
+fn a_component_writes_into_a_container_and_goes_on_where_it_was() {
+    let folder = Folder::new();
+    let local = folder.path().join("made/local");
+    open_to_all(&local);
+    let mut contained = Contained::new("writes");
+    contained.settings.local = Some(local.clone());
+    let (source, destination) = faker_into(&contained, 500, "{}");
+    let store = SqliteStateStore::open(&folder.path().join("state.db")).expect("a store");
+    let options = WriteOptions {
+        connection: Some("c".into()),
+        strategy: WriteStrategy::Append,
+        state: Some(Arc::new(store)),
+        ..WriteOptions::default()
+    };
+    let result = block_on(destination.write(&source, &options)).expect("a sync");
+    let committed = result.records_committed();
+    assert!(committed >= 500, "{committed}");
+    let rows = std::fs::read_to_string(local.join("rows.jsonl")).expect("rows");
+    assert_eq!(rows.lines().count() as u64, committed);
+    let again = block_on(destination.write(&source, &options)).expect("a second sync");
+    assert!(again.report.resumed);
+    contained.nothing_left();
+}
+
+#[test]
+fn an_image_that_is_not_there_is_not_pulled_unless_that_is_allowed() {
+    let mut contained = Contained::new("missing");
+    contained.settings.image = "lockgate-test/not-there:1".into();
+    let error = contained.check("{}").expect_err("no image");
+    assert_eq!(error.code(), "DOCKER_IMAGE_MISSING");
+    assert!(error.hint().expect("a hint").contains("docker pull lockgate-test/not-there:1"));
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_said_to_be() {
+    let contained = Contained::new("unreachable");
+    for place in ["unix:///does/not/exist.sock", "tcp://127.0.0.1:1", "ssh://somewhere"] {
+        let executor: Arc<dyn Executor> = Arc::new(contained.executor().at(place));
+        let config = Json::empty_object();
+        let connector =
+            lockgate::Connector::new("contained", executor, config, contained.heard.clone());
+        let error = block_on(connector.try_config()).expect_err("no engine");
+        assert_eq!(error.code(), "DOCKER_UNREACHABLE", "{place}");
+        assert!(error.hint().expect("a hint").contains("DOCKER_HOST"));
+    }
+}
+
+/// Lets a check sleep while `look` looks at its container.
+fn while_it_sleeps(contained: &Contained, look: impl FnOnce(&serde_json::Value)) {
+    block_on(async {
+        let connector = contained.connector(r#"{"do":"sleep","password":"hunter2"}"#);
+        let checking = tokio::spawn(async move { connector.try_config().await });
+        let container = tokio::task::block_in_place(|| contained.running());
+        tokio::task::block_in_place(|| look(&container));
+        // Dropped in the middle: what it had is removed all the same.
+        checking.abort();
+        let _ = checking.await;
+        tokio::task::block_in_place(|| contained.nothing_left_soon());
+    });
+}
+
+#[test]
+fn a_container_is_confined() {
+    let mut contained = Contained::new("confined");
+    contained.policy.limits.container_pids = 77;
+    contained.policy.limits.container_memory = 128 << 20;
+    while_it_sleeps(&contained, |container| {
+        let pid = &container["State"]["Pid"];
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
+        let status = read("status").expect("its status");
+        let line = |name: &str| {
+            let found = status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
+            found.trim().to_owned()
+        };
+        assert_eq!(line("CapEff:"), "0000000000000000");
+        assert_eq!(line("CapBnd:"), "0000000000000000");
+        assert_eq!(line("NoNewPrivs:"), "1");
+        assert_eq!(line("Seccomp:"), "2");
+        let devices = read("net/dev").expect("its devices");
+        let names: Vec<_> = devices.lines().filter_map(|l| l.split_once(':')).collect();
+        assert_eq!(names.len(), 1, "{devices}");
+        assert_eq!(names[0].0.trim(), "lo");
+        let host = &container["HostConfig"];
+        assert_eq!(host["PidsLimit"], 77);
+        assert_eq!(host["Memory"], 128 << 20);
+        assert_eq!(host["MemorySwap"], 128 << 20);
+        let id = container["Id"].as_str().expect("an ID");
+        let shell = |script: &str| {
+            let output = docker::docker(&["exec", "--user", "0", id, "sh", "-c", script]);
+            let text = [output.stdout, output.stderr].concat();
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        assert!(shell(": > /probe").contains("Read-only file system"));
+        assert!(shell("echo x > /airbyte/run/config.json").contains("Read-only file system"));
+        assert!(
+            shell("echo '#!/bin/sh\necho ran' > /tmp/x; chmod 755 /tmp/x; /tmp/x").contains("ran")
+        );
+        assert!(shell("grep ' /tmp ' /proc/mounts").contains("nosuid"));
+        // The kernel's own word for it, where this machine mounts it.
+        let limit =
+            shell("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max");
+        assert!(limit.contains(&(128 << 20).to_string()), "{limit}");
+    });
+}
+
+#[test]
+fn files_are_the_containers_and_nobody_elses() {
+    let contained = Contained::new("files");
+    while_it_sleeps(&contained, |container| {
+        let mounts = container["Mounts"].as_array().expect("mounts");
+        let binds: Vec<_> = mounts.iter().filter(|m| m["Type"] == "bind").collect();
+        assert_eq!(binds.len(), 1, "{mounts:?}");
+        assert_eq!(binds[0]["Destination"], "/airbyte/run/config.json");
+        assert_eq!(binds[0]["RW"], false);
+        let file = Path::new(binds[0]["Source"].as_str().expect("a path"));
+        let facts = std::fs::metadata(file).expect("a file");
+        let folder = std::fs::metadata(file.parent().expect("a folder")).expect("a folder");
+        assert_eq!(folder.mode() & 0o777, 0o700);
+        if folder.uid() == 0 {
+            assert_eq!((facts.mode() & 0o777, facts.uid()), (0o400, 1000));
+        } else {
+            assert_eq!(facts.mode() & 0o777, 0o444);
+        }
+        // Its user reads it: that is what it sleeps for.
+        let id = container["Id"].as_str().expect("an ID");
+        assert!(docker_ok(&["exec", id, "cat", "/airbyte/run/config.json"]).contains("hunter2"));
+        // And the configuration is nowhere else.
+        assert!(!container.to_string().contains("hunter2"));
+    });
+}
+
+#[test]
+fn directories_are_seen_as_they_are_granted() {
+    let folder = Folder::new();
+    folder.write("in/a", "");
+    folder.write("in/lockgate.toml", "token");
+    open_to_all(&folder.path().join("in"));
+    open_to_all(&folder.path().join("out"));
+    let mut contained = Contained::new("directories");
+    contained.policy.allow_dir_in(folder.path(), "in::/in:ro").expect("a grant");
+    contained.policy.allow_dir_in(folder.path(), "out::/out").expect("a grant");
+    while_it_sleeps(&contained, |container| {
+        let id = container["Id"].as_str().expect("an ID");
+        let shell = |script: &str| docker::docker(&["exec", id, "sh", "-c", script]).status;
+        assert!(shell("test -f /in/a").success());
+        assert!(!shell(": > /in/b").success());
+        assert!(shell(": > /out/b").success());
+        assert!(!shell("grep token /in/lockgate.toml").success());
+    });
+    let settings = contained.settings.clone();
+    for guest in ["/", "/proc/x", "/airbyte/run"] {
+        let mut policy = Policy::default();
+        policy.allow_dir_in(folder.path(), &format!("in::{guest}")).expect("a grant");
+        let resolver = Arc::new(lockgate::component::SystemResolver);
+        let error = DockerExecutor::new(settings.clone(), policy, resolver).expect_err(guest);
+        assert_eq!(error.code(), "DOCKER_GRANT");
+    }
+}
+
+#[test]
+fn what_a_dead_host_left_is_swept_and_a_living_ones_stays() {
+    let contained = Contained::new("sweep");
+    let mut labels = serde_json::Map::new();
+    while_it_sleeps(&contained, |container| {
+        labels = container["Config"]["Labels"].as_object().expect("labels").clone();
+    });
+    let mut dead = std::process::Command::new("true").spawn().expect("a process");
+    dead.wait().expect("its end");
+    let leave = |changes: &[(&str, &str)]| {
+        let mut labels = labels.clone();
+        for (name, value) in changes {
+            let known = labels.insert(format!("io.lockgate.{name}"), (*value).into());
+            assert!(known.is_some(), "{name}");
+        }
+        let mut arguments = vec!["run".to_owned(), "--detach".into(), "--pull=never".into()];
+        for (name, value) in &labels {
+            arguments
+                .extend(["--label".into(), format!("{name}={}", value.as_str().expect("text"))]);
+        }
+        arguments.extend(["--network=none", "--entrypoint=sleep", IMAGE, "600"].map(str::to_owned));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        docker_ok(&arguments)
+    };
+    let pid = dead.id().to_string();
+    let gone = leave(&[("pid", &pid)]);
+    let again = leave(&[("start", "1")]);
+    let booted = leave(&[("boot", "another")]);
+    let lives = leave(&[]);
+    let elsewhere = leave(&[("machine", "another"), ("pid", &pid)]);
+    let network = {
+        let label = |name: &str| {
+            format!(
+                "io.lockgate.{name}={}",
+                labels[&format!("io.lockgate.{name}")].as_str().expect("text")
+            )
+        };
+        let mut arguments = vec!["network".to_owned(), "create".into(), "--internal".into()];
+        for name in ["run", "machine", "boot", "pid-namespace", "start"] {
+            arguments.extend(["--label".to_owned(), label(name)]);
+        }
+        arguments.extend(["--label".into(), format!("io.lockgate.pid={pid}")]);
+        arguments.push(format!("lockgate-test-{pid}"));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        docker_ok(&arguments)
+    };
+    let removed = block_on(contained.executor().sweep()).expect("a sweep");
+    assert!(removed >= 4, "{removed}");
+    let there = docker_ok(&["ps", "--all", "--quiet", "--no-trunc"]);
+    let networks = docker_ok(&["network", "ls", "--quiet", "--no-trunc"]);
+    docker_ok(&["rm", "--force", &lives, &elsewhere]);
+    for id in [&gone, &again, &booted] {
+        assert!(!there.contains(id.as_str()));
+    }
+    for id in [&lives, &elsewhere] {
+        assert!(there.contains(id.as_str()));
+    }
+    assert!(!networks.contains(&network));
+}
+
+#[test]
+fn the_words_of_a_container_without_network_say_how_it_gets_one() {
+    let mut contained = Contained::new("offline");
+    contained.policy.limits.check_time = Duration::from_secs(60);
+    let error = contained.check(r#"{"do":"connect","host":"127.0.0.1","port":9}"#);
+    assert_eq!(error.expect_err("no connection").code(), "CONNECTOR_CONFIG");
+    assert!(!engine().is_empty());
+    contained.nothing_left();
+}
