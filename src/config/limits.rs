@@ -67,6 +67,7 @@ fields! {
     "process-bytes" Size64 process_bytes,
     "process-files" Count64 process_files,
     "secret-time" Time secret_time,
+    "install-time" Time install_time,
     "stop-time" Time stop_time,
 }
 

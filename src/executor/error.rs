@@ -103,6 +103,9 @@ pub enum ExecutorError {
         /// What the fence comes to.
         fence: String,
     },
+    /// Its Python environment cannot be had.
+    #[error(transparent)]
+    Python(#[from] super::PythonError),
     /// A fault of this program, not of the connector.
     #[error("a fault in lockgate ended {operation}: {reason}")]
     Panic {
@@ -146,6 +149,7 @@ impl ExecutorError {
             | Self::Grant { .. }
             | Self::Fence(_)
             | Self::Secret(_)
+            | Self::Python(_)
             | Self::Unsupported(_) => Failure::config(self.to_string()),
             Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
                 let detail = stderr.clone();
@@ -179,6 +183,7 @@ impl Fault for ExecutorError {
             Self::Fence(error) => error.code(),
             Self::Grant { .. } => "GRANT_DIRECTORY",
             Self::Fenced { error, .. } => error.code(),
+            Self::Python(error) => error.code(),
             Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
         }
@@ -195,6 +200,7 @@ impl Fault for ExecutorError {
                 Some("allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m".into())
             }
             Self::Fence(error) => error.hint(),
+            Self::Python(error) => error.hint(),
             Self::Grant { host, .. } => Some(format!("write --allow-dir {host}, or {host}:ro to read only")),
             Self::Fenced { error, fence } => {
                 let fence = format!(
@@ -217,6 +223,7 @@ impl Fault for ExecutorError {
             Self::Component(error) => error.exit(),
             Self::Secret(error) => error.exit(),
             Self::Fence(error) => error.exit(),
+            Self::Python(error) => error.exit(),
             Self::Fenced { error, .. } => error.exit(),
             Self::Start { .. } | Self::Grant { .. } | Self::Unsupported(_) => ExitClass::Usage,
             _ => ExitClass::Failed,
@@ -226,6 +233,7 @@ impl Fault for ExecutorError {
     fn context(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Component(error) => error.context(),
+            Self::Python(error) => error.context(),
             Self::Fenced { error, .. } => error.context(),
             Self::Failure(failure) => {
                 failure.detail.clone().map(|d| ("detail", d)).into_iter().collect()

@@ -47,6 +47,7 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::Io { what, reason } => E::Io { what, reason: text(redactor, &reason) },
         E::Panic { operation, reason } => E::Panic { operation, reason: text(redactor, &reason) },
         E::Unsupported(said) => E::Unsupported(text(redactor, &said)),
+        E::Python(error) => E::Python(error.hidden(&|said| text(redactor, said))),
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
         }
