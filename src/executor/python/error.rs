@@ -149,7 +149,7 @@ impl Fault for PythonError {
         Some(match self {
             Self::Missing { .. } => "install that Python, name another one with --use-python VERSION or --use-python PATH, or let uv download it with UV_PYTHON_DOWNLOADS=automatic".into(),
             Self::Uv { .. } => "install uv (https://docs.astral.sh/uv), or a python3 that has venv and pip, with which lockgate gets its own".into(),
-            Self::Install { .. } => "if the reason names the Python version, choose another with --use-python; a package index is named with PIP_INDEX_URL or UV_DEFAULT_INDEX".into(),
+            Self::Install { .. } => "if the reason names the Python version, choose another with --use-python; an index is named with PIP_INDEX_URL or UV_DEFAULT_INDEX; a package whose build needs programs of its own is built with --sandbox off".into(),
             Self::Overdue { .. } => "allow more with --limit install-time=20m".into(),
             Self::NotInstalled { command, .. } => format!("install it with `{command}`"),
             Self::NoProgram { .. } => "is it an Airbyte connector? The connector's name is that of its program: source-NAME or destination-NAME".into(),

@@ -1,7 +1,8 @@
 //! Makes an environment: a Python of its own by `uv venv`, the packages by `uv pip install`, and a
 //! note of what that came to.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::Read;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,13 +19,14 @@ use crate::sandbox::Policy;
 /// Installs a requirement in its environment, which whoever calls has locked. In the time that the
 /// policy says, and behind its fence.
 pub(super) async fn install(
+    workshop: &Workshop,
     all: &PythonEnvironments,
     requirement: &Requirement,
     policy: &Policy,
     observer: &dyn Observer,
 ) -> Result<(), ExecutorError> {
     let limit = policy.limits.install_time;
-    let installing = make(all, requirement, policy, observer);
+    let installing = make(workshop, all, requirement, policy, observer);
     match tokio::time::timeout(limit, installing).await {
         Ok(result) => result,
         Err(_) => Err(PythonError::Overdue { requirement: requirement.line(), limit }.into()),
@@ -32,6 +34,7 @@ pub(super) async fn install(
 }
 
 async fn make(
+    workshop: &Workshop,
     all: &PythonEnvironments,
     requirement: &Requirement,
     policy: &Policy,
@@ -39,9 +42,8 @@ async fn make(
 ) -> Result<(), ExecutorError> {
     let begun = Instant::now();
     let (id, line) = (requirement.id(), requirement.line());
-    let workshop = Workshop::here()?;
     let interpreter = interpreter(requirement)?;
-    let uv = uv::find(&workshop, observer).await?;
+    let uv = uv::find(workshop, observer).await?;
     observer.log(LogLevel::Info, &format!("installing {line} with uv {}", uv.version));
     let making = all.begin(&id)?;
 
@@ -121,6 +123,7 @@ fn finish(
 ) -> Result<(), PythonError> {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let package = requirement.package();
+    let size = settle(&making.folder);
     let manifest = Manifest {
         format: FORMAT,
         id: requirement.id(),
@@ -129,11 +132,11 @@ fn finish(
         interpreter: requirement.interpreter.word(),
         python: python_version(&making.folder).unwrap_or_else(|| "unknown".into()),
         uv: uv.to_owned(),
+        programs: programs(&making.folder, package.as_deref()),
         version: package.and_then(|name| version_in(&packages, &name)),
-        programs: programs(&making.folder),
         digest: digest(&packages),
         packages,
-        size: size(&making.folder),
+        size,
         created_ms: u64::try_from(created.as_millis()).unwrap_or(u64::MAX),
     };
     making.finish(&manifest)
@@ -147,8 +150,8 @@ fn python_version(folder: &Path) -> Option<String> {
     found.map(|(_, value)| value.trim().to_owned())
 }
 
-/// The programs of the packages that were asked for, or of all, where nothing says which those are.
-fn programs(folder: &Path) -> Vec<String> {
+/// The programs of the package that was asked for, or of all, where nothing says which that is.
+fn programs(folder: &Path, package: Option<&str>) -> Vec<String> {
     let mut asked = Vec::new();
     let mut all = Vec::new();
     for site in entries(&folder.join("lib")).into_iter().map(|lib| lib.join("site-packages")) {
@@ -161,7 +164,11 @@ fn programs(folder: &Path) -> Vec<String> {
                 .into_iter()
                 .filter(|name| folder.join("bin").join(name).is_file())
                 .collect();
-            if facts.join("REQUESTED").exists() {
+            // `airbyte_source_faker-7.2.1.dist-info`
+            let name = facts.file_name().map(|name| name.to_string_lossy().to_lowercase());
+            let name = name.unwrap_or_default();
+            let name = name.split('-').next().unwrap_or_default().replace(['_', '.'], "-");
+            if package == Some(name.as_str()) {
                 asked.extend(found.clone());
             }
             all.extend(found);
@@ -195,20 +202,45 @@ fn console_scripts(text: &str) -> Vec<String> {
     names
 }
 
-/// Bytes of all files in a folder. Links are not followed.
-fn size(folder: &Path) -> u64 {
+/// Lets programs and scripts be executed, and gives the bytes of all files. The fence keeps an
+/// installation from setting modes, since it cannot know of which files. Links are not followed.
+fn settle(folder: &Path) -> u64 {
     let mut bytes = 0;
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for path in entries(&folder) {
             match std::fs::symlink_metadata(&path) {
                 Ok(facts) if facts.is_dir() => folders.push(path),
-                Ok(facts) => bytes += facts.len(),
+                Ok(facts) => {
+                    bytes += facts.len();
+                    // What cannot be opened cannot be executed.
+                    let _ = make_executable(&path);
+                }
                 Err(_) => {}
             }
         }
     }
     bytes
+}
+
+/// Whoever may read a file that begins as a program or as a script may execute it.
+fn make_executable(path: &Path) -> std::io::Result<()> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let facts = file.metadata()?;
+    if !facts.is_file() {
+        return Ok(());
+    }
+    let mut head = [0; 4];
+    file.read_exact(&mut head)?;
+    if &head == b"\x7fELF" || head.starts_with(b"#!") {
+        let mode = facts.permissions().mode();
+        let wanted = mode | ((mode & 0o444) >> 2);
+        if wanted != mode {
+            file.set_permissions(std::fs::Permissions::from_mode(wanted))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -222,19 +254,34 @@ mod tests {
         assert_eq!(console_scripts(text), ["source-x", "other"]);
         let folder = tempfile::tempdir().unwrap();
         let site = folder.path().join("lib/python3.11/site-packages");
-        for (name, script, asked) in [("x-1", "source-x", true), ("dep-2", "tool", false)] {
+        std::fs::create_dir_all(folder.path().join("bin")).unwrap();
+        for (name, script) in [("Airbyte_Source_x-1", "source-x"), ("dep-2", "tool")] {
             let facts = site.join(format!("{name}.dist-info"));
             std::fs::create_dir_all(&facts).unwrap();
             let text = format!("[console_scripts]\n{script} = a:b\nabsent = a:b\n");
             std::fs::write(facts.join("entry_points.txt"), text).unwrap();
-            if asked {
-                std::fs::write(facts.join("REQUESTED"), "").unwrap();
-            }
-            std::fs::create_dir_all(folder.path().join("bin")).unwrap();
             std::fs::write(folder.path().join("bin").join(script), "").unwrap();
         }
-        assert_eq!(programs(folder.path()), ["source-x"]);
-        std::fs::remove_file(site.join("x-1.dist-info/REQUESTED")).unwrap();
-        assert_eq!(programs(folder.path()), ["source-x", "tool"]);
+        assert_eq!(programs(folder.path(), Some("airbyte-source-x")), ["source-x"]);
+        // Named by an address, whose last part is not the package's name.
+        assert_eq!(programs(folder.path(), Some("archive")), ["source-x", "tool"]);
+        assert_eq!(programs(folder.path(), None), ["source-x", "tool"]);
+    }
+
+    #[test]
+    fn programs_and_scripts_can_be_executed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mode = |name: &str| std::fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+        for (name, text) in [("s", "#!/bin/sh"), ("e", "\x7fELF.."), ("d", "data"), ("x", "")] {
+            std::fs::write(at(name), text).unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o640)).unwrap();
+        }
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(outside.path(), "#!/bin/sh").unwrap();
+        std::os::unix::fs::symlink(outside.path(), at("link")).unwrap();
+        assert!(settle(folder.path()) > 19);
+        assert_eq!((mode("s"), mode("e"), mode("d"), mode("x")), (0o750, 0o750, 0o640, 0o640));
+        assert_eq!(mode("link"), 0o600, "what a link leads to is left alone");
     }
 }

@@ -25,6 +25,7 @@ use self::environments::Lease;
 pub use self::environments::{PythonEnvironment, PythonEnvironments};
 pub use self::error::PythonError;
 pub use self::manifest::Manifest as PythonManifest;
+use self::program::Workshop;
 use self::requirement::Requirement;
 pub use self::requirement::connector_name;
 use super::{Context, Described, Executor, ExecutorError, ProcessExecutor, process};
@@ -69,6 +70,8 @@ pub struct PythonExecutor {
     environments: PythonEnvironments,
     policy: Policy,
     base: PathBuf,
+    /// Where uv and what it downloads are kept; none: in this user's cache.
+    cache: Option<PathBuf>,
     ready: Arc<OnceCell<Ready>>,
 }
 
@@ -101,7 +104,14 @@ impl PythonExecutor {
         let requirement = Requirement::new(&settings, &base)?;
         let environments = PythonEnvironments::at(base.join(&settings.root));
         let ready = Arc::default();
-        Ok(Self { settings, requirement, environments, policy, base, ready })
+        Ok(Self { settings, requirement, environments, policy, base, cache: None, ready })
+    }
+
+    /// The same with another folder for uv and for what it downloads than this user's cache.
+    #[must_use]
+    pub fn with_cache(mut self, cache: PathBuf) -> Self {
+        self.cache = Some(cache);
+        self
     }
 
     /// Installs it, if it is not there.
@@ -140,8 +150,9 @@ impl PythonExecutor {
             let lock = self.environments.making(&id, &line, observer).await?;
             // Somebody else may have made it meanwhile.
             if self.environments.whole(&id)?.is_none() {
+                let workshop = Workshop::new(self.cache.clone())?;
                 let (all, policy) = (&self.environments, &self.policy);
-                install::install(all, &self.requirement, policy, observer).await?;
+                install::install(&workshop, all, &self.requirement, policy, observer).await?;
             }
             lock.release()?;
         }

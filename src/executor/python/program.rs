@@ -61,9 +61,9 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    /// That of this user.
-    pub(super) fn here() -> Result<Self, PythonError> {
-        let cache = cache_folder().ok_or_else(|| {
+    /// In a folder, or in this user's cache.
+    pub(super) fn new(cache: Option<PathBuf>) -> Result<Self, PythonError> {
+        let cache = cache.or_else(cache_folder).ok_or_else(|| {
             let what = "there is no folder for lockgate's own files: neither HOME, XDG_CACHE_HOME nor LOCKGATE_CACHE_DIR is set";
             PythonError::Settings(what.into())
         })?;
@@ -76,7 +76,9 @@ impl Workshop {
         });
         let variables = of_install(&own, &texts.collect::<Vec<_>>());
         let named = |name: &str| variables.get(name).map(PathBuf::from);
-        let downloads = named("UV_CACHE_DIR").unwrap_or_else(|| cache.join("uv/downloads"));
+        // Not uv's own cache: what the fence lets an installation keep there has no modes, which
+        // other users of that cache would miss.
+        let downloads = cache.join("uv/downloads");
         let data = own("XDG_DATA_HOME").map(PathBuf::from);
         let data =
             data.or_else(|| own("HOME").map(|home| PathBuf::from(home).join(".local/share")));
