@@ -169,7 +169,8 @@ async fn faker_is_installed_once_and_used_again() {
     // In the folder that a connector must not see into, of a project that it is granted.
     let root = folder.path().join(".lockgate/python");
     let mut policy = Policy::default();
-    policy.allow_dir_in(folder.path(), &folder.path().display().to_string()).unwrap();
+    let project = format!("{}:ro", folder.path().display());
+    policy.allow_dir_in(folder.path(), &project).unwrap();
     let config = json!({"count": 200, "seed": 7, "parallelism": 1, "always_updated": false});
 
     let heard = Arc::new(Heard::default());

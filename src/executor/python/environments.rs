@@ -21,6 +21,7 @@ use super::locks::Lock;
 use super::manifest::Manifest;
 use super::program::{cache_folder, private_folder};
 use crate::protocol::Observer;
+use crate::sandbox::{Access, Fence, Policy};
 
 /// Where the locks are, beside the environments.
 const LOCKS: &str = ".locks";
@@ -127,6 +128,30 @@ impl PythonEnvironments {
         }
         self.whole(id)?.ok_or_else(unknown)?;
         self.clear(id)
+    }
+
+    /// Refuses a policy that lets a process write to them. Without a fence, grants mean nothing.
+    pub(super) fn not_granted(&self, policy: &Policy) -> Result<(), PythonError> {
+        if policy.fence == Fence::Off {
+            return Ok(());
+        }
+        // They may not be there yet, but what they are in is.
+        let real = |path: &Path| {
+            let there = path.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
+            there.map_or_else(
+                || path.to_owned(),
+                |(a, real)| real.join(path.strip_prefix(a).unwrap_or(Path::new(""))),
+            )
+        };
+        let root = real(&self.root);
+        for grant in policy.directories.iter().filter(|g| g.access == Access::ReadWrite) {
+            let host = real(&grant.host);
+            if root.starts_with(&host) || host.starts_with(&root) {
+                let (host, root) = (grant.host.clone(), self.root.clone());
+                return Err(PythonError::Grant { host, root });
+            }
+        }
+        Ok(())
     }
 
     /// The folder of one.
@@ -401,6 +426,25 @@ mod tests {
         fs::rename(&own, &moved).unwrap();
         symlink(&moved, &own).unwrap();
         assert!(all.whole(ID).is_err());
+    }
+
+    #[test]
+    fn a_grant_that_would_open_them_is_refused() {
+        let (folder, all) = root();
+        let refused = |path: &Path, mode: &str| {
+            let mut policy = Policy::default();
+            policy.allow_dir(&format!("{0}::{0}:{mode}", path.display())).unwrap();
+            let refused = all.not_granted(&policy).is_err();
+            policy.fence = Fence::Off;
+            all.not_granted(&policy).unwrap();
+            refused
+        };
+        let root = all.root();
+        for path in [folder.path(), root, &root.join(ID), Path::new("/")] {
+            assert!(refused(path, "rw"), "{}", path.display());
+            assert!(!refused(path, "ro"), "{}", path.display());
+        }
+        assert!(!refused(&folder.path().join("other"), "rw"));
     }
 
     #[tokio::test]

@@ -74,6 +74,16 @@ pub enum PythonError {
         /// Why not.
         reason: String,
     },
+    /// A grant that would let a connector change what connectors are.
+    #[error(
+        "{host} cannot be granted for writing: the environments of connectors are in it, in {root}"
+    )]
+    Grant {
+        /// The directory.
+        host: PathBuf,
+        /// Where environments are.
+        root: PathBuf,
+    },
     /// There is no such environment.
     #[error("no environment {name} was made by lockgate in {root}")]
     Unknown {
@@ -121,6 +131,7 @@ impl PythonError {
             error @ (Self::Settings(_)
             | Self::Overdue { .. }
             | Self::NotInstalled { .. }
+            | Self::Grant { .. }
             | Self::Unknown { .. }
             | Self::Several { .. }
             | Self::InUse { .. }) => error,
@@ -139,6 +150,7 @@ impl Fault for PythonError {
             Self::NotInstalled { .. } => "PYTHON_NOT_INSTALLED",
             Self::NoProgram { .. } => "PYTHON_NO_PROGRAM",
             Self::Folder { .. } => "PYTHON_FOLDER",
+            Self::Grant { .. } => "GRANT_DIRECTORY",
             Self::Unknown { .. } => "PYTHON_UNKNOWN",
             Self::Several { .. } => "PYTHON_SEVERAL",
             Self::InUse { .. } => "PYTHON_IN_USE",
@@ -153,6 +165,7 @@ impl Fault for PythonError {
             Self::Overdue { .. } => "allow more with --limit install-time=20m".into(),
             Self::NotInstalled { command, .. } => format!("install it with `{command}`"),
             Self::NoProgram { .. } => "is it an Airbyte connector? The connector's name is that of its program: source-NAME or destination-NAME".into(),
+            Self::Grant { .. } => "grant it with :ro, or a folder in it, or keep environments elsewhere with --install-root".into(),
             Self::Unknown { .. } => "`lockgate connectors list` shows them".into(),
             Self::Several { .. } => "name one of them as it is listed, or take all with --all".into(),
             Self::InUse { .. } => "wait until what runs in it has ended".into(),
@@ -167,6 +180,7 @@ impl Fault for PythonError {
             | Self::Uv { .. }
             | Self::NotInstalled { .. }
             | Self::NoProgram { .. }
+            | Self::Grant { .. }
             | Self::Unknown { .. }
             | Self::Several { .. } => ExitClass::Usage,
             Self::Install { .. }

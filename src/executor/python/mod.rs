@@ -103,6 +103,7 @@ impl PythonExecutor {
         }
         let requirement = Requirement::new(&settings, &base)?;
         let environments = PythonEnvironments::at(base.join(&settings.root));
+        environments.not_granted(&policy)?;
         let ready = Arc::default();
         Ok(Self { settings, requirement, environments, policy, base, cache: None, ready })
     }
