@@ -25,8 +25,8 @@ const COMPONENTS: [&str; 2] = ["components", ".lockgate/components"];
 pub(super) struct Connectors {
     #[command(subcommand)]
     pub(super) action: ConnectorsAction,
-    /// The folder that Python environments are in [default: python/ in $LOCKGATE_CACHE_DIR, else in
-    /// ~/.cache/lockgate]
+    /// The folder that Python environments are in [default: .lockgate/python beside lockgate.toml,
+    /// or in the current folder]
     #[arg(long, global = true, value_name = "DIR")]
     install_root: Option<PathBuf>,
 }
@@ -87,10 +87,7 @@ pub(super) async fn run(call: &Connectors, output: &Output) -> Result<(), CliErr
     let here = here()?;
     let environments = match &call.install_root {
         Some(root) => PythonEnvironments::at(here.join(root)),
-        None => PythonEnvironments::of_user().ok_or_else(|| {
-            let what = "there is no home folder for environments: name one with --install-root";
-            ConfigError::Usage(what.into())
-        })?,
+        None => PythonEnvironments::of_project(&state_folder(&here)),
     };
     match &call.action {
         ConnectorsAction::List => list(&environments, &here, output),

@@ -19,7 +19,7 @@ use std::time::UNIX_EPOCH;
 use super::PythonError;
 use super::locks::Lock;
 use super::manifest::Manifest;
-use super::program::{cache_folder, private_folder};
+use super::program::private_folder;
 use crate::protocol::Observer;
 use crate::sandbox::{Access, Fence, Policy};
 
@@ -60,12 +60,11 @@ impl PythonEnvironments {
         Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 
-    /// Those of this user: `python/` in `$LOCKGATE_CACHE_DIR`, else in `$XDG_CACHE_HOME/lockgate`,
-    /// else in `~/.cache/lockgate`. Outside of projects: a connector that is granted a project's
-    /// folder must not change what another one is. None where there is no home.
+    /// Those of a project, by its folder: `.lockgate/python` in it. What is in `.lockgate` is hidden
+    /// from connectors, but for what a connector itself is.
     #[must_use]
-    pub fn of_user() -> Option<Self> {
-        cache_folder().map(|cache| Self::at(cache.join("python")))
+    pub fn of_project(folder: &Path) -> Self {
+        Self::at(folder.join(".lockgate/python"))
     }
 
     /// The folder.

@@ -166,7 +166,7 @@ impl PythonExecutor {
             Interpreter::Any => {}
             other => command.push_str(&format!(" --use-python {}", other.word())),
         }
-        if PythonEnvironments::of_user().as_ref() != Some(&self.environments) {
+        if PythonEnvironments::of_project(&self.base) != self.environments {
             command.push_str(&format!(" --install-root {}", self.environments.root().display()));
         }
         command

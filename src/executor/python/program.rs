@@ -41,7 +41,7 @@ fn own(name: &str) -> Option<OsString> {
 
 /// Lockgate's cache of this user: `$LOCKGATE_CACHE_DIR`, else `$XDG_CACHE_HOME/lockgate`, else
 /// `~/.cache/lockgate`.
-pub(super) fn cache_folder() -> Option<PathBuf> {
+fn cache_folder() -> Option<PathBuf> {
     let named = |key: &str| own(key).map(PathBuf::from);
     named("LOCKGATE_CACHE_DIR")
         .or_else(|| named("XDG_CACHE_HOME").map(|folder| folder.join("lockgate")))
