@@ -235,9 +235,9 @@ impl Executor for PythonExecutor {
     }
 
     fn identity(&self) -> Vec<String> {
-        // Not where it is installed, nor which versions that came to: states outlive both.
-        let mut identity = vec!["python".to_owned(), self.requirement.id()];
-        identity.push(self.settings.name.clone());
+        // Not where it is installed, nor its version, nor its Python: states outlive all of them.
+        let package = self.requirement.package().unwrap_or_else(|| self.requirement.line());
+        let mut identity = vec!["python".to_owned(), package, self.settings.name.clone()];
         identity.extend(self.policy.grants());
         identity
     }
