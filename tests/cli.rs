@@ -110,6 +110,11 @@ fn help() {
         &["runs"],
         &["runs", "list"],
         &["runs", "show"],
+        &["connectors"],
+        &["connectors", "list"],
+        &["connectors", "install"],
+        &["connectors", "remove"],
+        &["connectors", "info"],
     ];
     for command in commands {
         let name = format!("help {}", command.join(" "));

@@ -10,6 +10,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/component/compiler.rs", "what happens between fork and exec"),
     ("src/component/runtime.rs", "compiled code, verified by the cache, is loaded"),
     ("src/executor/process/child.rs", "what happens between fork and exec"),
+    ("src/executor/python/program.rs", "what happens between fork and exec"),
     ("src/sandbox/fence/", "the kernel's calls that fence in a process"),
     ("src/sync/worker/meter.rs", "the CPU clock of another thread"),
     ("src/sync/worker/serve.rs", "descriptors that a worker was given by number"),
@@ -22,6 +23,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("src/executor/docker/credentials.rs", "Docker's own programs that keep credentials"),
     ("src/executor/process/child.rs", "a connector that the operator named with exec:"),
     ("src/executor/process/guard.rs", "the watcher that ends a connector with the host"),
+    (
+        "src/executor/python/program.rs",
+        "uv, and a Python to get it with: what installs a connector",
+    ),
     ("src/executor/secrets/command.rs", "a command that the operator gets a secret from"),
     ("src/sandbox/fence/tests.rs", "the tests of the fence"),
     ("src/sync/worker/spawn.rs", "this program, for a sync of two components"),

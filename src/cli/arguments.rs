@@ -87,6 +87,8 @@ pub(super) enum Command {
     Policy(Policy),
     /// Show what earlier runs were granted, used and refused
     Runs(Runs),
+    /// List, install, remove and describe connectors that are Python packages or components
+    Connectors(super::connectors::Connectors),
     /// Run one sync for the process that started this one
     #[command(hide = true)]
     Worker(Worker),

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod connectors;
 mod discover;
 mod exec;
 mod grants;
@@ -93,6 +94,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::State(call) => state::run(call, output).await,
         Command::Policy(call) => policy::run(&call, output).await,
         Command::Runs(call) => runs::run(&call, output).await,
+        Command::Connectors(call) => connectors::run(&call, output).await,
         // It has a runtime of its own, and was answered before.
         Command::Worker(_) => Ok(()),
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::component::ComponentError;
 use crate::config::ConfigError;
 use crate::connector::{Connector, ConnectorError};
-use crate::executor::ExecutorError;
+use crate::executor::{ExecutorError, PythonError};
 use crate::fault::Fault;
 use crate::runs::RunsError;
 use crate::sandbox::printable;
@@ -51,6 +51,7 @@ from_faults!(
     ConfigError,
     ConnectorError,
     ExecutorError,
+    PythonError,
     ComponentError,
     RunsError,
     StateStoreError,

@@ -73,6 +73,7 @@ fields! {
     "pull-time" Time pull_time,
     "engine-time" Time engine_time,
     "secret-time" Time secret_time,
+    "install-time" Time install_time,
     "stop-time" Time stop_time,
 }
 

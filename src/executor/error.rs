@@ -115,6 +115,9 @@ pub enum ExecutorError {
         /// What to do about it.
         hint: String,
     },
+    /// Its Python environment cannot be had.
+    #[error(transparent)]
+    Python(#[from] super::PythonError),
     /// A fault of this program, not of the connector.
     #[error("a fault in lockgate ended {operation}: {reason}")]
     Panic {
@@ -179,6 +182,7 @@ impl ExecutorError {
             | Self::Fence(_)
             | Self::Secret(_)
             | Self::NoExecutor { .. }
+            | Self::Python(_)
             | Self::Unsupported(_) => Failure::config(self.to_string()),
             Self::Ended { ref stderr, .. } | Self::NoAnswer { ref stderr, .. } => {
                 let detail = stderr.clone();
@@ -213,6 +217,7 @@ impl Fault for ExecutorError {
             Self::Grant { .. } => "GRANT_DIRECTORY",
             Self::Docker(error) => error.code(),
             Self::Fenced { error, .. } | Self::Contained { error, .. } => error.code(),
+            Self::Python(error) => error.code(),
             Self::Panic { .. } => "HOST_PANIC",
             Self::Unsupported(_) => "CONNECTOR_UNSUPPORTED",
             Self::ChangeInvalid(_) => "CONFIG_CHANGE_INVALID",
@@ -233,6 +238,7 @@ impl Fault for ExecutorError {
                 Some("allow more with --timeout (in sync: --source-timeout, --destination-timeout), for example 5m".into())
             }
             Self::Fence(error) => error.hint(),
+            Self::Python(error) => error.hint(),
             Self::Grant { host, .. } => Some(format!("write --allow-dir {host}, or {host}:ro to read only")),
             Self::Fenced { error, fence } => {
                 let fence = format!(
@@ -272,6 +278,7 @@ impl Fault for ExecutorError {
             Self::Fence(error) => error.exit(),
             Self::Docker(error) => error.exit(),
             Self::Fenced { error, .. } | Self::Contained { error, .. } => error.exit(),
+            Self::Python(error) => error.exit(),
             Self::Registry(error) => error.exit(),
             Self::Start { .. }
             | Self::Grant { .. }
@@ -286,6 +293,7 @@ impl Fault for ExecutorError {
             Self::Component(error) => error.context(),
             Self::Docker(error) => error.context(),
             Self::Fenced { error, .. } | Self::Contained { error, .. } => error.context(),
+            Self::Python(error) => error.context(),
             Self::Failure(failure) => {
                 failure.detail.clone().map(|d| ("detail", d)).into_iter().collect()
             }

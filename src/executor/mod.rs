@@ -30,7 +30,10 @@ pub use error::ExecutorError;
 pub(crate) use guarded::guarded;
 pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
-pub use python::{Interpreter, PythonExecutor, PythonSettings};
+pub use python::{
+    Interpreter, PythonEnvironment, PythonEnvironments, PythonError, PythonExecutor,
+    PythonManifest, PythonSettings, connector_name,
+};
 pub use registered::RegisteredSpec;
 pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};
 pub use stdin::StdinSource;

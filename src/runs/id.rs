@@ -31,7 +31,7 @@ fn parts(ms: u64) -> [u64; 7] {
 }
 
 /// A time as RFC 3339 writes it, in UTC, with milliseconds.
-pub(super) fn time(ms: u64) -> String {
+pub(crate) fn time(ms: u64) -> String {
     let [year, month, day, hour, minute, second, ms] = parts(ms);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 pub use folder::RunsFolder;
 pub use id::RunId;
-pub(crate) use id::millis;
+pub(crate) use id::{millis, time};
 pub use policy::{EffectivePolicy, LimitValue, PolicyDirectory};
 pub use read::{CountedDecision, Run};
 pub use record::{Outcome, RunConnector, RunError, RunFile, RunRecord};

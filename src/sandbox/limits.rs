@@ -118,6 +118,9 @@ pub struct Limits {
     pub engine_time: Duration,
     /// Time that the command behind a secret may take. 30 s.
     pub secret_time: Duration,
+    /// Time that installing a Python connector may take. 10 min: hundreds of megabytes over a slow line,
+    /// and packages that are built from source.
+    pub install_time: Duration,
     /// From SIGTERM to SIGKILL. 10 s, as PyAirbyte waits.
     pub stop_time: Duration,
 }
@@ -171,6 +174,7 @@ impl Default for Limits {
             pull_time: Duration::from_secs(600),
             engine_time: Duration::from_secs(30),
             secret_time: Duration::from_secs(30),
+            install_time: Duration::from_secs(600),
             stop_time: Duration::from_secs(10),
         }
     }

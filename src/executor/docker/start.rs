@@ -16,7 +16,7 @@ use super::image::Image;
 use super::input::{ContainerInput, GUARD};
 use super::output::{Output, Pump, Reader};
 use super::running::{Container, Held, Remains, watch_end};
-use super::{DockerExecutor, network, sweep};
+use super::{DockerExecutor, egress, network, sweep};
 use crate::executor::process::{Guard, Tail, listen};
 use crate::executor::session::{Call, Launch, Started, Stdin};
 use crate::executor::{Context, ExecutorError};
@@ -110,9 +110,13 @@ impl DockerExecutor {
         } else {
             Network::None
         };
-        for (name, value) in &self.policy.environment {
-            add(&mut environment, name, value.expose());
-        }
+        let operators: Vec<(String, String)> = self
+            .policy
+            .environment
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect();
+        let environment = egress::merged(&operators, environment);
 
         let body = container::body(Plan {
             settings,
@@ -210,13 +214,4 @@ fn hold(engine: &Engine, id: &str, connection: &Attached) -> std::io::Result<Hel
     let path = std::env::var_os("PATH");
     let guard = Guard::start(GUARD, &arguments, path.as_deref(), Some(connection.handle()?));
     Ok(Held { _connection: Some(connection.handle()?), _guard: guard })
-}
-
-/// Adds a variable. The operator's own comes before ours, but options of a JVM are for both.
-fn add(environment: &mut Vec<(String, String)>, name: &str, value: &str) {
-    match environment.iter_mut().find(|(known, _)| known == name) {
-        Some((_, known)) if name == "JAVA_TOOL_OPTIONS" => *known = format!("{known} {value}"),
-        Some((_, known)) => value.clone_into(known),
-        None => environment.push((name.to_owned(), value.to_owned())),
-    }
 }

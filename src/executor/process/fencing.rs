@@ -15,7 +15,7 @@ use crate::sandbox::{Access, Fence, Policy};
 
 /// Checks that every directory is granted under its own path: a process has no other names for
 /// them.
-pub(super) fn check_directories(policy: &Policy) -> Result<(), ExecutorError> {
+pub(in crate::executor) fn check_directories(policy: &Policy) -> Result<(), ExecutorError> {
     for grant in &policy.directories {
         let absolute = std::path::absolute(&grant.host).map_err(|e| ExecutorError::Io {
             what: "a granted directory",
@@ -117,7 +117,7 @@ pub(super) fn prepare(
             }
         }
         let granted: Vec<PathBuf> = policy.directories.iter().map(|g| g.host.clone()).collect();
-        plan.hidden = private::hidden(&plan, &granted, base);
+        plan.hidden = private::hidden(&plan, &granted, base, program);
     }
     let target = program.display().to_string();
     let rule = format!("sandbox {}", policy.fence.word());

@@ -7,7 +7,7 @@ mod guard;
 mod input;
 mod pipe;
 mod private;
-mod reach;
+pub(super) mod reach;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use async_trait::async_trait;
 
 use self::child::Connector;
 pub(super) use self::child::{Tail, listen};
+pub(super) use self::fencing::check_directories;
 pub(super) use self::folder::RunFolder;
 pub(super) use self::guard::Guard;
 use super::session::{Call, Launch, Session, Started};
@@ -26,6 +27,11 @@ use crate::protocol::{
 };
 use crate::sandbox::fence::KernelSupport;
 use crate::sandbox::{Fence, Limits, Policy};
+
+/// What the fence of a policy comes to for a process of this machine, in words.
+pub(super) fn fence_words(policy: &Policy) -> String {
+    fencing::words(policy, KernelSupport::here())
+}
 
 /// A program on this machine.
 #[derive(Debug, Clone)]
@@ -54,7 +60,7 @@ impl ProcessExecutor {
         }
         // The working directory may change between now and the start.
         let program = std::path::absolute(&program).map_err(|e| absent(e.to_string()))?;
-        fencing::check_directories(&policy)?;
+        check_directories(&policy)?;
         let base = std::env::current_dir().unwrap_or_default();
         Ok(Self { program, policy, kernel: KernelSupport::here(), base })
     }

@@ -29,7 +29,7 @@ const PRIVATE: &[&str] = &["lockgate.toml", ".lockgate", ".env", ".ssh"];
 
 /// What is around a program.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Surroundings {
+pub(in crate::executor) struct Surroundings {
     /// The value of `PATH`, as the program gets it.
     pub(super) path: Option<std::ffi::OsString>,
     /// Folders that are never open, nor any that holds them: the home folder, the temporary folder.
@@ -39,7 +39,7 @@ pub(super) struct Surroundings {
 impl Surroundings {
     /// Of this process.
     #[expect(clippy::disallowed_methods, reason = "what a program starts with `env` is on PATH")]
-    pub(super) fn here() -> Self {
+    pub(in crate::executor) fn here() -> Self {
         let closed = [std::env::home_dir(), Some(std::env::temp_dir()), Some("/tmp".into())];
         let closed = closed.into_iter().flatten();
         Self {
@@ -55,7 +55,7 @@ impl Surroundings {
 }
 
 /// The files and folders that a program reads, to be executed and to find its own.
-pub(super) fn of_program(program: &Path, around: &Surroundings) -> Vec<PathBuf> {
+pub(in crate::executor) fn of_program(program: &Path, around: &Surroundings) -> Vec<PathBuf> {
     let mut reach = Reach { around, open: BTreeSet::new() };
     for folder in around.path.iter().flat_map(std::env::split_paths) {
         reach.programs(&folder);

@@ -49,6 +49,7 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         E::ChangeInvalid(why) => E::ChangeInvalid(text(redactor, &why)),
         E::ChangeRefused(why) => E::ChangeRefused(text(redactor, &why)),
         E::Unsupported(said) => E::Unsupported(text(redactor, &said)),
+        E::Python(error) => E::Python(error.hidden(&|said| text(redactor, said))),
         E::Fenced { error: inner, fence } => {
             E::Fenced { error: Box::new(self::error(redactor, *inner)), fence }
         }
