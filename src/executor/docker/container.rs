@@ -172,8 +172,8 @@ fn refused(what: &str, reason: &str) -> DockerError {
 
 /// Refuses what is no mount point; before anything is started.
 pub(super) fn check_guest(guest: &str, settings: &DockerSettings) -> Result<(), DockerError> {
-    let below = |place: &&str| Path::new(guest).starts_with(place);
-    if matches!(guest, "/" | "/tmp") || TAKEN.iter().any(|place| below(&place)) {
+    let below = |place: &str| Path::new(guest).starts_with(place);
+    if matches!(guest, "/" | "/tmp") || TAKEN.iter().any(|place| below(place)) {
         return Err(refused(guest, "a container has something of its own there"));
     }
     if settings.local.is_some() && guest == LOCAL {

@@ -311,11 +311,13 @@ pub(super) async fn watch_end(engine: Engine, id: String, told: Arc<AtomicBool>)
             let state = found.and_then(|found| found.state);
             let dead = state.as_ref().and_then(|s| s.dead).unwrap_or(false);
             let oom = state.and_then(|s| s.oom_killed).unwrap_or(false);
-            if !oom && !told && (code > 128 || dead) {
-                if let Some(exit) = killer(&engine, &id, began).await {
-                    // Who removes it kills it first.
-                    return if is_removed_soon(&engine, &id).await { Exit::Removed } else { exit };
-                }
+            if !oom
+                && !told
+                && (code > 128 || dead)
+                && let Some(exit) = killer(&engine, &id, began).await
+            {
+                // Who removes it kills it first.
+                return if is_removed_soon(&engine, &id).await { Exit::Removed } else { exit };
             }
             Exit::Code { code, oom }
         }
