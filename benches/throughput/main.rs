@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a benchmark that cannot measure says why and stops")]
 
 mod components;
+mod docker;
 mod interruption;
 mod measure;
 mod native;
@@ -31,6 +32,7 @@ fn main() {
         match arguments.get(only + 1).map(String::as_str) {
             Some("interruption") => interruption::run(&mut table, quick),
             Some("start") => start::run(&mut table),
+            Some("docker") => docker::run(&mut table, quick),
             Some("tax") => tax::run(&mut table, quick),
             _ => router::run(&mut table, quick),
         }
@@ -39,6 +41,7 @@ fn main() {
     start::run(&mut table);
     components::run(&mut table, quick);
     router::run(&mut table, quick);
+    docker::run(&mut table, quick);
     tax::run(&mut table, quick);
     interruption::run(&mut table, quick);
     table.print();

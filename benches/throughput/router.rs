@@ -17,7 +17,7 @@ use crate::native;
 const FOR_PYAIRBYTE: u64 = 100_000;
 
 /// Writes `records` lines of about 292 bytes with a state every 10,000, and the statuses around.
-fn recording(path: &Path, records: u64) {
+pub(crate) fn recording(path: &Path, records: u64) {
     let status = |word: &str| {
         format!(
             r#"{{"type":"TRACE","trace":{{"type":"STREAM_STATUS","emitted_at":1795532336497.093,"stream_status":{{"stream_descriptor":{{"name":"rows"}},"status":"{word}"}}}}}}"#
@@ -44,7 +44,7 @@ fn recording(path: &Path, records: u64) {
 }
 
 /// A source that prints a recording.
-fn source(folder: &Path, name: &str, recording: &Path) -> PathBuf {
+pub(crate) fn source(folder: &Path, name: &str, recording: &Path) -> PathBuf {
     let script = format!(
         r#"#!/bin/sh
 case $1 in
