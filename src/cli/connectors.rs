@@ -8,18 +8,18 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::output::{CliError, Output, sized, table};
-use super::store::{here, state_folder};
-use crate::config::{ConfigError, set_limit};
+use super::store::host_here;
+use crate::component::SystemResolver;
+use crate::config::{ConfigError, ConnectorOptions, UsePython};
+use crate::connector::{ConnectorError, Host, Method, ResolveError};
 use crate::executor::{
-    Interpreter, PythonEnvironment, PythonEnvironments, PythonError, PythonExecutor,
-    PythonSettings, connector_name,
+    Context, DockerExecutor, DockerSettings, PythonEnvironment, PythonEnvironments, PythonError,
+    PythonExecutor, PythonSettings,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
+use crate::registry::{Registry, RegistryEntry};
 use crate::runs::time;
-use crate::sandbox::{Policy, one_line, printable};
-
-/// Where components are, beside `lockgate.toml`.
-const COMPONENTS: [&str; 2] = ["components", ".lockgate/components"];
+use crate::sandbox::{one_line, printable};
 
 #[derive(Debug, Args)]
 pub(super) struct Connectors {
@@ -36,13 +36,15 @@ pub(super) enum ConnectorsAction {
     /// List the connectors that were installed, and the components of this project
     #[command(after_help = "Example:\n  lockgate connectors list --output json")]
     List,
-    /// Install a connector that is a Python package, in an environment of its own
+    /// Install a connector: a Python package in an environment of its own, or an image
     #[command(after_help = "\
 Examples:
   lockgate connectors install source-faker --version 7.2.1
   lockgate connectors install pip:airbyte-source-faker==7.2.1 --use-python 3.11
+  lockgate connectors install docker:airbyte/destination-postgres:2.4.0
 
-What is there already is left as it is. Variables that configure pip and uv (PIP_INDEX_URL,
+What a name means is decided as for any command (docs/connectors.md). What is there already is left as
+it is. Variables that configure pip and uv (PIP_INDEX_URL,
 UV_DEFAULT_INDEX, HTTPS_PROXY, ...) and pip's own files say which index is asked.")]
     Install(Install),
     /// Remove what was installed
@@ -57,24 +59,39 @@ Examples:
         #[arg(long)]
         all: bool,
     },
-    /// Print what was installed for a connector: packages, sizes, places
+    /// Print what is known of a connector: what was installed, and what the registry says
     #[command(after_help = "Example:\n  lockgate connectors info source-faker")]
     Info {
         /// A connector's name, pip:REQUIREMENT, or an environment as it is listed
         connector: String,
+        /// The registry to ask: a URL or a file
+        #[arg(long, value_name = "URL|FILE")]
+        registry: Option<String>,
+        /// Ask no registry over the network
+        #[arg(long)]
+        offline: bool,
     },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Install {
-    /// A connector's name, for its package airbyte-NAME, or pip:REQUIREMENT as pip reads it
+    /// A connector's name, pip:REQUIREMENT as pip reads it, or docker:IMAGE
     connector: String,
-    /// The version of its package
+    /// The version: of its package, or the tag of its image
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
-    /// The Python to use: a version or a path
+    /// The Python to use: a version or a path; true for whichever there is
     #[arg(long, value_name = "PYTHON")]
     use_python: Option<String>,
+    /// What is installed for that name, as pip reads it
+    #[arg(long, value_name = "REQUIREMENT")]
+    pip_url: Option<String>,
+    /// The registry to ask: a URL or a file
+    #[arg(long, value_name = "URL|FILE")]
+    registry: Option<String>,
+    /// Ask no registry over the network
+    #[arg(long)]
+    offline: bool,
     /// The kernel's fence around the installation: require, best-effort or off [default: require]
     #[arg(long, value_name = "LEVEL")]
     sandbox: Option<String>,
@@ -83,19 +100,46 @@ pub(super) struct Install {
     limit: Vec<String>,
 }
 
+impl Install {
+    fn options(&self, root: Option<&Path>) -> Result<ConnectorOptions, ConfigError> {
+        Ok(ConnectorOptions {
+            version: self.version.clone(),
+            use_python: self.use_python.as_deref().map(UsePython::parse).transpose()?,
+            pip_url: self.pip_url.clone(),
+            registry: self.registry.clone(),
+            offline: self.offline,
+            install_root: root.map(Path::to_owned),
+            sandbox: self.sandbox.clone(),
+            limit: self.limit.clone(),
+            ..ConnectorOptions::default()
+        })
+    }
+}
+
 pub(super) async fn run(call: &Connectors, output: &Output) -> Result<(), CliError> {
-    let here = here()?;
-    let environments = match &call.install_root {
-        Some(root) => PythonEnvironments::at(here.join(root)),
-        None => PythonEnvironments::of_project(&state_folder(&here)),
+    let root = call.install_root.as_deref();
+    let named = match &call.action {
+        ConnectorsAction::Install(call) => call.connector.as_str(),
+        _ => "",
     };
+    let host = host_here(&[named])?;
+    let of_root =
+        ConnectorOptions { install_root: root.map(Path::to_owned), ..ConnectorOptions::default() };
+    let environments = PythonEnvironments::at(host.install_root(&of_root));
     match &call.action {
-        ConnectorsAction::List => list(&environments, &here, output),
-        ConnectorsAction::Install(call) => install(call, &environments, here, output).await,
+        ConnectorsAction::List => list(&environments, &host, output),
+        ConnectorsAction::Install(call) => install(call, root, &host, output).await,
         ConnectorsAction::Remove { connector, all } => {
             remove(&environments, connector, *all, output)
         }
-        ConnectorsAction::Info { connector } => info(&environments, connector, output),
+        ConnectorsAction::Info { connector, registry, offline } => {
+            let asked = ConnectorOptions {
+                registry: registry.clone(),
+                offline: *offline,
+                ..ConnectorOptions::default()
+            };
+            info(&environments, connector, host.registry(&asked), output)
+        }
     }
 }
 
@@ -117,9 +161,9 @@ impl Observer for Progress {
     fn decided(&self, _: &Decision) {}
 }
 
-fn list(all: &PythonEnvironments, here: &Path, output: &Output) -> Result<(), CliError> {
+fn list(all: &PythonEnvironments, host: &Host, output: &Output) -> Result<(), CliError> {
     let environments = all.list()?;
-    let components = components(&state_folder(here));
+    let components = components(&host.component_folders());
     if output.is_json() {
         let components = components
             .iter()
@@ -168,70 +212,63 @@ fn list(all: &PythonEnvironments, here: &Path, output: &Output) -> Result<(), Cl
 
 async fn install(
     call: &Install,
-    environments: &PythonEnvironments,
-    here: PathBuf,
+    root: Option<&Path>,
+    host: &Host,
     output: &Output,
 ) -> Result<(), CliError> {
-    let (name, requirement) = asked(&call.connector, call.version.as_deref())?;
-    let mut policy = Policy::default();
-    if let Some(level) = &call.sandbox {
-        policy.fence = level.parse().map_err(ConfigError::from)?;
+    let options = call.options(root)?;
+    let policy = options.policy(host.folder(), &Json::empty_object())?;
+    // To install another kind takes none of what says which Python, and is refused with it.
+    let mut choice = host.resolve(&call.connector, &options, None);
+    if let Err(ConnectorError::Resolve(ResolveError::Registry { error, .. })) = &choice {
+        let package = format!("airbyte-{}", call.connector);
+        output.note(&format!("{error}; its package is taken to be {package}"));
+        // What Airbyte's packages are called, and a name that is nothing else here.
+        let guess = ConnectorOptions {
+            pip_url: Some(match call.version.as_deref() {
+                Some(version) if version != "latest" => format!("{package}=={version}"),
+                _ => package,
+            }),
+            version: None,
+            ..options.clone()
+        };
+        choice = host.resolve(&call.connector, &guess, None);
     }
-    for pair in &call.limit {
-        let (limit, text) = pair.split_once('=').unwrap_or((pair, ""));
-        set_limit(&mut policy.limits, limit.trim(), text.trim())?;
-    }
-    let settings = PythonSettings {
-        name,
-        requirement,
-        interpreter: call.use_python.as_deref().map_or(Interpreter::Any, interpreter),
-        root: environments.root().to_owned(),
-        install: true,
-    };
-    let executor = PythonExecutor::new(settings, policy, here)?;
-    let environment = executor.install(Arc::new(Progress(*output))).await?;
-    if output.is_json() {
-        output.json(&as_json(&environment));
-    } else {
-        let (manifest, folder) = (&environment.manifest, environment.folder.display());
-        output.result(&printable(&format!("{}\n  {folder}\n", manifest.reference())));
+    let choice = choice?;
+    let observer = Arc::new(Progress(*output));
+    match choice.method {
+        Method::Python(settings) => {
+            let settings = PythonSettings { install: true, ..settings };
+            let executor = PythonExecutor::new(settings, policy, host.folder().to_owned())?;
+            let environment = executor.install(observer).await?;
+            if output.is_json() {
+                output.json(&as_json(&environment));
+            } else {
+                let (manifest, folder) = (&environment.manifest, environment.folder.display());
+                output.result(&printable(&format!("{}\n  {folder}\n", manifest.reference())));
+            }
+        }
+        Method::Docker(settings) => {
+            let settings = DockerSettings { pull: true, ..settings };
+            let image = settings.image.clone();
+            let executor = DockerExecutor::new(settings, policy, Arc::new(SystemResolver))?;
+            let digest = executor.install(&Context::new(observer)).await?;
+            if output.is_json() {
+                output.json(&json!({ "image": image, "digest": digest }));
+            } else {
+                output.result(&printable(&format!("{image}\n  {digest}\n")));
+            }
+        }
+        method => {
+            let target = method.target();
+            if output.is_json() {
+                output.json(&json!({ "method": method.word(), "target": target }));
+            } else {
+                output.note(&format!("there is nothing to install: {target} ({})", choice.why));
+            }
+        }
     }
     Ok(())
-}
-
-/// A connector's name and the words of its requirement.
-fn asked(connector: &str, version: Option<&str>) -> Result<(String, Vec<String>), CliError> {
-    let usage = |what: String| Err(ConfigError::Usage(what).into());
-    if let Some(requirement) = connector.strip_prefix("pip:") {
-        if version.is_some() {
-            let what =
-                "--version and pip:REQUIREMENT name a version each: write pip:PACKAGE==VERSION";
-            return usage(what.into());
-        }
-        let words: Vec<String> = requirement.split_whitespace().map(str::to_owned).collect();
-        return Ok((connector_name(&words), words));
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if connector.is_empty() || !connector.chars().all(plain) {
-        return usage(format!("{connector:?} is neither a connector's name nor pip:REQUIREMENT"));
-    }
-    let package = format!("airbyte-{connector}");
-    Ok((
-        connector.to_owned(),
-        vec![match version {
-            Some(version) if version != "latest" => format!("{package}=={version}"),
-            _ => package,
-        }],
-    ))
-}
-
-/// `3.11`, or a path.
-fn interpreter(text: &str) -> Interpreter {
-    match text {
-        "true" => Interpreter::Any,
-        path if path.contains('/') => Interpreter::Path(path.into()),
-        version => Interpreter::Version(version.to_owned()),
-    }
 }
 
 fn found(all: &PythonEnvironments, connector: &str) -> Result<Vec<PythonEnvironment>, PythonError> {
@@ -261,10 +298,37 @@ fn remove(
     Ok(())
 }
 
-fn info(all: &PythonEnvironments, connector: &str, output: &Output) -> Result<(), CliError> {
-    let found = found(all, connector)?;
+fn info(
+    all: &PythonEnvironments,
+    connector: &str,
+    registry: Option<Registry>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let found = found(all, connector);
+    // What is no name of the registry's is not asked for.
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let registry = registry.filter(|_| connector.chars().all(plain));
+    let entry = registry.map(|registry| registry.entry(connector));
+    if let (Err(PythonError::Unknown { .. }), Some(Ok(entry))) = (&found, &entry) {
+        match output.is_json() {
+            true => output.json(&json!({ "installed": [], "registry": registered(entry) })),
+            false => output.result(&printable(&registered_text(entry))),
+        }
+        return Ok(());
+    }
+    let found = found?;
+    let entry = match entry {
+        Some(Err(error)) => {
+            output.note(&format!("the registry was not heard: {error}"));
+            None
+        }
+        Some(Ok(entry)) => Some(entry),
+        None => None,
+    };
     if output.is_json() {
-        output.json(&found.iter().map(as_json).collect::<Vec<_>>());
+        let installed = found.iter().map(as_json).collect::<Vec<_>>();
+        let registry = entry.as_ref().map(registered);
+        output.json(&json!({ "installed": installed, "registry": registry }));
         return Ok(());
     }
     let mut text = String::new();
@@ -288,6 +352,9 @@ fn info(all: &PythonEnvironments, connector: &str, output: &Output) -> Result<()
         for package in &manifest.packages {
             text.push_str(&format!("    {}\n", one_line(package)));
         }
+    }
+    if let Some(entry) = &entry {
+        text.push_str(&registered_text(entry));
     }
     output.result(&printable(&text));
     Ok(())
@@ -313,11 +380,39 @@ fn as_json(environment: &PythonEnvironment) -> Value {
     })
 }
 
+fn registered(entry: &RegistryEntry) -> Value {
+    json!({
+        "name": entry.name,
+        "kind": if entry.is_source { "source" } else { "destination" },
+        "version": entry.version,
+        "image": entry.image,
+        "python_package": entry.python_package,
+        "language": entry.language,
+        "support_level": entry.support_level,
+        "documentation_url": entry.documentation_url,
+    })
+}
+
+fn registered_text(entry: &RegistryEntry) -> String {
+    let fact =
+        |name: &str, value: Option<&str>| value.map(|value| vec![name.to_owned(), one_line(value)]);
+    let facts = [
+        fact("version", Some(&entry.version)),
+        fact("image", Some(&entry.image)),
+        fact("Python package", entry.python_package.as_deref()),
+        fact("language", entry.language.as_deref()),
+        fact("support level", entry.support_level.as_deref()),
+        fact("documentation", entry.documentation_url.as_deref()),
+    ];
+    let facts: Vec<_> = facts.into_iter().flatten().collect();
+    format!("{}, in the registry\n{}", one_line(&entry.name), table(&facts, &[]))
+}
+
 /// The components of a project: name, file, bytes.
-fn components(project: &Path) -> Vec<(String, PathBuf, u64)> {
+fn components(folders: &[PathBuf]) -> Vec<(String, PathBuf, u64)> {
     let mut found = Vec::new();
-    for folder in COMPONENTS {
-        for entry in std::fs::read_dir(project.join(folder)).into_iter().flatten().flatten() {
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_component = path.extension().is_some_and(|e| e == "wasm");
             let (Some(name), Ok(facts)) = (path.file_stem(), std::fs::metadata(&path)) else {
@@ -335,28 +430,4 @@ fn components(project: &Path) -> Vec<(String, PathBuf, u64)> {
 /// To the second, for people.
 fn when(ms: u64) -> String {
     time(ms).get(..19).map_or_else(String::new, |text| text.replace('T', " "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_asked_for() {
-        let words = |connector, version| {
-            asked(connector, version).map(|(name, words)| (name, words.join("|"))).ok()
-        };
-        let of = |name: &str, words: &str| Some((name.to_owned(), words.to_owned()));
-        assert_eq!(words("source-faker", None), of("source-faker", "airbyte-source-faker"));
-        assert_eq!(words("source-x", Some("1.2")), of("source-x", "airbyte-source-x==1.2"));
-        assert_eq!(words("source-x", Some("latest")), of("source-x", "airbyte-source-x"));
-        assert_eq!(words("pip:airbyte-source-x==1", None), of("source-x", "airbyte-source-x==1"));
-        assert_eq!(words("pip:--pre source-y", None), of("source-y", "--pre|source-y"));
-        assert_eq!(words("pip:x", Some("1")), None);
-        for bad in ["", "a b", "x.wasm", "a/b", "exec:x", "x==1"] {
-            assert_eq!(words(bad, None), None, "{bad}");
-        }
-        assert_eq!(interpreter("3.11"), Interpreter::Version("3.11".into()));
-        assert_eq!(interpreter("./bin/python"), Interpreter::Path("./bin/python".into()));
-    }
 }

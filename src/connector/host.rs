@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 
-use super::resolve::{Here, resolve};
+use super::resolve::{Here, Surroundings, resolve};
 use super::{Choice, Connector, ConnectorError, Destination, Method, ResolveError, Source};
 use crate::component::{
     CompileCache, Compiler, ComponentError, ComponentRuntime, Interruption, Kind, Resolver,
@@ -17,6 +17,7 @@ use crate::executor::{
     Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
+use crate::registry::Registry;
 use crate::sandbox::{Access, DirectoryGrant, Fence, Policy};
 
 /// Where Python environments are in a project, where nothing says another place.
@@ -174,16 +175,36 @@ impl Host {
         Ok(self.around(options, |here| resolve(name, options, wanted, here))?)
     }
 
+    /// The folders that components are looked up in by name.
+    #[must_use]
+    pub fn component_folders(&self) -> Vec<PathBuf> {
+        match &self.components {
+            Some(folders) => folders.clone(),
+            None => component_folders(self.project.as_deref().unwrap_or(&self.base), None),
+        }
+    }
+
+    /// The folder that Python environments are in.
+    #[must_use]
+    pub fn install_root(&self, options: &ConnectorOptions) -> PathBuf {
+        match &options.install_root {
+            Some(root) => self.base.join(root),
+            None => self.around(options, |here| here.install_root()),
+        }
+    }
+
+    /// The registry that names are looked up in; none where it is turned off. Asked for nothing yet.
+    #[must_use]
+    pub fn registry(&self, options: &ConnectorOptions) -> Option<Registry> {
+        self.around(options, |here| here.registry())
+    }
+
     /// Asks something of the world around this host.
     fn around<T>(&self, options: &ConnectorOptions, ask: impl FnOnce(&Here<'_>) -> T) -> T {
         let project = self.project.as_deref().unwrap_or(&self.base);
-        let components = match &self.components {
-            Some(folders) => folders.clone(),
-            None => component_folders(project, None),
-        };
         ask(&Here {
             folder: &self.base,
-            components: &components,
+            components: &self.component_folders(),
             python: &project.join(PYTHON_FOLDER),
             environment: &self.environment,
             options,
@@ -226,8 +247,7 @@ impl Host {
             .unwrap_or_else(|| Arc::new(SystemSecrets::new(&self.base, policy.limits.secret_time)));
         let executor: Arc<dyn Executor> = match &choice.method {
             Method::Registered { name: registered, version } => {
-                let registry = self.around(options, |here| here.registry());
-                let registry = registry.ok_or_else(|| ResolveError::NoRegistry {
+                let registry = self.registry(options).ok_or_else(|| ResolveError::NoRegistry {
                     asked: "no-executor",
                     why: "it is turned off".to_owned(),
                 })?;

@@ -110,6 +110,15 @@ impl DockerExecutor {
         swept.map_err(|reason| DockerError::Engine { what, reason }.into())
     }
 
+    /// Pulls the image if the engine does not have it and that is allowed. Gives its digest.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Docker`].
+    pub async fn install(&self, context: &Context) -> Result<String, ExecutorError> {
+        self.ready(context).await?;
+        Ok(self.known.image.get().map(|image| image.digest.clone()).unwrap_or_default())
+    }
+
     async fn engine(&self) -> Result<&Engine, DockerError> {
         let connecting = Engine::connect(self.named.as_deref(), &self.policy.limits);
         self.known.engine.get_or_try_init(|| connecting).await
