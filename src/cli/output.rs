@@ -98,11 +98,14 @@ impl Output {
         }
     }
 
-    /// Says with `--verbose` how a connector is run, and why.
+    /// Says with `--verbose` how a connector is run, and why; and in any case what went wrong when
+    /// that was decided.
     pub(super) fn chosen(self, who: &str, connector: &Connector) {
-        if self.verbose
-            && let Some(choice) = connector.choice()
-        {
+        let Some(choice) = connector.choice() else { return };
+        for warning in &choice.warnings {
+            self.note(&format!("{who} {}: {warning}", connector.name()));
+        }
+        if self.verbose {
             let (method, why) = (&choice.method, &choice.why);
             let (word, target) = (method.word(), method.target());
             self.note(&format!("{who} {} runs as {word}, {target}: {why}", connector.name()));

@@ -1,5 +1,6 @@
 //! Where connectors come from: a name, options, a configuration.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -208,6 +209,7 @@ impl Host {
             python: &project.join(PYTHON_FOLDER),
             environment: &self.environment,
             options,
+            warnings: RefCell::default(),
         })
     }
 

@@ -49,7 +49,7 @@ impl Asking<'_> {
             writable_root: options.docker_writable_root,
             pull: options.install_if_missing.unwrap_or(true),
         };
-        Choice { method: Method::Docker(settings), why }
+        Choice::new(Method::Docker(settings), why)
     }
 }
 

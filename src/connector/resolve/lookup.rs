@@ -63,7 +63,7 @@ impl Asking<'_> {
                 Method::Component(self.around.folder().join(path))
             }
         };
-        Ok(Choice { method, why: given.why })
+        Ok(Choice::new(method, given.why))
     }
 
     /// By looking the name up.
@@ -73,7 +73,7 @@ impl Asking<'_> {
         if name == NOOP {
             let by = format!("the built-in {NOOP}");
             self.found(None, by, String::new())?;
-            return Ok(Choice { method: Method::Noop, why: "it is built in".to_owned() });
+            return Ok(Choice::new(Method::Noop, "it is built in".to_owned()));
         }
         let mut looked = Vec::new();
         let (found, folders) = self.around.component(name);
@@ -81,7 +81,7 @@ impl Asking<'_> {
             let by = format!("the component {}", path.display());
             let why = format!("{} has a component of that name", shown_folder(&path));
             let given = self.found(Some(Way::Component), by, why)?;
-            return Ok(Choice { method: Method::Component(path), why: given.why });
+            return Ok(Choice::new(Method::Component(path), given.why));
         }
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         looked.push(format!("no {name}.wasm in {}", folders.join(" or ")));
@@ -89,7 +89,7 @@ impl Asking<'_> {
             let by = format!("the program {}", path.display());
             let why = "it is a program on PATH, and no component has that name".to_owned();
             let given = self.found(Some(Way::Process), by, why)?;
-            return Ok(Choice { method: Method::Process(path), why: given.why });
+            return Ok(Choice::new(Method::Process(path), given.why));
         }
         looked.push("no program of that name on PATH".to_owned());
         match self.around.registered(name) {

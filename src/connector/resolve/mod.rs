@@ -87,6 +87,8 @@ pub struct Choice {
     pub method: Method,
     /// Why so: one sentence without its full stop.
     pub why: String,
+    /// What went wrong on the way and was helped.
+    pub warnings: Vec<String>,
 }
 
 /// What was decided, for reports.
@@ -99,6 +101,10 @@ pub struct Chosen {
 }
 
 impl Choice {
+    fn new(method: Method, why: String) -> Self {
+        Self { method, why, warnings: Vec::new() }
+    }
+
     /// Without what it takes to run it.
     #[must_use]
     pub fn chosen(&self) -> Chosen {
@@ -121,10 +127,11 @@ pub fn resolve(
         version_name(version)?;
     }
     let asking = Asking { name, reference: &reference, options, wanted, around };
-    match claims::claim(&reference, options)? {
-        Some(claim) => asking.claimed(&claim),
-        None => asking.looked_up(),
-    }
+    let choice = match claims::claim(&reference, options)? {
+        Some(claim) => asking.claimed(&claim)?,
+        None => asking.looked_up()?,
+    };
+    Ok(Choice { warnings: around.warnings(), ..choice })
 }
 
 /// What was asked, and who is asked in turn.

@@ -73,7 +73,7 @@ impl Asking<'_> {
         };
         let install = self.options.install_if_missing.unwrap_or(true);
         let settings = PythonSettings { name, requirement, interpreter, root, install };
-        Choice { method: Method::Python(settings), why }
+        Choice::new(Method::Python(settings), why)
     }
 }
 

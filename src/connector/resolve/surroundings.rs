@@ -1,5 +1,6 @@
 //! What a name is looked up in: asked one after the other, and only as far as needed.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::program;
@@ -44,6 +45,11 @@ pub trait Surroundings {
 
     /// The folder that Python environments are in, where no option says another.
     fn install_root(&self) -> PathBuf;
+
+    /// What went wrong and was helped, since this was last asked.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// This machine, for one connector.
@@ -59,6 +65,8 @@ pub struct Here<'a> {
     pub environment: &'a Environment,
     /// What is said of the connector.
     pub options: &'a ConnectorOptions,
+    /// What the registry helped itself out of.
+    pub warnings: RefCell<Vec<String>>,
 }
 
 impl Here<'_> {
@@ -112,7 +120,9 @@ impl Surroundings for Here<'_> {
         let Some(registry) = self.registry() else {
             return Registered::Off(self.registry_is_off().unwrap_or_default());
         };
-        match registry.entry(name) {
+        let entry = registry.entry(name);
+        self.warnings.borrow_mut().extend(registry.take_warnings());
+        match entry {
             Ok(entry) => Registered::Known(Box::new(entry)),
             Err(error @ RegistryError::NotRegistered { .. }) => {
                 Registered::Unknown(unknown(&error))
@@ -134,6 +144,10 @@ impl Surroundings for Here<'_> {
             Some(root) => self.folder.join(root),
             None => self.python.to_owned(),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.take()
     }
 }
 
