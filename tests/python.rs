@@ -242,8 +242,9 @@ async fn two_processes_that_install_the_same_at_once_both_succeed() {
     let install = || {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lockgate"));
         command.current_dir(folder.path()).env("LOCKGATE_CACHE_DIR", cache());
-        command.args(["--output", "json", "connectors", "install", "source-hardcoded-records"]);
-        command.args(["--use-python", "3.11", "--install-root"]).arg(&root);
+        command.args(["--output", "json", "connectors", "install"]);
+        command.args([&format!("pip:{PACKAGE}"), "--use-python", "3.11", "--install-root"]);
+        command.arg(&root);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let both = [install(), install()].map(|child| child.wait_with_output().unwrap());
@@ -333,7 +334,7 @@ fn an_installation_that_fails_says_why_and_leaves_nothing() {
     let folder = Folder::new();
     let root = folder.path().join("environments");
     let (error, whole) =
-        connectors(&folder, &root, &["install", "source-faker", "--version", "0.0.0.1"]).bad(1);
+        connectors(&folder, &root, &["install", "pip:airbyte-source-faker==0.0.0.1"]).bad(1);
     assert!(error.starts_with("PYTHON_INSTALL: airbyte-source-faker==0.0.0.1"), "{error}");
     let reason = whole["context"]["reason"].as_str().unwrap();
     assert!(reason.contains("no version of airbyte-source-faker==0.0.0.1"), "{reason}");

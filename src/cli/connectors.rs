@@ -11,7 +11,7 @@ use super::output::{CliError, Output, sized, table};
 use super::store::host_here;
 use crate::component::SystemResolver;
 use crate::config::{ConfigError, ConnectorOptions, UsePython};
-use crate::connector::{ConnectorError, Host, Method, ResolveError};
+use crate::connector::{Host, Method};
 use crate::executor::{
     Context, DockerExecutor, DockerSettings, PythonEnvironment, PythonEnvironments, PythonError,
     PythonExecutor, PythonSettings,
@@ -218,23 +218,8 @@ async fn install(
 ) -> Result<(), CliError> {
     let options = call.options(root)?;
     let policy = options.policy(host.folder(), &Json::empty_object())?;
-    // To install another kind takes none of what says which Python, and is refused with it.
-    let mut choice = host.resolve(&call.connector, &options, None);
-    if let Err(ConnectorError::Resolve(ResolveError::Registry { error, .. })) = &choice {
-        let package = format!("airbyte-{}", call.connector);
-        output.note(&format!("{error}; its package is taken to be {package}"));
-        // What Airbyte's packages are called, and a name that is nothing else here.
-        let guess = ConnectorOptions {
-            pip_url: Some(match call.version.as_deref() {
-                Some(version) if version != "latest" => format!("{package}=={version}"),
-                _ => package,
-            }),
-            version: None,
-            ..options.clone()
-        };
-        choice = host.resolve(&call.connector, &guess, None);
-    }
-    let choice = choice?;
+    let choice = host.resolve(&call.connector, &options, None)?;
+    output.warned(&call.connector, &choice);
     let observer = Arc::new(Progress(*output));
     match choice.method {
         Method::Python(settings) => {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::component::ComponentError;
 use crate::config::ConfigError;
-use crate::connector::{Connector, ConnectorError};
+use crate::connector::{Choice, Connector, ConnectorError};
 use crate::executor::{ExecutorError, PythonError};
 use crate::fault::Fault;
 use crate::runs::RunsError;
@@ -98,13 +98,18 @@ impl Output {
         }
     }
 
+    /// Says what went wrong when it was decided how a connector is run, or what to know of it.
+    pub(super) fn warned(self, name: &str, choice: &Choice) {
+        for warning in &choice.warnings {
+            self.note(&format!("{name}: {warning}"));
+        }
+    }
+
     /// Says with `--verbose` how a connector is run, and why; and in any case what went wrong when
     /// that was decided.
     pub(super) fn chosen(self, who: &str, connector: &Connector) {
         let Some(choice) = connector.choice() else { return };
-        for warning in &choice.warnings {
-            self.note(&format!("{who} {}: {warning}", connector.name()));
-        }
+        self.warned(connector.name(), choice);
         if self.verbose {
             let (method, why) = (&choice.method, &choice.why);
             let (word, target) = (method.word(), method.target());

@@ -100,7 +100,11 @@ fn as_text(text: &mut String, shown: &Shown) {
     text.push_str(&format!("{} {}: {}\n", shown.side.word(), shown.key, shown.connector));
     let nothing = || "nothing".to_owned();
     let listed = |items: &[String]| if items.is_empty() { nothing() } else { items.join(", ") };
-    let mut rows = vec![vec!["network".to_owned(), listed(&policy.network)]];
+    let network = match policy.host_network {
+        true => "everything: it is on the host's network".to_owned(),
+        false => listed(&policy.network),
+    };
+    let mut rows = vec![vec!["network".to_owned(), network]];
     if !policy.tls_roots.is_empty() {
         rows.push(vec!["tls-root".to_owned(), listed(&policy.tls_roots)]);
     }

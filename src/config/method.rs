@@ -24,9 +24,13 @@ impl UsePython {
     /// # Errors
     /// [`ConfigError::Setting`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
         Ok(match text {
-            "true" => Self::True,
-            "false" => Self::False,
+            _ if is(&["true"]) => Self::True,
+            _ if is(&["false"]) => Self::False,
+            _ if is(&["yes", "no", "on", "off", "none"]) => {
+                return Err(refused("use-python", text, "true, false, a version or a path"));
+            }
             path if path.contains('/') => Self::Path(PathBuf::from(path)),
             version => {
                 let first = version.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());

@@ -88,15 +88,20 @@ impl ConnectorOptions {
             policy.allow_net(grant, &config, self.allow_any_network)?;
         }
         policy.network.tls_roots = self.tls_root.iter().map(|file| base.join(file)).collect();
+        policy.host_network = self.use_host_network;
+        policy.local = self.docker_local.as_ref().map(|local| base.join(local));
         if let Some(level) = &self.sandbox {
             policy.fence = level.parse()?;
         }
         policy.allow_missing_needs = self.allow_missing_needs;
+        if let Some(size) = &self.max_memory {
+            let size = parse_size("max-memory", size)?;
+            // Whichever it is.
+            policy.limits.memory_bytes = size;
+            policy.limits.container_memory = size as u64;
+        }
         for pair in &self.limit {
             set_limit_pair(&mut policy.limits, pair)?;
-        }
-        if let Some(size) = &self.max_memory {
-            policy.limits.memory_bytes = parse_size("max-memory", size)?;
         }
         // A component's memory has 32-bit addresses.
         policy.limits.memory_bytes = policy.limits.memory_bytes.min(4 << 30);

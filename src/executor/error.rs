@@ -139,7 +139,10 @@ pub enum ExecutorError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// It is only known, and asked to run.
-    #[error("{name} has no executor: nothing of it runs, so it cannot {operation}")]
+    #[error(
+        "{name} is only known, and nothing of it runs: there is no {operation}{}",
+        if *.operation == "check" { "; its configuration fits its specification" } else { "" }
+    )]
     NoExecutor {
         /// The connector.
         name: String,

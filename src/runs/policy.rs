@@ -13,6 +13,9 @@ pub struct EffectivePolicy {
     pub network: Vec<String>,
     /// Files of certificate authorities.
     pub tls_roots: Vec<String>,
+    /// Whether a container is on the host's network: nothing that it reaches is enforced.
+    #[serde(default)]
+    pub host_network: bool,
     /// The directories.
     pub directories: Vec<PolicyDirectory>,
     /// The names of the variables.
@@ -58,6 +61,7 @@ impl From<&Policy> for EffectivePolicy {
         Self {
             network: policy.network.patterns.iter().map(|p| p.text().to_owned()).collect(),
             tls_roots: policy.network.tls_roots.iter().map(|f| f.display().to_string()).collect(),
+            host_network: policy.host_network,
             directories: policy
                 .directories
                 .iter()
@@ -71,6 +75,13 @@ impl From<&Policy> for EffectivePolicy {
                     exists: directory.host.is_dir(),
                     rule: directory.rule(),
                 })
+                .chain(policy.local.iter().map(|local| PolicyDirectory {
+                    host: local.display().to_string(),
+                    guest: "/local".to_owned(),
+                    access: "read-write".to_owned(),
+                    exists: local.is_dir(),
+                    rule: format!("docker-local {}", local.display()),
+                }))
                 .collect(),
             environment: policy.environment.iter().map(|(name, _)| name.clone()).collect(),
             sandbox: policy.fence.word().to_owned(),

@@ -114,6 +114,11 @@ pub(super) fn used(
         };
         all.push(Used { side, given: 0, used: count(&asked), grant: grant.clone() });
     }
+    if policy.host_network {
+        // What it did there is not seen.
+        let given = count(&|d| d.capability == Capability::Process);
+        all.push(Used { side, given, used: 0, grant: "use-host-network".to_owned() });
+    }
     for directory in &policy.directories {
         let about = |d: &CountedDecision| {
             matches!(d.capability, Capability::DirectoryRead | Capability::DirectoryWrite)

@@ -149,6 +149,10 @@ pub struct Policy {
     pub environment: Vec<(String, Variable)>,
     /// Names and addresses.
     pub network: NetworkGrants,
+    /// Whether a container is on the host's network, where nothing that it reaches is enforced.
+    pub host_network: bool,
+    /// The directory that a container knows as `/local`, to read and to write.
+    pub local: Option<PathBuf>,
     /// How much of a fence a process must have.
     pub fence: Fence,
     /// Whether it is run although it says that it needs more than it is granted.

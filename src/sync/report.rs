@@ -21,9 +21,11 @@ pub struct ConnectorReport {
     pub name: String,
     /// Its version, where it says.
     pub version: String,
-    /// `component`, `process` or `noop`.
+    /// `component`, `process`, `python`, `docker` or `noop`.
     pub executor: &'static str,
-    /// `sha256:…` of a component.
+    /// What ran: a file, an image, a package with its version and Python.
+    pub reference: String,
+    /// `sha256:…` of a component or an image, or of the list of a Python connector's packages.
     pub digest: Option<String>,
     /// The fence of a process: `landlock-7, seccomp, limits`, with what it lacks or does not do
     /// behind a semicolon; `off` where there is none. Absent for what is no process.
@@ -42,6 +44,7 @@ impl ConnectorReport {
             name: name.to_owned(),
             version: version.to_owned(),
             executor: described.executor,
+            reference: described.reference,
             digest: described.digest,
             fence: described.fence,
             chosen: connector.choice().map(Choice::chosen),

@@ -111,8 +111,17 @@ pub fn default_connection(source: &Connector, destination: &Connector) -> String
             digest.update([0]);
         }
     }
+    // Without a version, which states outlive.
     let short = |name: &str| {
-        let stem = name.rsplit(['/', ':']).next().unwrap_or(name);
+        if let Some(requirement) = name.strip_prefix("pip:") {
+            let words: Vec<String> = requirement.split_whitespace().map(str::to_owned).collect();
+            return crate::executor::connector_name(&words);
+        }
+        let is_image = name.starts_with("docker:");
+        let name = name.split_once('@').filter(|_| is_image).map_or(name, |(image, _)| image);
+        let path = name.rsplit('/').next().unwrap_or(name);
+        let path = path.strip_prefix("docker:").or(path.strip_prefix("exec:")).unwrap_or(path);
+        let stem = path.split_once(':').filter(|_| is_image).map_or(path, |(image, _)| image);
         stem.strip_suffix(".wasm").unwrap_or(stem).to_owned()
     };
     let digest = hex::encode(&digest.finalize()[..4]);

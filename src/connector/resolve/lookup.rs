@@ -20,7 +20,9 @@ impl Asking<'_> {
             return Ok(self.name);
         }
         let why = match self.name.contains('/') {
-            true => "it is neither a .wasm component nor named with exec:",
+            true => {
+                "a path needs a form: exec:PATH for a program, docker:IMAGE for an image, PATH.wasm for a component"
+            }
             false => {
                 "a name has letters, digits, - _ and . only, and begins with one of the first two"
             }

@@ -96,6 +96,8 @@ pub struct Choice {
 pub struct Chosen {
     /// `component`, `process`, `python`, `docker`, `none` or `noop`.
     pub method: &'static str,
+    /// What runs: a file, an image, a requirement.
+    pub target: String,
     /// Why so.
     pub why: String,
 }
@@ -108,7 +110,8 @@ impl Choice {
     /// Without what it takes to run it.
     #[must_use]
     pub fn chosen(&self) -> Chosen {
-        Chosen { method: self.method.word(), why: self.why.clone() }
+        let (method, target) = (self.method.word(), self.method.target());
+        Chosen { method, target, why: self.why.clone() }
     }
 }
 
@@ -131,7 +134,12 @@ pub fn resolve(
         Some(claim) => asking.claimed(&claim)?,
         None => asking.looked_up()?,
     };
-    Ok(Choice { warnings: around.warnings(), ..choice })
+    let mut warnings = around.warnings();
+    if options.use_host_network {
+        let more = if options.allow_net.is_empty() { "" } else { ", allow-net included" };
+        warnings.push(format!("on the host's network nothing that it reaches is enforced{more}"));
+    }
+    Ok(Choice { warnings, ..choice })
 }
 
 /// What was asked, and who is asked in turn.

@@ -215,6 +215,16 @@ impl Layers {
     }
 }
 
+/// An image's name without what says its version.
+pub(super) fn repository(image: &str) -> &str {
+    let image = image.split_once('@').map_or(image, |(image, _)| image);
+    match image.rsplit_once(':') {
+        // Behind a port comes a path.
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => image,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -152,8 +152,13 @@ impl DockerExecutor {
     }
 
     fn reason_for(&self, error: &ExecutorError) -> Option<String> {
-        const OFFLINE: [&str; 4] =
-            ["Network is unreachable", "name resolution", "UnknownHostException", "bad address"];
+        const OFFLINE: [&str; 5] = [
+            "Network is unreachable",
+            "name resolution",
+            "UnknownHostException",
+            "bad address",
+            "onnection refused",
+        ];
         let texts = match error {
             ExecutorError::Ended { stderr, .. } | ExecutorError::NoAnswer { stderr, .. } => {
                 [Some(stderr.as_str()), None]
@@ -166,6 +171,20 @@ impl DockerExecutor {
         let says = |words: &[&str]| {
             texts.iter().flatten().any(|text| words.iter().any(|word| text.contains(word)))
         };
+        if self.settings.local.is_none() && says(&["/local"]) {
+            return Some(
+                "give it a directory as /local with --docker-local DIR (in sync: \
+                 --source-docker-local, --destination-docker-local)"
+                    .into(),
+            );
+        }
+        let denied = says(&["AccessDenied", "ccess denied", "ermission denied"]);
+        if self.settings.local.is_some() && denied && says(&["/local"]) {
+            return Some(
+                "the image's own user must be able to write to the directory that it knows as /local"
+                    .into(),
+            );
+        }
         if !self.settings.writable_root && says(&["Read-only file system", "EROFS"]) {
             return Some(
                 "its root file system is read-only; allow it to write there with \
@@ -198,7 +217,8 @@ impl Executor for DockerExecutor {
     }
 
     fn identity(&self) -> Vec<String> {
-        let mut identity = vec![format!("docker {}", self.settings.image)];
+        // Not its tag or digest: states outlive a version.
+        let mut identity = vec![format!("docker {}", image::repository(&self.settings.image))];
         if let Some(local) = &self.settings.local {
             let local = local.canonicalize().unwrap_or_else(|_| local.clone());
             identity.push(format!("local {}", local.display()));
