@@ -95,10 +95,7 @@ impl ConnectorOptions {
         }
         policy.allow_missing_needs = self.allow_missing_needs;
         if let Some(size) = &self.max_memory {
-            let size = parse_size("max-memory", size)?;
-            // Whichever it is.
-            policy.limits.memory_bytes = size;
-            policy.limits.container_memory = size as u64;
+            policy.limits.memory_bytes = parse_size("max-memory", size)?;
         }
         for pair in &self.limit {
             set_limit_pair(&mut policy.limits, pair)?;
@@ -111,6 +108,19 @@ impl ConnectorOptions {
             policy.limits.check_time = limit;
             policy.limits.sync_time = Some(limit);
             policy.limits.process_start = std::time::Duration::ZERO;
+        }
+        Ok(policy)
+    }
+
+    /// The same for a container: `max-memory` is its memory, where no limit says another.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the option.
+    pub fn container_policy(&self, base: &Path, config: &Json) -> Result<Policy, ConfigError> {
+        let mut policy = self.policy(base, config)?;
+        let named = |pair: &String| pair.trim_start().starts_with("container-memory");
+        if let Some(size) = self.max_memory.as_ref().filter(|_| !self.limit.iter().any(named)) {
+            policy.limits.container_memory = parse_size("max-memory", size)? as u64;
         }
         Ok(policy)
     }

@@ -241,7 +241,10 @@ impl Host {
             name: name.to_owned(),
             error: Box::new(error),
         };
-        let policy = options.policy(&self.base, &config)?;
+        let policy = match choice.method {
+            Method::Docker(_) => options.container_policy(&self.base, &config)?,
+            _ => options.policy(&self.base, &config)?,
+        };
         let environment = policy.environment.clone();
         let secrets = self
             .secrets

@@ -331,7 +331,7 @@ fn what_was_chosen_is_in_reports() {
     let place = Place::new();
     let said = place.run(&["check", "destination-dev-null", "--output=json"]);
     let report: Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!(report["chosen"], json!({ "method": "noop", "why": "it is built in" }));
+    assert_eq!(report["chosen"], json!({ "method": "noop", "target": "built in", "why": "it is built in" }));
     place.component("components/source-java.wasm", "source-faker");
     let config = r#"--source-config={"count": 5}"#;
     let sync = ["sync", "--source=source-java", config, "--destination=destination-dev-null"];
