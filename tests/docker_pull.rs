@@ -45,7 +45,7 @@ fn spec(folder: &Folder, image: &str, more: &[&str]) -> (Result<(), Value>, Stri
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let said = format!("{}{stderr}", String::from_utf8_lossy(&output.stdout));
     if output.status.success() {
-        assert!(said.contains("connectionSpecification") || said.contains("\"count\""), "{said}");
+        assert!(said.contains("\"count\""), "{said}");
         return (Ok(()), said);
     }
     let error = stderr.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -147,7 +147,8 @@ fn nothing_is_asked_of_a_registry_where_pulling_is_not_allowed() {
 fn a_tag_that_the_registry_does_not_have_is_said_to_be_none() {
     let registry = ImageRegistry::start();
     let pushed = registry.push("tags", 1 << 10);
-    for image in [format!("{}:2", pushed.image), format!("{}/lockgate-test/no:1", registry.place())] {
+    for image in [format!("{}:2", pushed.image), format!("{}/lockgate-test/no:1", registry.place())]
+    {
         let contained = pulling("no-tag", &image);
         let error = contained.check("{}").expect_err("no image");
         assert_eq!(error.code(), "DOCKER_PULL", "{error}");
@@ -210,9 +211,10 @@ fn a_private_registry_is_given_what_a_credential_program_answers() {
     refused(&folder, &registry, &pushed);
     assert_eq!(folder.read("right.notes"), "");
 
-    for config in
-        [json!({"credsStore": "right"}), json!({"credsStore": "wrong", "credHelpers": {&place: "right"}})]
-    {
+    for config in [
+        json!({"credsStore": "right"}),
+        json!({"credsStore": "wrong", "credHelpers": {&place: "right"}}),
+    ] {
         pushed.remove();
         configure(&folder, &config);
         let (result, said) = spec(&folder, &pushed.tagged, &[]);
