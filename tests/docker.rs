@@ -8,18 +8,20 @@ mod docker;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{Folder, guest};
 use docker::{Contained, IMAGE, block_on, docker_ok, engine, open_to_all};
-use lockgate::executor::{DockerExecutor, Executor};
+use lockgate::executor::{Context, DockerExecutor, Executor};
 use lockgate::fault::Fault;
 use lockgate::protocol::Json;
 use lockgate::sandbox::Policy;
 use lockgate::{
     Destination, Host, Source, SqliteStateStore, WriteOptions, WriteStrategy, get_noop_destination,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
 
 #[test]
 fn a_source_answers_and_reads() {
@@ -285,4 +287,87 @@ fn the_words_of_a_container_without_network_say_how_it_gets_one() {
     assert_eq!(error.expect_err("no connection").code(), "CONNECTOR_CONFIG");
     assert!(!engine().is_empty());
     contained.nothing_left();
+}
+
+#[test]
+fn a_container_is_attached_to_before_it_is_started() {
+    let contained = Contained::new("order");
+    while_it_sleeps(&contained, |container| {
+        let id = container["Id"].as_str().expect("an ID");
+        let only = format!("container={id}");
+        let until = format!("{}", std::time::UNIX_EPOCH.elapsed().expect("a time").as_secs() + 1);
+        let format = "{{.Action}}";
+        let events = docker_ok(&[
+            "events",
+            "--since=0",
+            "--until",
+            &until,
+            "--filter",
+            &only,
+            "--format",
+            format,
+        ]);
+        let events: Vec<&str> = events.lines().collect();
+        let at = |name: &str| events.iter().position(|event| *event == name);
+        assert!(at("create").is_some(), "{events:?}");
+        assert!(at("create") < at("attach") && at("attach") < at("start"), "{events:?}");
+    });
+}
+
+/// Passes connections on to the engine, and notes what it is asked.
+async fn overhear(listener: UnixListener, heard: Arc<Mutex<Vec<u8>>>) {
+    let engine = engine();
+    let socket = engine.strip_prefix("unix://").expect("the tests' engine has a socket").to_owned();
+    while let Ok((outer, _)) = listener.accept().await {
+        let inner = UnixStream::connect(&socket).await.expect("the engine");
+        let (mut asked, mut answer) = outer.into_split();
+        let (mut answered, mut ask) = inner.into_split();
+        let heard = heard.clone();
+        tokio::spawn(async move {
+            let mut bytes = vec![0; 64 << 10];
+            while let Ok(count @ 1..) = asked.read(&mut bytes).await {
+                heard.lock().expect("a lock").extend_from_slice(&bytes[..count]);
+                if ask.write_all(&bytes[..count]).await.is_err() {
+                    break;
+                }
+            }
+        });
+        tokio::spawn(async move { tokio::io::copy(&mut answered, &mut answer).await });
+    }
+}
+
+#[test]
+fn an_engine_is_asked_in_no_version_that_it_does_not_have() {
+    let folder = Folder::new();
+    let socket = folder.path().join("engine.sock");
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let contained = Contained::new("version");
+    block_on(async {
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        tokio::spawn(overhear(listener, heard.clone()));
+        let executor = contained.executor().at(&format!("unix://{}", socket.display()));
+        let context = Context::new(contained.heard.clone());
+        executor.spec(&context).await.expect("a spec");
+        executor.check(&context, &Json::empty_object()).await.expect("a check");
+    });
+    contained.nothing_left();
+    let number = |text: &str| {
+        let (major, minor) = text.split_once('.').expect("a version");
+        (major.parse::<u32>().expect("a number"), minor.parse::<u32>().expect("a number"))
+    };
+    let has = number(&docker_ok(&["version", "--format", "{{.Server.APIVersion}}"]));
+    let heard = String::from_utf8_lossy(&heard.lock().expect("a lock")).into_owned();
+    let paths: Vec<&str> = heard
+        .lines()
+        .filter_map(|line| line.strip_suffix(" HTTP/1.1")?.split_once(' '))
+        .map(|(_, path)| path)
+        .collect();
+    // It is asked what it has before anything else.
+    assert!(paths.first().is_some_and(|path| path.ends_with("/version")), "{paths:?}");
+    assert!(paths.iter().filter(|path| path.contains("/containers/create")).count() == 2);
+    for path in &paths[1..] {
+        if let Some(version) = path.strip_prefix("/v1.").and_then(|rest| rest.split('/').next()) {
+            assert!(number(&format!("1.{version}")) <= has, "{path} of an engine with {has:?}");
+        }
+    }
 }

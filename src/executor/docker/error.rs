@@ -135,9 +135,16 @@ impl Fault for DockerError {
             Self::Missing { image } => {
                 format!("docker pull {image}, or let it be pulled with --install-if-missing")
             }
-            Self::Pull { .. } => "more time is allowed with --limit pull-time=30m (in sync: \
-                --source-limit, --destination-limit)"
-                .into(),
+            Self::Pull { reason, .. } if reason.starts_with(Self::OVERDUE) => {
+                "more time is allowed with --limit pull-time=30m (in sync: --source-limit, \
+                 --destination-limit)"
+                    .into()
+            }
+            Self::Pull { reason, .. }
+                if reason.contains("not found") || reason.contains("unknown") =>
+            {
+                "see that the name and the tag are those of the registry".into()
+            }
             Self::Denied { registry, .. } => format!("docker login {registry}"),
             Self::Credentials { .. } => "the credentials are those of Docker's own configuration, \
                 ~/.docker/config.json or config.json in DOCKER_CONFIG"
@@ -180,6 +187,9 @@ impl Fault for DockerError {
 }
 
 impl DockerError {
+    /// How the reason of a pull that took too long begins.
+    pub(super) const OVERDUE: &str = "it took longer than";
+
     /// The same with its words passed through something that hides secrets.
     pub(in crate::executor) fn map_text(self, hide: impl Fn(&str) -> String) -> Self {
         match self {

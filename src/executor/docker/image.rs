@@ -165,7 +165,7 @@ async fn pull(
         Ok(result) => result.map_err(failed),
         Err(_) => {
             let time = limits.pull_time.as_secs_f64();
-            Err(failed(format!("it took longer than {time} s")))
+            Err(failed(format!("{} {time} s", DockerError::OVERDUE)))
         }
     }
 }
