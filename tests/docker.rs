@@ -247,6 +247,7 @@ fn what_a_dead_host_left_is_swept_and_a_living_ones_stays() {
     let booted = leave(&[("boot", "another")]);
     let lives = leave(&[]);
     let elsewhere = leave(&[("machine", "another"), ("pid", &pid)]);
+    let theirs = leave(&[("uid", "4294967294"), ("pid", &pid)]);
     let network = {
         let label = |name: &str| {
             format!(
@@ -255,7 +256,7 @@ fn what_a_dead_host_left_is_swept_and_a_living_ones_stays() {
             )
         };
         let mut arguments = vec!["network".to_owned(), "create".into(), "--internal".into()];
-        for name in ["run", "machine", "boot", "pid-namespace", "start"] {
+        for name in ["run", "machine", "boot", "pid-namespace", "uid", "start"] {
             arguments.extend(["--label".to_owned(), label(name)]);
         }
         arguments.extend(["--label".into(), format!("io.lockgate.pid={pid}")]);
@@ -267,11 +268,11 @@ fn what_a_dead_host_left_is_swept_and_a_living_ones_stays() {
     assert!(removed >= 4, "{removed}");
     let there = docker_ok(&["ps", "--all", "--quiet", "--no-trunc"]);
     let networks = docker_ok(&["network", "ls", "--quiet", "--no-trunc"]);
-    docker_ok(&["rm", "--force", &lives, &elsewhere]);
+    docker_ok(&["rm", "--force", &lives, &elsewhere, &theirs]);
     for id in [&gone, &again, &booted] {
         assert!(!there.contains(id.as_str()));
     }
-    for id in [&lives, &elsewhere] {
+    for id in [&lives, &elsewhere, &theirs] {
         assert!(there.contains(id.as_str()));
     }
     assert!(!networks.contains(&network));
