@@ -3,6 +3,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "common/between.rs"]
+mod between;
 mod common;
 #[path = "common/docker.rs"]
 mod docker;
@@ -14,13 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use between::Between;
 use common::{Folder, guest};
 use docker::{Contained, block_on, docker_ok, engine, open_to_all};
 use lockgate::connector::ConnectorError;
 use lockgate::executor::{Context, Executor, ExecutorError};
 use lockgate::fault::Fault;
 use lockgate::protocol::{
-    self, Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, Json,
+    self, Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, Json, SourceOutput,
 };
 use lockgate::{ConnectorOptions, Destination, Host, Source, WriteOptions, WriteStrategy};
 
@@ -108,7 +111,7 @@ fn a_stop_kills_one_that_does_not_listen_to_sigterm() {
 
 #[test]
 fn one_that_never_ends_after_its_answer_is_ended() {
-    for what in ["linger", "stay"] {
+    for what in ["linger", "stay", "chatter"] {
         let contained = Contained::new(what);
         let start = Instant::now();
         contained.check(&format!(r#"{{"do":"{what}"}}"#)).expect("its answer counts");
@@ -374,4 +377,93 @@ fn a_torn_input_is_not_taken_for_a_whole_one_when_the_host_is_killed() {
     block_on(contained.executor().sweep()).expect("a sweep");
     let left = docker_ok(&["ps", "--all", "--quiet", "--no-trunc"]);
     assert!(!left.contains(&run));
+}
+
+#[test]
+fn a_container_that_is_made_too_late_is_removed() {
+    let mut contained = Contained::new("late");
+    contained.policy.limits.engine_time = Duration::from_secs(3);
+    let between = Between::start(|request| {
+        if request.contains("/containers/create") {
+            std::thread::sleep(Duration::from_secs(5));
+        }
+        true
+    });
+    let error = block_on(async {
+        let executor = Arc::new(contained.executor().at(&between.address()));
+        let config = Json::empty_object();
+        lockgate::Connector::new("late", executor, config, contained.heard.clone())
+            .try_config()
+            .await
+    });
+    assert_eq!(error.expect_err("no container").code(), "DOCKER_CREATE");
+    // The engine has it now, or has had it.
+    between.wait_for("/containers/create");
+    contained.nothing_left_soon();
+    std::thread::sleep(Duration::from_secs(1));
+    contained.nothing_left();
+}
+
+/// A reader that is busy at its first rows for longer than a full buffer is waited for.
+#[derive(Default)]
+struct Slow {
+    batches: AtomicU64,
+    rows: AtomicU64,
+}
+
+#[async_trait]
+impl SourceOutput for Slow {
+    async fn emit(&self, rows: protocol::Rows) -> Result<(), Failure> {
+        if self.batches.fetch_add(1, Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+        self.rows.fetch_add(rows.count.into(), Relaxed);
+        Ok(())
+    }
+
+    async fn checkpoint(&self, _: protocol::StateMessage) -> Result<u64, Failure> {
+        Ok(0)
+    }
+
+    async fn status(&self, _: u32, _: protocol::StreamStatus) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn estimate(&self, _: u32, _: Option<u64>, _: Option<u64>) {}
+}
+
+#[test]
+fn one_that_is_paused_and_not_let_go_on_is_an_error_and_no_hang() {
+    const ROWS: u64 = 300_000;
+    for failures in [1, u64::MAX] {
+        let contained = Contained::new(&format!("unpause-{failures}"));
+        let left = AtomicU64::new(failures);
+        let between = Between::start(move |request| {
+            let fails = request.contains("/unpause")
+                && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+            !fails
+        });
+        let output = Arc::new(Slow::default());
+        let result = block_on(async {
+            let executor = contained.executor().at(&between.address());
+            let context = Context::new(contained.heard.clone());
+            let config = Json::parse(format!(r#"{{"count":{ROWS}}}"#)).expect("a configuration");
+            let catalog = Catalog::from_airbyte(
+                r#"{"streams":[{"stream":{"name":"items","json_schema":{}},
+                "sync_mode":"full_refresh","destination_sync_mode":"append"}]}"#,
+            );
+            let catalog = catalog.expect("a catalog");
+            let reading = executor.read(&context, &config, &catalog, &[], output.clone());
+            tokio::time::timeout(Duration::from_secs(120), reading).await.expect("no hang")
+        });
+        between.wait_for("/unpause");
+        if failures == 1 {
+            result.expect("it was asked again");
+            assert_eq!(output.rows.load(Relaxed), ROWS);
+        } else {
+            let error = result.expect_err("it stays paused");
+            assert!(error.to_string().contains("does not let it go on"), "{error}");
+        }
+        contained.nothing_left_soon();
+    }
 }

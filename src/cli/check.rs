@@ -5,6 +5,7 @@ use serde_json::json;
 use super::arguments::WithConfig;
 use super::output::{CliError, Output};
 use super::record::Recording;
+use super::signals;
 use super::store::{here, host_here};
 use super::write_back::{self, WriteBack};
 use crate::config::read_config;
@@ -38,7 +39,7 @@ pub(super) async fn recorded<T>(
         let (config, grants) = (connector.config().clone(), &options.allow_net);
         let written = WriteBack::new("connector", file, &config, grants, None, *output);
         let connector = connector.on_config_change(written);
-        let result = body(&connector).await;
+        let result = signals::until_stopped(body(&connector)).await;
         recording.needs(Side::Connector, &connector)?;
         result
     };

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::arguments::{Exec, ExecOperation};
 use super::discover;
 use super::output::{CliError, Output};
+use super::signals;
 use super::store::host_here;
 use crate::config::{ConfigError, read_json_object};
 use crate::connector::{Connector, ConnectorError, Silent};
@@ -99,23 +100,26 @@ pub(super) async fn run(call: &Exec, output: &Output) -> Result<(), CliError> {
     output.chosen("connector", &connector);
     let messages = Messages::new(&connector);
     let connector = connector.with_observer(messages);
-    let result = match call.operation {
-        ExecOperation::Spec => spec(&connector).await,
-        ExecOperation::Check => check(&connector).await,
-        ExecOperation::Discover => discover(&connector).await,
-        ExecOperation::Read => {
-            let states = match &call.state {
-                Some(file) => states(file)?,
-                None => Vec::new(),
-            };
-            read(&connector, &catalog, &states).await
-        }
-        ExecOperation::Write => write(&connector, catalog).await,
+    let running = async {
+        let result = match call.operation {
+            ExecOperation::Spec => spec(&connector).await,
+            ExecOperation::Check => check(&connector).await,
+            ExecOperation::Discover => discover(&connector).await,
+            ExecOperation::Read => {
+                let states = match &call.state {
+                    Some(file) => states(file)?,
+                    None => Vec::new(),
+                };
+                read(&connector, &catalog, &states).await
+            }
+            ExecOperation::Write => write(&connector, catalog).await,
+        };
+        result.map_err(|failure| {
+            let _ = print(&Encoder::failure(&failure));
+            CliError::Said(1)
+        })
     };
-    result.map_err(|failure| {
-        let _ = print(&Encoder::failure(&failure));
-        CliError::Said(1)
-    })
+    signals::until_stopped(running).await
 }
 
 fn missing(option: &str) -> CliError {

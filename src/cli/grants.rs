@@ -79,7 +79,8 @@ macro_rules! grants {
             /// Run it although it says that it needs more than it is granted
             #[arg(id = concat!($prefix, "allow-missing-needs"), long = concat!($prefix, "allow-missing-needs"), help_heading = $heading $(, requires = $requires)?)]
             allow_missing_needs: bool,
-            /// The most memory it may use, if it is a component or a container [default: 256MiB]
+            /// The most memory it may use, if it is a component or a container [default: 256MiB,
+            /// 2GiB]
             #[arg(id = concat!($prefix, "max-memory"), long = concat!($prefix, "max-memory"), value_name = "SIZE", help_heading = $heading $(, requires = $requires)?)]
             max_memory: Option<String>,
             /// The most time each of its operations may take [default: spec 10s, check and discover

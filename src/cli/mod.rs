@@ -13,6 +13,7 @@ mod policy;
 mod progress;
 mod record;
 mod runs;
+mod signals;
 mod spec;
 mod state;
 mod store;
@@ -21,12 +22,17 @@ mod write_back;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use self::arguments::{Arguments, Command};
 use self::output::{CliError, Output};
 use crate::component::Interruption;
+use crate::fault::ExitClass;
+
+/// How long what runs may take to be dropped after a second signal. It yields soon or never.
+const DROPPED: Duration = Duration::from_secs(2);
 
 /// Runs the command line and gives the process's exit code.
 ///
@@ -68,9 +74,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::io::Result<Exi
     // A thread for each side of a sync, and two for what they wait for, however few cores there are.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
-    let result = runtime.block_on(dispatch(arguments.command, &output));
-    // A thread that waits for our own stdin cannot be told to stop.
-    runtime.shutdown_background();
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = signals::asked_again() => Err(CliError::Said(ExitClass::Interrupted.code())),
+            result = dispatch(arguments.command, &output) => result,
+        }
+    });
+    if signals::was_asked_again() {
+        // What runs on its own is dropped, too, and leaves what is removed below.
+        runtime.shutdown_timeout(DROPPED);
+    } else {
+        // A thread that waits for our own stdin cannot be told to stop.
+        runtime.shutdown_background();
+    }
+    crate::executor::finish_removals();
     Ok(match result {
         Ok(()) if output::is_lost() => ExitCode::FAILURE,
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use super::arguments::Sync;
 use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
 use super::record::Recording;
+use super::signals;
 use super::store::{here, host_here, open_store, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
 use crate::component::Kind;
@@ -147,13 +148,9 @@ async fn write(
     let lost = canceller.clone();
     recording.on_loss(move || lost.cancel());
     let note = *output;
-    tokio::spawn(async move {
-        stop_asked().await;
+    signals::listen(move || {
         note.note("stopping; ask again (Ctrl-C) to end at once");
         canceller.cancel();
-        stop_asked().await;
-        #[expect(clippy::disallowed_methods, reason = "the second signal asks for it")]
-        std::process::exit(130);
     });
 
     let result =
@@ -211,22 +208,6 @@ fn writing_back(
     let from = WriteBack::new("source", from, source.config(), &grants[0], first, output);
     let to = WriteBack::new("destination", to, destination.config(), &grants[1], second, output);
     [source.on_config_change(from), destination.on_config_change(to)]
-}
-
-/// Waits for SIGINT or SIGTERM: a person's Ctrl-C, or a supervisor's word.
-async fn stop_asked() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending().await },
-        () = terminated => {}
-    }
 }
 
 fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {

@@ -320,7 +320,8 @@ impl Host {
         }
         self.runtime.may_grant(&policy, false)?;
         let project = self.project.as_deref().unwrap_or(&self.base);
-        let ours = [".lockgate", "lockgate.toml"].map(|name| project.join(name));
+        // The folder itself, too: what is not in it yet could be made there.
+        let ours = [project.to_owned(), project.join(".lockgate"), project.join("lockgate.toml")];
         for grant in &policy.directories {
             // One that is not there yet holds nothing.
             let Ok(host) = grant.host.canonicalize() else { continue };

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 pub(crate) use audited::{Audited, GIVEN};
 pub use component::ComponentExecutor;
+pub(crate) use docker::finish_removals;
 pub use docker::{DockerError, DockerExecutor, DockerSettings};
 pub use error::ExecutorError;
 pub(crate) use guarded::guarded;

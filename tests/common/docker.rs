@@ -98,6 +98,11 @@ impl Contained {
         Self { settings, policy, heard: Arc::default(), mark }
     }
 
+    /// The variable that tells its containers from others.
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
     pub fn executor(&self) -> DockerExecutor {
         DockerExecutor::new(self.settings.clone(), self.policy.clone(), Arc::new(SystemResolver))
             .expect("an executor")

@@ -389,8 +389,12 @@ fn connectors_made_one_by_one_know_each_others_secrets() {
 #[test]
 fn a_container_is_not_given_the_projects_state() {
     let place = Place::new();
-    place.folder.write("lockgate.toml", "");
     place.folder.write("data/rows", "");
+    // Nothing of a project is there yet: a container could write it.
+    let said =
+        place.run(&["check", "source-x", "--docker-image=x:1", "--no-record", "--docker-local=."]);
+    assert!(said.err.contains("error[GRANT_DIRECTORY]"), "{}", said.err);
+    place.folder.write("lockgate.toml", "");
     let check = |flag: &str, value: &str| {
         place.run(&["check", "source-x", "--docker-image=x:1", "--no-record", flag, value])
     };

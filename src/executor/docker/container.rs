@@ -27,7 +27,8 @@ pub(super) const FILES: &str = "/airbyte/run";
 /// Where it finds the directory that it was given as PyAirbyte gives one.
 const LOCAL: &str = "/local";
 /// Nothing answers there (RFC 5737): the engine's own resolver would pass names on to anybody
-/// (CVE-2024-29018).
+/// (CVE-2024-29018). Not 127.0.0.1: an engine that passes names on from this machine's network would ask
+/// the machine's own resolver there.
 const NO_RESOLVER: &str = "192.0.2.1";
 /// The name that every container has for itself.
 const HOSTNAME: &str = "lockgate";

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use tokio::io::AsyncWrite;
 
 use super::attach::Attached;
-use super::running::Held;
+use super::remains::Held;
 use crate::executor::session::{Stdin, Unread};
 
 /// What makes an end out of a host that was killed: first the container, by whatever program speaks
-/// to its engine; where there is none, its input stays open until the next host sweeps it away.
+/// to its engine; where there is none, its input stays open until the next host sweeps it away. Where
+/// there is no input, its output is nobody's and is at its end at once.
 pub(super) const GUARD: &str = r#"IFS= read -r word; [ "$word" = done ] && exit
 docker --host "$1" kill "$2" >/dev/null 2>&1 && exit
 [ -z "$3" ] || curl -fsS --unix-socket "$3" -X POST "http://docker/containers/$2/kill" >/dev/null 2>&1 && exit

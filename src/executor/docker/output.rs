@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::{Notify, watch};
 
 use super::attach::{Attached, Frames, Kind};
-use super::engine::Engine;
+use super::engine::{Engine, is_absent};
 use super::running::Exit;
 
 /// Bytes that wait here before the container is paused. 8 MiB: a tenth of a second at full speed.
@@ -35,6 +35,9 @@ const RISK: Duration = Duration::from_millis(1500);
 const KEPT: u64 = 900_000;
 /// Bytes that an engine keeps at most.
 const KEPT_AT_MOST: u64 = 4 << 20;
+/// How often an engine is asked to let a container go on, and how long it is waited for in between.
+const GO_ON: u32 = 5;
+const GO_ON_AGAIN: Duration = Duration::from_millis(500);
 /// Bytes of one read.
 const CHUNK: usize = 256 << 10;
 
@@ -173,7 +176,11 @@ impl Pump {
             let mut bytes = &buffer[..filled];
             let result = loop {
                 match frames.next(&mut bytes) {
-                    Ok(Some((Kind::Stdout, piece))) => self.stdout(piece).await,
+                    Ok(Some((Kind::Stdout, piece))) => {
+                        if let Err(reason) = self.stdout(piece).await {
+                            break Err(reason);
+                        }
+                    }
                     // Its reader never stops; one that was ended is not waited for.
                     Ok(Some((Kind::Stderr, piece))) => drop(self.errors.write_all(piece).await),
                     Ok(None) => break Ok(()),
@@ -213,7 +220,7 @@ impl Pump {
         ended
     }
 
-    async fn stdout(&mut self, piece: &[u8]) {
+    async fn stdout(&mut self, piece: &[u8]) -> Result<(), String> {
         if let Some(bytes) = &mut self.at_risk {
             *bytes += piece.len() as u64;
         }
@@ -221,36 +228,68 @@ impl Pump {
         let ended = self.exit.borrow().is_some();
         let most = if ended { FULL + REST } else { FULL };
         if waiting > most {
-            self.make_room().await;
+            self.make_room().await?;
         }
+        Ok(())
     }
 
-    async fn make_room(&mut self) {
+    async fn make_room(&mut self) -> Result<(), String> {
         let since = Instant::now();
         if tokio::time::timeout(PATIENCE, self.output.below(LOW)).await.is_ok() {
-            return;
+            return Ok(());
         }
         if self.pauses {
             let paused = self.engine.ask(self.engine.docker.pause_container(&self.id)).await;
-            if paused.is_ok() {
+            // One that answers too late may have done it.
+            if paused.is_ok() || self.is_paused().await {
                 // It had not ended, so nothing of its output is lost; and it does not end now.
                 self.output.below(LOW).await;
-                let again = self.engine.ask(self.engine.docker.unpause_container(&self.id)).await;
-                self.pauses = again.is_ok();
-                return;
+                return self.go_on().await;
             }
             if self.has_ended().await {
                 if since.elapsed() > RISK {
                     self.at_risk = Some(0);
                 }
                 // All that is left fits.
-                return;
+                return Ok(());
             }
             self.pauses = false;
         }
         self.output.below(FULL).await;
         if since.elapsed() > RISK {
             self.at_risk = Some(0);
+        }
+        Ok(())
+    }
+
+    /// Lets a container that was paused go on. One that cannot would say nothing for ever.
+    async fn go_on(&mut self) -> Result<(), String> {
+        let mut reason = String::new();
+        for _ in 0..GO_ON {
+            let asked = self.engine.ask(self.engine.docker.unpause_container(&self.id)).await;
+            let Err(said) = asked else { return Ok(()) };
+            // Not again: the next time it may stay so.
+            self.pauses = false;
+            if !self.is_paused().await {
+                return Ok(());
+            }
+            reason = said;
+            tokio::time::sleep(GO_ON_AGAIN).await;
+        }
+        Err(format!("the engine paused the container and does not let it go on: {reason}"))
+    }
+
+    /// Whether it is paused, or may be.
+    async fn is_paused(&self) -> bool {
+        let asked = self.engine.ask(async {
+            match self.engine.docker.inspect_container(&self.id, None).await {
+                Err(error) if is_absent(&error) => Ok(None),
+                other => other.map(Some),
+            }
+        });
+        match asked.await {
+            Ok(found) => found.and_then(|c| c.state).and_then(|s| s.paused) == Some(true),
+            Err(_) => true,
         }
     }
 

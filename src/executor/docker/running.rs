@@ -1,15 +1,13 @@
-//! A container that runs: how it ends, and that nothing of it stays.
+//! A container that runs: how it ends.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    EventsOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
-    WaitContainerOptionsBuilder,
+    EventsOptionsBuilder, KillContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::sync::watch;
@@ -17,11 +15,10 @@ use tokio::task::JoinHandle;
 
 use super::engine::{Engine, is_absent, said};
 use super::error::DockerError;
-use super::files::Files;
-use super::network;
 use super::output::{Ended, Output};
+use super::remains::Remains;
 use crate::executor::ExecutorError;
-use crate::executor::process::{Guard, Tail};
+use crate::executor::process::Tail;
 use crate::executor::session::Running;
 
 /// How long the last of the output may take once its reader has been let go.
@@ -40,100 +37,6 @@ pub(super) enum Exit {
     Removed,
     /// The engine does not say any more.
     Lost(String),
-}
-
-/// What holds a destination's input open until its container is gone.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    /// A handle of the connection.
-    pub(super) _connection: Option<OwnedFd>,
-    /// Ends the container if we are killed.
-    pub(super) _guard: Option<Guard>,
-}
-
-/// All of a run that has to be removed. Does so when it is dropped, without the runtime.
-#[derive(Debug)]
-pub(super) struct Remains {
-    pub(super) engine: Engine,
-    /// By its name: it may be there before its ID is known.
-    pub(super) name: String,
-    /// Whether the engine has said that it is there.
-    pub(super) is_made: bool,
-    pub(super) network: Option<network::Own>,
-    pub(super) has_network: bool,
-    pub(super) files: Option<Files>,
-    pub(super) held: Arc<Mutex<Held>>,
-    pub(super) is_removed: bool,
-}
-
-impl Remains {
-    /// Removes everything.
-    pub(super) async fn remove(&mut self) {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let removing = self.engine.docker.remove_container(&self.name, Some(options));
-        let removing = async {
-            match removing.await {
-                Err(error) if is_absent(&error) => Ok(()),
-                other => other,
-            }
-        };
-        let mut done = self.engine.ask(removing).await.is_ok();
-        drop(self.network.take());
-        if self.has_network {
-            done &= self.engine.ask(self.engine.docker.remove_network(&self.name)).await.is_ok();
-        }
-        self.is_removed = done;
-        if done {
-            self.let_go();
-        }
-    }
-
-    fn let_go(&mut self) {
-        std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        self.files = None;
-    }
-
-    fn remove_blocking(&mut self) {
-        // A request to make it may still be on its way.
-        let waits: &[u64] = if self.is_made { &[0] } else { &[0, 500, 2000] };
-        for wait in waits {
-            std::thread::sleep(Duration::from_millis(*wait));
-            let path = format!("/containers/{}?force=true&v=true", self.name);
-            if self.engine.send_blocking("DELETE", &path).is_ok_and(|status| status < 300) {
-                break;
-            }
-        }
-        drop(self.network.take());
-        if self.has_network {
-            let _ = self.engine.send_blocking("DELETE", &format!("/networks/{}", self.name));
-        }
-        self.is_removed = true;
-        self.let_go();
-    }
-}
-
-impl Drop for Remains {
-    fn drop(&mut self) {
-        if self.is_removed {
-            return;
-        }
-        let mut rest = Self {
-            engine: self.engine.clone(),
-            name: self.name.clone(),
-            is_made: self.is_made,
-            network: self.network.take(),
-            has_network: self.has_network,
-            files: self.files.take(),
-            held: std::mem::take(&mut self.held),
-            is_removed: false,
-        };
-        // Nobody waits for the engine. What is left when this process ends is swept by the next, and
-        // a destination that was being written to is ended by its guard.
-        let thread = std::thread::Builder::new().name("lockgate-remove".into());
-        let _ = thread.spawn(move || {
-            rest.remove_blocking();
-        });
-    }
 }
 
 /// A running connector.

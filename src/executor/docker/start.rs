@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bollard::errors::Error;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use tokio::sync::watch;
 
@@ -15,7 +16,8 @@ use super::files::Files;
 use super::image::Image;
 use super::input::{ContainerInput, GUARD};
 use super::output::{Output, Pump, Reader};
-use super::running::{Container, Held, Remains, watch_end};
+use super::remains::{Held, Made, Remains};
+use super::running::{Container, watch_end};
 use super::{DockerExecutor, egress, network, sweep};
 use crate::executor::process::{Guard, Tail, listen};
 use crate::executor::session::{Call, Launch, Started, Stdin};
@@ -40,16 +42,7 @@ impl Launch for DockerExecutor {
         let decision = Decision::allow(Capability::Process, &self.settings.image, rule);
         context.observer.decided(&decision);
         let run = sweep::run_id();
-        let mut remains = Remains {
-            engine: engine.clone(),
-            name: network::name(&run),
-            is_made: false,
-            network: None,
-            has_network: false,
-            files: None,
-            held: Arc::default(),
-            is_removed: false,
-        };
+        let mut remains = Remains::new(engine, &run);
         match self.begin(&call, context, engine, image, &run, &mut remains).await {
             Ok(begun) => Ok(self.pump(&call, context, begun, remains)),
             Err(error) => {
@@ -97,7 +90,7 @@ impl DockerExecutor {
         remains.files = Some(files);
 
         let mut environment: Vec<(String, String)> = Vec::new();
-        let network = if settings.host_network {
+        let network = if granted && settings.host_network {
             Network::Host
         } else if granted && !self.policy.network.patterns.is_empty() {
             remains.has_network = true;
@@ -132,13 +125,21 @@ impl DockerExecutor {
             labels: sweep::labels(run),
         });
         let options = CreateContainerOptionsBuilder::default().name(&remains.name).build();
-        let made = engine.ask(engine.docker.create_container(Some(options), body)).await;
+        remains.made = Made::Asked;
+        let making = async {
+            let made = engine.docker.create_container(Some(options), body).await;
+            if matches!(made, Err(Error::DockerResponseServerError { .. })) {
+                remains.made = Made::Not;
+            }
+            made
+        };
+        let made = engine.ask(making).await;
         let id = made.map_err(|reason| match reason.contains("No such image") {
             true => DockerError::Missing { image: settings.image.clone() },
             false => failed(reason),
         })?;
         let id = id.id;
-        remains.is_made = true;
+        remains.made = Made::Yes;
         if let Some(files) = &remains.files {
             let given = files.give(engine, &id, &image.user).await;
             given.map_err(io("giving the connector its files"))?;
@@ -147,10 +148,9 @@ impl DockerExecutor {
         let attached = tokio::time::timeout(engine.time, attaching).await;
         let attached = attached.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let (connection, output) = attached.map_err(|e| failed(e.to_string()))?;
-        if call.with_stdin {
-            let held = hold(engine, &id, &connection).map_err(io("holding the input open"))?;
-            *remains.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
-        }
+        let input = call.with_stdin.then_some(&connection);
+        let held = hold(engine, &id, input).map_err(io("holding the input open"))?;
+        *remains.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
         engine.ask(engine.docker.start_container(&id, None)).await.map_err(failed)?;
         Ok(Begun { id, connection, output })
     }
@@ -206,12 +206,13 @@ impl DockerExecutor {
     }
 }
 
-/// What keeps a torn input from ending before its container has.
-fn hold(engine: &Engine, id: &str, connection: &Attached) -> std::io::Result<Held> {
+/// What ends a container with us, and keeps a torn input from ending before its container has.
+fn hold(engine: &Engine, id: &str, input: Option<&Attached>) -> std::io::Result<Held> {
     let socket = engine.address.socket().map(|path| path.display().to_string());
     let arguments = [&engine.address.to_string(), id, &socket.unwrap_or_default()];
     #[expect(clippy::disallowed_methods, reason = "by name: the guard finds its programs by it")]
     let path = std::env::var_os("PATH");
-    let guard = Guard::start(GUARD, &arguments, path.as_deref(), Some(connection.handle()?));
-    Ok(Held { _connection: Some(connection.handle()?), _guard: guard })
+    let handle = || input.map(Attached::handle).transpose();
+    let guard = Guard::start(GUARD, &arguments, path.as_deref(), handle()?);
+    Ok(Held { _connection: handle()?, _guard: guard })
 }

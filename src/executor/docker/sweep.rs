@@ -2,16 +2,19 @@
 //!
 //! The attack, or the accident: a host that is killed leaves containers that hold secrets and go on
 //! running; and a sweep that is careless ends those of a host that lives. A container says whose it
-//! is: the machine, its boot, the space of process numbers, the process and when it began, since
-//! numbers come again. Only what is certainly without an owner is removed:
+//! is: the machine, its boot, the space of process numbers, the user, the process and when it began,
+//! since numbers come again. Only what is certainly without an owner is removed:
 //!
-//! | machine | boot | space | process | |
-//! |---|---|---|---|---|
-//! | another | | | | stays: it is another machine's engine too |
-//! | this | an earlier one | | | goes, where the engine is on this machine |
-//! | this | this | another | | stays: its numbers mean nothing here |
-//! | this | this | this | there, begun then | stays |
-//! | this | this | this | gone, or a later one | goes |
+//! | machine | user | boot | space | process | |
+//! |---|---|---|---|---|---|
+//! | another | | | | | stays: it is another machine's engine too |
+//! | this | another | | | | stays: that user's next host removes it |
+//! | this | this | an earlier one | | | goes, where the engine is on this machine |
+//! | this | this | this | another | | stays: its numbers mean nothing here |
+//! | this | this | this | this | there, begun then, or nobody says when | stays |
+//! | this | this | this | this | gone, dead and not waited for, or a later one | goes |
+//!
+//! Whether a process is there is asked of the kernel, not of `/proc`, which may hide it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +23,9 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
 use super::engine::Engine;
 
 /// The label that everything of ours has: an identifier of its run.
@@ -27,6 +33,7 @@ pub(super) const RUN: &str = "io.lockgate.run";
 const MACHINE: &str = "io.lockgate.machine";
 const BOOT: &str = "io.lockgate.boot";
 const SPACE: &str = "io.lockgate.pid-namespace";
+const USER: &str = "io.lockgate.uid";
 const PROCESS: &str = "io.lockgate.pid";
 const BEGUN: &str = "io.lockgate.start";
 
@@ -36,8 +43,20 @@ struct Owner {
     machine: String,
     boot: String,
     space: String,
+    user: String,
     process: String,
     begun: String,
+}
+
+/// What is known of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Life {
+    /// It is not there, or has ended and is only not waited for yet.
+    Gone,
+    /// It is there, and when it began, in ticks since the boot.
+    Since(String),
+    /// It is there, and nobody says since when.
+    Hidden,
 }
 
 impl Owner {
@@ -50,7 +69,11 @@ impl Owner {
             machine: read("/etc/machine-id"),
             boot: read("/proc/sys/kernel/random/boot_id"),
             space: space.map(|path| path.display().to_string()).unwrap_or_default(),
-            begun: begun(&process).unwrap_or_default(),
+            user: rustix::process::geteuid().as_raw().to_string(),
+            begun: match life(&process) {
+                Life::Since(begun) => begun,
+                Life::Gone | Life::Hidden => String::new(),
+            },
             process,
         }
     }
@@ -61,19 +84,15 @@ impl Owner {
             machine: get(MACHINE)?,
             boot: get(BOOT)?,
             space: get(SPACE)?,
+            user: get(USER)?,
             process: get(PROCESS)?,
             begun: get(BEGUN)?,
         })
     }
 
-    /// Whether it is certainly gone. `begun` tells when a process of this machine began.
-    fn is_gone(
-        &self,
-        here: &Self,
-        engine_is_here: bool,
-        begun: impl Fn(&str) -> Option<String>,
-    ) -> bool {
-        if self.machine != here.machine || self.boot.is_empty() {
+    /// Whether it is certainly gone. `life` tells of a process of this machine.
+    fn is_gone(&self, here: &Self, engine_is_here: bool, life: impl Fn(&str) -> Life) -> bool {
+        if self.machine != here.machine || self.user != here.user || self.boot.is_empty() {
             return false;
         }
         if self.boot != here.boot {
@@ -83,19 +102,35 @@ impl Owner {
         self.space == here.space
             && !self.space.is_empty()
             && !self.begun.is_empty()
-            && begun(&self.process).as_ref() != Some(&self.begun)
+            && match life(&self.process) {
+                Life::Gone => true,
+                Life::Since(begun) => begun != self.begun,
+                Life::Hidden => false,
+            }
     }
 }
 
-/// When a process began, in ticks since the boot; none where it is gone.
-fn begun(process: &str) -> Option<String> {
-    if process.is_empty() || !process.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+/// What is known of a process of this machine.
+fn life(process: &str) -> Life {
+    let number = process.parse().ok().filter(|number| *number > 0);
+    let Some(pid) = number.and_then(Pid::from_raw) else { return Life::Hidden };
+    // Asked first: one that ends in between is hidden, and not taken for a later one.
+    if test_kill_process(pid) == Err(Errno::SRCH) {
+        return Life::Gone;
     }
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.ok().and_then(|stat| life_in(&stat)).unwrap_or(Life::Hidden)
+}
+
+/// What `/proc/PID/stat` says.
+fn life_in(stat: &str) -> Option<Life> {
     // The name in brackets may hold anything, also brackets.
-    let fields = stat.rsplit_once(')')?.1;
-    fields.split_whitespace().nth(19).map(str::to_owned)
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    match fields.next()? {
+        "Z" | "X" => Some(Life::Gone),
+        // The twenty-second of all of them.
+        _ => fields.nth(18).map(|begun| Life::Since(begun.to_owned())),
+    }
 }
 
 /// The labels of something of this process, for one run.
@@ -106,6 +141,7 @@ pub(super) fn labels(run: &str) -> HashMap<String, String> {
         (MACHINE, owner.machine),
         (BOOT, owner.boot),
         (SPACE, owner.space),
+        (USER, owner.user),
         (PROCESS, owner.process),
         (BEGUN, owner.begun),
     ];
@@ -130,7 +166,7 @@ pub(super) async fn sweep(engine: &Engine) -> Result<usize, String> {
     let here = Owner::here();
     let is_here = !engine.address.is_remote();
     let gone = |labels: Option<HashMap<String, String>>| {
-        labels.and_then(|l| Owner::of(&l)).is_some_and(|o| o.is_gone(&here, is_here, begun))
+        labels.and_then(|l| Owner::of(&l)).is_some_and(|o| o.is_gone(&here, is_here, life))
     };
     let filters = HashMap::from([("label", vec![RUN])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -171,6 +207,7 @@ mod tests {
             machine: text("m"),
             boot: text("b"),
             space: text("s"),
+            user: text("1"),
             process: text("7"),
             begun: text("100"),
         }
@@ -179,11 +216,14 @@ mod tests {
     #[test]
     fn only_what_is_certainly_without_an_owner_goes() {
         let here = owner();
-        let at = |time: &'static str| move |_: &str| Some(time.to_owned());
-        let none = |_: &str| None;
+        let at = |time: &'static str| move |_: &str| Life::Since(time.to_owned());
+        let none = |_: &str| Life::Gone;
         assert!(!owner().is_gone(&here, true, at("100")), "it lives");
         assert!(owner().is_gone(&here, true, none), "it is gone");
         assert!(owner().is_gone(&here, true, at("101")), "its number came again");
+        assert!(!owner().is_gone(&here, true, |_| Life::Hidden), "it may live");
+        let theirs = Owner { user: "2".into(), ..owner() };
+        assert!(!theirs.is_gone(&here, true, none), "another user's");
         let other = Owner { machine: "n".into(), ..owner() };
         assert!(!other.is_gone(&here, true, none), "another machine's");
         let earlier = Owner { boot: "a".into(), ..owner() };
@@ -200,8 +240,28 @@ mod tests {
         let labels = labels("r");
         let owner = Owner::of(&labels).unwrap();
         assert!(!owner.begun.is_empty());
-        assert!(!owner.is_gone(&Owner::here(), true, begun));
-        assert_eq!(begun("../1"), None);
+        assert!(!owner.is_gone(&Owner::here(), true, life));
+        for number in ["../1", "", "0", "-1", "1x"] {
+            assert_eq!(life(number), Life::Hidden, "{number}");
+        }
         assert_ne!(run_id(), run_id());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_gone_also_where_nobody_has_waited_for_it() {
+        use std::process::{Command, Stdio};
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let number = child.id().to_string();
+        assert!(matches!(life(&number), Life::Since(_)));
+        drop(child.stdin.take());
+        let since = std::time::Instant::now();
+        while life(&number) != Life::Gone {
+            assert!(since.elapsed().as_secs() < 60, "{:?}", life(&number));
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert_eq!(life(&number), Life::Gone);
+        assert_eq!(life_in("7 (a) Z) S 1 2"), None, "too short");
+        assert_eq!(life_in("7 (a) Z) Z 1 2"), Some(Life::Gone));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Call, Launch, Started, within};
 use crate::executor::stdio::{LineReader, lines_error, note};
 use crate::executor::{Context, ExecutorError};
@@ -9,7 +11,7 @@ use crate::protocol::{
     DiscoveredStream, Failure, Json, LogLevel, Message, MessageError, Specification, Trace,
 };
 
-/// How long a connector that has answered may take to end. It has nothing left to say.
+/// How long a connector that has answered may take to end, whatever it still says: it does not count.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs an operation until it gives an answer that `pick` takes.
@@ -27,17 +29,22 @@ async fn ask<T>(
     let Started { mut connector, stdout, .. } = executor.start(call, context).await?;
     let mut reader = LineReader::new(stdout, executor.limits().line_bytes);
     let mut answer = None;
+    // From the answer on.
+    let mut until: Option<Instant> = None;
     let mut fault: Option<Failure> = None;
     let mut noise = 0_u64;
     loop {
-        let more = if answer.is_some() {
-            // The answer is there; what else it says does not change it.
-            match tokio::time::timeout(GOODBYE, reader.fill()).await {
+        if answer.is_some() {
+            until.get_or_insert_with(|| Instant::now() + GOODBYE);
+        }
+        let more = match until {
+            // One that never stops is always ready: no timer would be looked at.
+            Some(until) if until <= Instant::now() => break,
+            Some(until) => match tokio::time::timeout_at(until, reader.fill()).await {
                 Ok(more) => more,
                 Err(_) => break,
-            }
-        } else {
-            reader.fill().await
+            },
+            None => reader.fill().await,
         };
         if !more.map_err(lines_error)? {
             break;

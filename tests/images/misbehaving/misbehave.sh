@@ -13,6 +13,7 @@
 #   ignore-term   the same, and does not listen to SIGTERM
 #   linger        does everything well and then never ends; ends when it is asked to
 #   stay          the same, and does not listen to SIGTERM
+#   chatter       does everything well and then never stops to say things
 #   flood         says `bytes` bytes on stderr, and is then well
 #   flood-always  never stops to say things on stderr, and does not listen to SIGTERM
 #   long-line     prints a message of `bytes` bytes, and is then well
@@ -137,6 +138,7 @@ end() {
     case $what in
         linger) forever ;;
         stay) deaf ;;
+        chatter) yes '{"type":"LOG","log":{"level":"INFO","message":"something that nobody needs to know"}}' ;;
     esac
 }
 
