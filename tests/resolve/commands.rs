@@ -411,3 +411,59 @@ fn a_container_is_not_given_the_projects_state() {
         assert!(!said.err.contains("error[GRANT_DIRECTORY]"), "{}", said.err);
     }
 }
+
+#[test]
+fn the_password_of_an_address_is_neither_said_nor_kept() {
+    let place = Place::new();
+    place.folder.write("c.json", "{}");
+    let address = "https://user:hunter2@127.0.0.1:1/simple";
+    let named = format!("pip:--index-url {address} source-x");
+    let url = format!("pip:source-x @ {address}/x.zip");
+    let option = format!("{address}/source-x");
+    let off = "--install-if-missing=false";
+    let project = format!(
+        "[sources.a]\nconnector = {}\ninstall-if-missing = false\n[destinations.b]\n\
+         connector = \"destination-dev-null\"\n[connections.c]\nsource = \"a\"\ndestination = \"b\"\n",
+        Value::from(named.as_str()),
+    );
+    place.folder.write("lockgate.toml", &project);
+    let calls: &[&[&str]] = &[
+        &["check", &named, "--config", "c.json", off, "--verbose"],
+        &["check", &url, "--config", "c.json", off, "--output", "json"],
+        &["discover", &named, "--config", "c.json", off],
+        &["spec", "source-x", "--pip-url", &option, off, "--verbose"],
+        &["spec", address],
+        &["spec", &format!("docker:{address}")],
+        &["sync", "--source", &named, "--destination", "destination-dev-null", off],
+        &["sync", "c"],
+        &["sync", "c", "--isolation", "worker"],
+        &["policy", "show", "c"],
+        &["runs", "list"],
+        &["connectors", "remove", &named],
+    ];
+    for call in calls {
+        let said = place.run(call);
+        assert!(
+            !said.out.contains("hunter2") && !said.err.contains("hunter2"),
+            "{call:?}: {}{}",
+            said.out,
+            said.err
+        );
+    }
+    let mut records = 0;
+    let mut folders = vec![place.folder.path().join(".lockgate")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            records += u32::from(path.ends_with("run.json"));
+            let bytes = std::fs::read(&path).unwrap();
+            let holds = bytes.windows(7).any(|window| window == b"hunter2");
+            assert!(!holds, "{}", path.display());
+        }
+    }
+    assert!(records > 3, "{records}");
+}

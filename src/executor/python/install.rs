@@ -9,12 +9,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::environments::{Making, PythonEnvironments};
 use super::manifest::{FORMAT, Manifest, digest, version_in};
 use super::program::{Call, Ended, Opened, Workshop};
-use super::redact::redacted;
 use super::requirement::{Requirement, connector_name};
 use super::{Interpreter, PythonError, uv};
 use crate::executor::ExecutorError;
 use crate::protocol::{LogLevel, Observer};
-use crate::sandbox::Policy;
+use crate::sandbox::{Policy, redacted};
 
 /// Installs a requirement in its environment, which whoever calls has locked. In the time that the
 /// policy says, and behind its fence.

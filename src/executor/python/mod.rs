@@ -27,7 +27,7 @@ pub use self::error::PythonError;
 pub use self::manifest::Manifest as PythonManifest;
 use self::program::Workshop;
 use self::requirement::Requirement;
-pub use self::requirement::connector_name;
+pub use self::requirement::{connector_name, first_package};
 use super::{Context, Described, Executor, ExecutorError, ProcessExecutor, process};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Failure, Json, LogLevel, Observer, SourceOutput,
