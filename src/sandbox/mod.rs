@@ -17,7 +17,7 @@ mod tally;
 mod text;
 
 pub use address::redacted;
-pub use grant::{Grant, toml};
+pub use grant::{Grant, shell, toml};
 pub use limits::Limits;
 pub use logs::LogBudget;
 pub(crate) use needs::inside;

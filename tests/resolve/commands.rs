@@ -467,3 +467,35 @@ fn the_password_of_an_address_is_neither_said_nor_kept() {
     }
     assert!(records > 3, "{records}");
 }
+
+/// No command line of an installation holds the password of an address; uv has it all the same.
+#[test]
+fn an_installation_tells_no_password_to_whoever_lists_processes() {
+    let place = Place::new();
+    // Says where it was told the password, and fails.
+    let uv = r#"#!/bin/sh
+case "$1 $*" in
+--version*) echo 'uv 0.13.9'; exit 0 ;;
+venv*) exit 0 ;;
+esac
+case "$*" in *hunter2*) echo 'seen on the command line' ;; esac
+case "$UV_DEFAULT_INDEX" in *hunter2*) echo 'seen in the variable' ;; esac
+for word in "$@"; do
+    if [ "$last" = -r ]; then
+        while read -r line; do case "$line" in *hunter2*) echo 'seen in the file' ;; esac; done < "$word"
+    fi
+    last=$word
+done
+exit 1
+"#;
+    let path = place.folder.write("bin/uv", uv);
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    let address = "https://user:hunter2@127.0.0.1:1/simple";
+    let named = format!("pip:'source-x @ {address}/x.zip' --index-url {address}");
+    let said = place.run(&["connectors", "install", &named]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    for wanted in ["error[PYTHON_INSTALL]", "seen in the variable", "seen in the file"] {
+        assert!(said.err.contains(wanted), "{}", said.err);
+    }
+    assert!(!said.err.contains("command line") && !said.err.contains("hunter2"), "{}", said.err);
+}

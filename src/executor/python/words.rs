@@ -143,8 +143,21 @@ mod tests {
         let joined = format!("--extra-index-url={index}");
         let url = "x @ git+https://hunter2@h/x.git@v1#egg=x";
         let found = told(&[
-            "source-x==1", "--pre", "-i", index, &joined, "--index", "corp=https://h/c", url, "-c",
-            "./c.txt", "-fhttps://u:hunter2@h/f", "--editable", index, "--index-url", "./local",
+            "source-x==1",
+            "--pre",
+            "-i",
+            index,
+            &joined,
+            "--index",
+            "corp=https://h/c",
+            url,
+            "-c",
+            "./c.txt",
+            "-fhttps://u:hunter2@h/f",
+            "--editable",
+            index,
+            "--index-url",
+            "./local",
         ])
         .unwrap();
         let arguments = ["source-x==1", "--pre", "-c", "./c.txt", "--index-url", "./local"];
