@@ -11,6 +11,7 @@ use super::write_back::{self, WriteBack};
 use crate::config::read_config;
 use crate::connector::{Choice, Connector};
 use crate::runs::Side;
+use crate::sandbox::redacted;
 use crate::sync::ErrorReport;
 
 /// The connector of a call, with its configuration, and the record of its run.
@@ -67,7 +68,7 @@ pub(super) async fn run(call: &WithConfig, output: &Output) -> Result<(), CliErr
         Ok(()) if output.is_json() => {
             output.json(&json!({ "status": "succeeded", "run": run, "chosen": chosen }));
         }
-        Ok(()) => output.result(&format!("{}: ok\n", call.connector)),
+        Ok(()) => output.result(&format!("{}: ok\n", redacted(&call.connector))),
         Err(CliError::Fault(fault)) if output.is_json() => {
             let report = ErrorReport::new(fault.as_ref());
             output.json(

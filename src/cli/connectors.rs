@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::output::{CliError, Output, sized, table};
 use super::store::host_here;
 use crate::component::SystemResolver;
-use crate::config::{ConfigError, ConnectorOptions, UsePython};
+use crate::config::{ConfigError, ConnectorOptions, UsePython, requirement_words};
 use crate::connector::{Host, Method};
 use crate::executor::{
     Context, DockerExecutor, DockerSettings, PythonEnvironment, PythonEnvironments, PythonError,
@@ -19,7 +19,7 @@ use crate::executor::{
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 use crate::registry::{Registry, RegistryEntry};
 use crate::runs::time;
-use crate::sandbox::{one_line, printable};
+use crate::sandbox::{one_line, printable, redacted};
 
 #[derive(Debug, Args)]
 pub(super) struct Connectors {
@@ -258,7 +258,9 @@ async fn install(
 
 fn found(all: &PythonEnvironments, connector: &str) -> Result<Vec<PythonEnvironment>, PythonError> {
     let name = connector.strip_prefix("pip:").unwrap_or(connector);
-    all.named(name.split_whitespace().collect::<Vec<_>>().join(" ").as_str())
+    // What cannot be read as a requirement may be a name all the same.
+    let words = requirement_words("pip:", name).unwrap_or_default();
+    all.named(name, &words)
 }
 
 fn remove(
@@ -270,7 +272,7 @@ fn remove(
     let found = found(all, connector)?;
     let ids: Vec<String> = found.iter().map(|e| e.manifest.id.clone()).collect();
     if ids.len() > 1 && !every {
-        return Err(PythonError::Several { name: connector.to_owned(), ids }.into());
+        return Err(PythonError::Several { name: redacted(connector), ids }.into());
     }
     for environment in &found {
         all.remove(&environment.manifest.id)?;

@@ -9,7 +9,7 @@ use super::store::here;
 use crate::config::{ConnectorSettings, Project};
 use crate::connector::{Connector, ConnectorError, Host};
 use crate::runs::{EffectivePolicy, Side, SuggestedSide, Suggestion};
-use crate::sandbox::{JudgedNeed, NeedState, one_line, printable, toml};
+use crate::sandbox::{JudgedNeed, NeedState, one_line, printable, redacted, toml};
 use crate::sync::ErrorReport;
 
 pub(super) async fn run(call: &Policy, output: &Output) -> Result<(), CliError> {
@@ -51,6 +51,7 @@ async fn show(connection: Option<&str>, output: &Output) -> Result<(), CliError>
             Err(error) => Err(error),
         };
         let ConnectorSettings { key, connector, .. } = settings;
+        let connector = redacted(&connector);
         sides.push(Shown { side, key, connector, policy, needs });
     }
     if output.is_json() {

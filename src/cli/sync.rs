@@ -21,6 +21,7 @@ use crate::connector::{Choice, Connector, Destination, Host, Method, Source};
 use crate::executor::Cancel;
 use crate::protocol::Json;
 use crate::runs::Side;
+use crate::sandbox::redacted;
 use crate::state::first_name;
 use crate::sync::{
     ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions, default_connection,
@@ -286,7 +287,7 @@ fn isolation_of(
 ) -> Result<Isolation, CliError> {
     let is_component = |choice: &Choice| matches!(choice.method, Method::Component(_));
     let other = names.iter().zip(choices).find(|(_, choice)| !is_component(choice));
-    let other = other.map(|(name, _)| *name);
+    let other = other.map(|(name, _)| redacted(name));
     match (wanted, other) {
         (Some(Isolation::Worker), Some(name)) => {
             let what = format!("isolation worker is for two components; {name} is none");

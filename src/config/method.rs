@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::ConfigError;
+use crate::sandbox::redacted;
 
 /// Which Python runs it, or that none does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +136,7 @@ pub(crate) fn requirement_words(
 }
 
 fn refused(option: &'static str, text: &str, wanted: &'static str) -> ConfigError {
-    ConfigError::Setting { option, text: text.to_owned(), wanted }
+    ConfigError::Setting { option, text: redacted(text), wanted }
 }
 
 #[cfg(test)]

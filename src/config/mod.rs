@@ -23,7 +23,7 @@ pub use file::{
 };
 pub use limits::{LIMIT_NAMES, limits_as_text, set_limit};
 pub use method::{DockerImage, LocalExecutable, UsePython};
-pub(crate) use method::{requirement_words, version_name};
+pub(crate) use method::{is_image, requirement_words, version_name};
 pub use options::ConnectorOptions;
 pub use reference::ConnectorReference;
 pub(crate) use reference::is_plain;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::method::is_image;
+use crate::sandbox::redacted;
 
 /// What a connector's name means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl ConnectorReference {
     /// # Errors
     /// [`ConfigError::Reference`], where nothing stands behind its prefix.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let refused = |why| Err(ConfigError::Reference(text.to_owned(), why));
+        let refused = |why| Err(ConfigError::Reference(redacted(text), why));
         if let Some(program) = text.strip_prefix("exec:") {
             return match program {
                 "" => refused("exec: names no program"),

@@ -8,7 +8,7 @@ use super::{Choice, ConnectorError, MissingNeed, needs, validate_config};
 use crate::executor::secrets::{hide_specification, hide_stream};
 use crate::executor::{Audited, Context, Described, Executor, ExecutorError};
 use crate::protocol::{DiscoveredStream, Json, Need, Observer, Specification};
-use crate::sandbox::{JudgedNeed, Policy};
+use crate::sandbox::{JudgedNeed, Policy, redacted};
 
 /// A connector with its configuration, not yet known to be a source or a destination.
 #[derive(Clone)]
@@ -38,7 +38,8 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// A connector named `name` in messages, run by `executor`.
+    /// A connector named `name` in messages, run by `executor`. Credentials of an address in the name
+    /// are left out.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -48,7 +49,7 @@ impl Connector {
     ) -> Self {
         let executor = Audited::around(executor);
         Self {
-            name: name.into(),
+            name: redacted(&name.into()),
             executor,
             config,
             observer,
@@ -71,7 +72,7 @@ impl Connector {
         self.choice.as_deref()
     }
 
-    /// As it was named.
+    /// As it was named, without the credentials of an address.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -19,7 +19,7 @@ use crate::executor::{
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 use crate::registry::Registry;
-use crate::sandbox::{Access, DirectoryGrant, Fence, Policy};
+use crate::sandbox::{Access, DirectoryGrant, Fence, Policy, redacted};
 
 /// Where Python environments are in a project, where nothing says another place.
 const PYTHON_FOLDER: &str = ".lockgate/python";
@@ -238,7 +238,7 @@ impl Host {
         wanted: Option<Kind>,
     ) -> Result<Connector, ConnectorError> {
         let failed = |error: ExecutorError| ConnectorError::Run {
-            name: name.to_owned(),
+            name: redacted(name),
             error: Box::new(error),
         };
         let policy = match choice.method {

@@ -33,7 +33,7 @@ pub use noop::{NoopDestination, NoopMode};
 pub use process::ProcessExecutor;
 pub use python::{
     Interpreter, PythonEnvironment, PythonEnvironments, PythonError, PythonExecutor,
-    PythonManifest, PythonSettings, connector_name,
+    PythonManifest, PythonSettings, connector_name, first_package,
 };
 pub use registered::RegisteredSpec;
 pub use secrets::{GivenSecrets, SecretError, SecretExecutor, SecretSource, SystemSecrets, Vault};

@@ -1,5 +1,8 @@
 //! The registry's document, as it is kept in memory: of each entry its text, read when it is asked
 //! for. A real one has ten megabytes, most of them specifications.
+//!
+//! The attack: whoever can change the document names a package `x @ https://…` or `./x`, and that is
+//! installed. What becomes a part of a requirement or of an image's name is checked here.
 
 use std::collections::HashMap;
 
@@ -7,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{RegistryEntry, RegistryError};
+use crate::config::{is_image, is_plain, version_name};
 use crate::protocol::{Json, kind_of};
 
 /// Names that are offered instead of an unknown one.
@@ -126,6 +130,14 @@ impl Entry {
     fn read(&self, name: &str) -> Result<RegistryEntry, String> {
         let members = self.members()?;
         let text = |member: &str| self.text(&members, member);
+        let image = self.must(&members, "dockerRepository")?;
+        let version = self.must(&members, "dockerImageTag")?;
+        if version_name(&version).is_err() {
+            return Err(format!("{}.dockerImageTag is not a version", self.at));
+        }
+        if !is_image(&image) {
+            return Err(format!("{}.dockerRepository is not the name of an image", self.at));
+        }
         let spec = match members.get("spec").filter(|raw| raw.get() != "null") {
             None => None,
             Some(raw) if raw.get().starts_with('{') => Some(Json::from(*raw)),
@@ -137,8 +149,8 @@ impl Entry {
         Ok(RegistryEntry {
             name: name.to_owned(),
             is_source: self.is_source,
-            image: self.must(&members, "dockerRepository")?,
-            version: self.must(&members, "dockerImageTag")?,
+            image,
+            version,
             python_package: self.python_package(&members)?,
             language: match text("language")? {
                 Some(language) => Some(language),
@@ -167,7 +179,14 @@ impl Entry {
             format!("{}.remoteRegistries.pypi is not {{enabled, packageName}}", self.at)
         })?;
         let pypi = remote.and_then(|remote| remote.pypi).filter(|pypi| pypi.enabled);
-        Ok(pypi.map(|pypi| pypi.package_name))
+        match pypi.map(|pypi| pypi.package_name) {
+            // It becomes a requirement: an address or a path would be installed as well.
+            Some(name) if !is_plain(&name) => Err(format!(
+                "{}.remoteRegistries.pypi.packageName is not the name of a package",
+                self.at
+            )),
+            name => Ok(name),
+        }
     }
 
     /// `language:python` among the tags.
@@ -230,6 +249,12 @@ mod tests {
         let entry = |more: &str| {
             format!(r#"{{"sources":[{{"dockerRepository":"airbyte/source-x"{more}}}]}}"#)
         };
+        const PACKAGE: &str = "sources[0].remoteRegistries.pypi.packageName is not the name";
+        let package = |name: &str| {
+            entry(&format!(
+                r#","dockerImageTag":"1","remoteRegistries":{{"pypi":{{"enabled":true,"packageName":"{name}"}}}}"#
+            ))
+        };
         let faults = [
             ("[]".to_owned(), "sources and destinations"),
             ("{\"sources\":".to_owned(), "not JSON, at line 1"),
@@ -248,6 +273,11 @@ mod tests {
                 entry(r#","dockerImageTag":"1","remoteRegistries":{"pypi":{"enabled":1}}"#),
                 "sources[0].remoteRegistries.pypi is not",
             ),
+            (entry(r#","dockerImageTag":"1 hunter2""#), "sources[0].dockerImageTag is not a"),
+            (package("x @ https://hunter2.example/x.zip"), PACKAGE),
+            (package("./hunter2"), PACKAGE),
+            (package("-rhunter2"), PACKAGE),
+            (package("x hunter2"), PACKAGE),
         ];
         for (text, wanted) in faults {
             let fault = fault(&text);

@@ -16,7 +16,7 @@ use super::trail::{AuditFile, Trail};
 use super::{EffectivePolicy, Recorder, RunId, RunsError, RunsFolder, Side};
 use crate::protocol::{Decision, Observer};
 use crate::sandbox::fence::{KernelSupport, Namespace};
-use crate::sandbox::{Fence, JudgedNeed, Policy};
+use crate::sandbox::{Fence, JudgedNeed, Policy, redacted};
 
 /// The layout of `run.json`; members are only ever added within one.
 const LAYOUT: u32 = 1;
@@ -153,7 +153,7 @@ impl RunRecord {
         self.audit.on_loss(stop);
     }
 
-    /// Names a connector that is about to be loaded.
+    /// Names a connector that is about to be loaded; the credentials of an address are left out.
     ///
     /// # Errors
     /// [`RunsError::Unwritable`].
@@ -163,9 +163,9 @@ impl RunRecord {
         key: Option<String>,
         connector: &str,
     ) -> Result<(), RunsError> {
-        let trail = Trail::new(self.id.to_string(), side, connector, self.audit.clone());
+        let connector = redacted(connector);
+        let trail = Trail::new(self.id.to_string(), side, &connector, self.audit.clone());
         self.trails.lock().unwrap_or_else(PoisonError::into_inner).push(trail);
-        let connector = connector.to_owned();
         self.change(|file| {
             file.connectors.push(RunConnector {
                 side,

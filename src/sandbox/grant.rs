@@ -63,7 +63,8 @@ pub fn toml(text: &str) -> String {
 }
 
 /// A text as one word of a shell: a connector's words must not become commands.
-fn shell(text: &str) -> String {
+#[must_use]
+pub fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%[]".contains(c);
     if !text.is_empty() && !text.contains('[') && text.chars().all(plain) {
         return text.to_owned();

@@ -4,6 +4,7 @@
 //! The attack: a connector is a stranger's program that holds a database password. Whatever it is
 //! not given here, it does not have: the default policy opens nothing, and every limit is set.
 
+mod address;
 pub mod fence;
 mod grant;
 mod limits;
@@ -15,7 +16,8 @@ pub mod secrets;
 mod tally;
 mod text;
 
-pub use grant::{Grant, toml};
+pub use address::redacted;
+pub use grant::{Grant, shell, toml};
 pub use limits::Limits;
 pub use logs::LogBudget;
 pub(crate) use needs::inside;

@@ -331,7 +331,10 @@ fn what_was_chosen_is_in_reports() {
     let place = Place::new();
     let said = place.run(&["check", "destination-dev-null", "--output=json"]);
     let report: Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!(report["chosen"], json!({ "method": "noop", "target": "built in", "why": "it is built in" }));
+    assert_eq!(
+        report["chosen"],
+        json!({ "method": "noop", "target": "built in", "why": "it is built in" })
+    );
     place.component("components/source-java.wasm", "source-faker");
     let config = r#"--source-config={"count": 5}"#;
     let sync = ["sync", "--source=source-java", config, "--destination=destination-dev-null"];
@@ -414,4 +417,92 @@ fn a_container_is_not_given_the_projects_state() {
         let said = check(flag, value);
         assert!(!said.err.contains("error[GRANT_DIRECTORY]"), "{}", said.err);
     }
+}
+
+#[test]
+fn the_password_of_an_address_is_neither_said_nor_kept() {
+    let place = Place::new();
+    place.folder.write("c.json", "{}");
+    let address = "https://user:hunter2@127.0.0.1:1/simple";
+    let named = format!("pip:--index-url {address} source-x");
+    let url = format!("pip:source-x @ {address}/x.zip");
+    let option = format!("{address}/source-x");
+    let off = "--install-if-missing=false";
+    let project = format!(
+        "[sources.a]\nconnector = {}\ninstall-if-missing = false\n[destinations.b]\n\
+         connector = \"destination-dev-null\"\n[connections.c]\nsource = \"a\"\ndestination = \"b\"\n",
+        Value::from(named.as_str()),
+    );
+    place.folder.write("lockgate.toml", &project);
+    let calls: &[&[&str]] = &[
+        &["check", &named, "--config", "c.json", off, "--verbose"],
+        &["check", &url, "--config", "c.json", off, "--output", "json"],
+        &["discover", &named, "--config", "c.json", off],
+        &["spec", "source-x", "--pip-url", &option, off, "--verbose"],
+        &["spec", address],
+        &["spec", &format!("docker:{address}")],
+        &["sync", "--source", &named, "--destination", "destination-dev-null", off],
+        &["sync", "c"],
+        &["sync", "c", "--isolation", "worker"],
+        &["policy", "show", "c"],
+        &["runs", "list"],
+        &["connectors", "remove", &named],
+    ];
+    for call in calls {
+        let said = place.run(call);
+        assert!(
+            !said.out.contains("hunter2") && !said.err.contains("hunter2"),
+            "{call:?}: {}{}",
+            said.out,
+            said.err
+        );
+    }
+    let mut records = 0;
+    let mut folders = vec![place.folder.path().join(".lockgate")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            records += u32::from(path.ends_with("run.json"));
+            let bytes = std::fs::read(&path).unwrap();
+            let holds = bytes.windows(7).any(|window| window == b"hunter2");
+            assert!(!holds, "{}", path.display());
+        }
+    }
+    assert!(records > 3, "{records}");
+}
+
+/// No command line of an installation holds the password of an address; uv has it all the same.
+#[test]
+fn an_installation_tells_no_password_to_whoever_lists_processes() {
+    let place = Place::new();
+    // Says where it was told the password, and fails.
+    let uv = r#"#!/bin/sh
+case "$1 $*" in
+--version*) echo 'uv 0.13.9'; exit 0 ;;
+venv*) exit 0 ;;
+esac
+case "$*" in *hunter2*) echo 'seen on the command line' ;; esac
+case "$UV_DEFAULT_INDEX" in *hunter2*) echo 'seen in the variable' ;; esac
+for word in "$@"; do
+    if [ "$last" = -r ]; then
+        while read -r line; do case "$line" in *hunter2*) echo 'seen in the file' ;; esac; done < "$word"
+    fi
+    last=$word
+done
+exit 1
+"#;
+    let path = place.folder.write("bin/uv", uv);
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    let address = "https://user:hunter2@127.0.0.1:1/simple";
+    let named = format!("pip:'source-x @ {address}/x.zip' --index-url {address}");
+    let said = place.run(&["connectors", "install", &named]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    for wanted in ["error[PYTHON_INSTALL]", "seen in the variable", "seen in the file"] {
+        assert!(said.err.contains(wanted), "{}", said.err);
+    }
+    assert!(!said.err.contains("command line") && !said.err.contains("hunter2"), "{}", said.err);
 }

@@ -9,6 +9,7 @@ use super::{Asking, Choice, Method, Registered, ResolveError};
 use crate::component::Kind;
 use crate::config::is_plain;
 use crate::registry::RegistryEntry;
+use crate::sandbox::redacted;
 
 /// The destination that is built in.
 const NOOP: &str = "destination-dev-null";
@@ -27,7 +28,7 @@ impl Asking<'_> {
                 "a name has letters, digits, - _ and . only, and begins with one of the first two"
             }
         };
-        Err(ResolveError::Name { name: self.name.to_owned(), why })
+        Err(ResolveError::Name { name: redacted(self.name), why })
     }
 
     /// By what was asked for.

@@ -27,6 +27,7 @@ pub use surroundings::{Here, Registered, Surroundings};
 use crate::component::Kind;
 use crate::config::{ConnectorOptions, ConnectorReference, version_name};
 use crate::executor::{DockerSettings, PythonSettings};
+use crate::sandbox::redacted;
 
 /// A way of running a connector, with what is needed for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +65,12 @@ impl Method {
         }
     }
 
-    /// What it comes to, for people.
+    /// What it comes to, for people: without the credentials of an address.
     #[must_use]
     pub fn target(&self) -> String {
         match self {
             Self::Component(path) | Self::Process(path) => path.display().to_string(),
-            Self::Python(settings) => settings.requirement.join(" "),
+            Self::Python(settings) => redacted(&settings.requirement.join(" ")),
             Self::Docker(settings) => settings.image.clone(),
             Self::Registered { name, version } => match version {
                 Some(version) => format!("{name} {version} of the registry"),

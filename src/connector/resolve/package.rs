@@ -3,7 +3,7 @@
 use super::fits::Given;
 use super::{Asking, Choice, Method, Registered, ResolveError};
 use crate::config::{ConnectorReference, UsePython, is_plain, requirement_words};
-use crate::executor::{Interpreter, PythonSettings};
+use crate::executor::{Interpreter, PythonSettings, first_package};
 use crate::registry::RegistryEntry;
 
 impl Asking<'_> {
@@ -13,7 +13,7 @@ impl Asking<'_> {
         let (name, requirement) = match (self.reference, &self.options.pip_url) {
             (ConnectorReference::Pip(requirement), _) => {
                 let words = requirement_words("pip:", requirement)?;
-                let name = words.iter().find(|word| !word.starts_with('-')).map(|word| named(word));
+                let name = first_package(&words).map(named);
                 let name = name.filter(|name| is_plain(name)).ok_or_else(|| ResolveError::Name {
                     // It may hold a password.
                     name: "pip:…".to_owned(),

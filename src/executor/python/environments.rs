@@ -14,14 +14,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::PythonError;
 use super::locks::Lock;
 use super::manifest::Manifest;
 use super::program::private_folder;
 use crate::protocol::Observer;
-use crate::sandbox::{Access, Fence, Policy};
+use crate::sandbox::{Access, Fence, Policy, redacted};
 
 /// Where the locks are, beside the environments.
 const LOCKS: &str = ".locks";
@@ -90,19 +90,26 @@ impl PythonEnvironments {
         Ok(ids.iter().filter_map(|id| self.whole(id).ok().flatten()).collect())
     }
 
-    /// One by its name as it is listed, or those of a connector, by its name.
+    /// One by its name as it is listed, or those of a connector, by its name, or by the words that
+    /// were installed, as [`PythonManifest`](super::PythonManifest) has them.
     ///
     /// # Errors
     /// [`PythonError::Unknown`].
-    pub fn named(&self, name: &str) -> Result<Vec<PythonEnvironment>, PythonError> {
+    pub fn named(
+        &self,
+        name: &str,
+        requirement: &[String],
+    ) -> Result<Vec<PythonEnvironment>, PythonError> {
+        let words: Vec<String> = requirement.iter().map(|word| redacted(word)).collect();
+        let name = &redacted(name);
         let all = self.list()?;
         let known = all.iter().map(|e| e.manifest.id.clone()).collect();
         let fits = |e: &PythonEnvironment| {
             let manifest = &e.manifest;
-            manifest.id == name
-                || manifest.name == name
-                || manifest.programs.iter().any(|program| program == name)
-                || manifest.requirement.join(" ") == name
+            manifest.id == *name
+                || manifest.name == *name
+                || manifest.programs.contains(name)
+                || manifest.requirement == words
         };
         let found: Vec<PythonEnvironment> = all.into_iter().filter(fits).collect();
         if found.is_empty() {
@@ -174,11 +181,13 @@ impl PythonEnvironments {
         Ok(Some(PythonEnvironment { folder, manifest, used_ms }))
     }
 
-    /// One to run something in, if it is whole.
+    /// One to run something in, if it is whole. Waits for whoever makes it, but not longer than
+    /// `patience`.
     pub(super) async fn lease(
         &self,
         id: &str,
         what: &str,
+        patience: Duration,
         observer: &dyn Observer,
     ) -> Result<Option<(PythonEnvironment, Lease)>, PythonError> {
         // Asked twice: nothing is locked where there is nothing, and what there was may be removed
@@ -188,7 +197,7 @@ impl PythonEnvironments {
         }
         let lock = match self.lock_file(id).and_then(|file| Lock::open(&file)) {
             Ok(lock) => {
-                lock.shared(observer, what).await?;
+                lock.shared(observer, what, patience).await?;
                 lock.touch();
                 Some(lock)
             }
@@ -197,17 +206,18 @@ impl PythonEnvironments {
         Ok(self.whole(id)?.map(|environment| (environment, Lease { _lock: lock })))
     }
 
-    /// The lock of one, held by nobody else, to make it.
+    /// The lock of one, held by nobody else, to make it. Waits for others no longer than `patience`.
     pub(super) async fn making(
         &self,
         id: &str,
         what: &str,
+        patience: Duration,
         observer: &dyn Observer,
     ) -> Result<Lock, PythonError> {
         private_folder(&self.root)?;
         must_be_ours(&self.root, false)?;
         let lock = Lock::open(&self.lock_file(id)?)?;
-        lock.exclusive(observer, what).await?;
+        lock.exclusive(observer, what, patience).await?;
         Ok(lock)
     }
 
@@ -315,6 +325,8 @@ mod tests {
     use crate::protocol::{Decision, Failure, Json, LogLevel};
 
     const ID: &str = "source-x-0123456789ab";
+    /// Nobody waits here.
+    const LONG: Duration = Duration::from_secs(60);
 
     struct Deaf;
 
@@ -359,7 +371,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_is_not_finished_is_gone_and_what_a_kill_left_is_removed() {
         let (_folder, all) = root();
-        let _lock = all.making(ID, "x", &Deaf).await.unwrap();
+        let _lock = all.making(ID, "x", LONG, &Deaf).await.unwrap();
         let making = all.begin(ID).unwrap();
         let (folder, scratch) = (making.folder.clone(), making.scratch.clone());
         assert!(folder.is_dir() && scratch.is_dir());
@@ -375,24 +387,50 @@ mod tests {
     #[tokio::test]
     async fn what_is_in_use_is_not_removed() {
         let (_folder, all) = root();
-        drop(all.making(ID, "x", &Deaf).await.unwrap());
-        assert!(all.lease(ID, "x", &Deaf).await.unwrap().is_none());
+        drop(all.making(ID, "x", LONG, &Deaf).await.unwrap());
+        assert!(all.lease(ID, "x", LONG, &Deaf).await.unwrap().is_none());
         make(&all, ID);
-        let (found, lease) = all.lease(ID, "x", &Deaf).await.unwrap().unwrap();
+        let (found, lease) = all.lease(ID, "x", LONG, &Deaf).await.unwrap().unwrap();
         assert!(found.used_ms.is_some());
-        let second = all.lease(ID, "x", &Deaf).await.unwrap().unwrap();
+        let second = all.lease(ID, "x", LONG, &Deaf).await.unwrap().unwrap();
         assert!(matches!(all.remove(ID), Err(PythonError::InUse { .. })));
         drop((lease, second));
         all.remove(ID).unwrap();
         assert!(!found.folder.exists());
         assert!(matches!(all.remove(ID), Err(PythonError::Unknown { .. })));
-        assert!(all.lease(ID, "x", &Deaf).await.unwrap().is_none());
+        assert!(all.lease(ID, "x", LONG, &Deaf).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_another_process_ends() {
+        let (_folder, all) = root();
+        let lock = all.making(ID, "x", LONG, &Deaf).await.unwrap();
+        let short = Duration::from_millis(50);
+        let making = all.making(ID, "x", short, &Deaf).await;
+        assert!(matches!(making, Err(PythonError::InUse { .. })), "{making:?}");
+        let lease = all.lease(ID, "x", short, &Deaf).await;
+        assert!(matches!(lease, Err(PythonError::InUse { .. })), "{lease:?}");
+        drop(lock);
+        all.making(ID, "x", short, &Deaf).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_is_found_by_what_was_installed() {
+        let (_folder, all) = root();
+        drop(all.making(ID, "x", LONG, &Deaf).await.unwrap());
+        make(&all, ID);
+        let words = |text: &[&str]| text.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        assert_eq!(all.named("x", &words(&["airbyte-source-x==1"])).unwrap().len(), 1);
+        assert!(all.named("x", &words(&["airbyte-source-x==1", "--pre"])).is_err());
+        assert_eq!(all.named("source-x", &[]).unwrap().len(), 1);
+        let error = all.named("https://u:hunter2@h", &[]).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 
     #[tokio::test]
     async fn only_what_has_a_manifest_is_removed() {
         let (_folder, all) = root();
-        drop(all.making(ID, "x", &Deaf).await.unwrap());
+        drop(all.making(ID, "x", LONG, &Deaf).await.unwrap());
         fs::create_dir(all.folder("mine")).unwrap();
         for name in ["mine", "", ".", "..", ".locks", "../python", "/"] {
             assert!(matches!(all.remove(name), Err(PythonError::Unknown { .. })), "{name}");
@@ -403,7 +441,7 @@ mod tests {
     #[tokio::test]
     async fn what_others_can_write_to_is_not_used() {
         let (folder, all) = root();
-        drop(all.making(ID, "x", &Deaf).await.unwrap());
+        drop(all.making(ID, "x", LONG, &Deaf).await.unwrap());
         make(&all, ID);
         let mode = |path: &Path, mode| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -449,7 +487,7 @@ mod tests {
     #[tokio::test]
     async fn one_whose_python_is_gone_is_made_again() {
         let (_folder, all) = root();
-        drop(all.making(ID, "x", &Deaf).await.unwrap());
+        drop(all.making(ID, "x", LONG, &Deaf).await.unwrap());
         make(&all, ID);
         let python = all.folder(ID).join("bin/python");
         fs::remove_file(&python).unwrap();

@@ -163,7 +163,10 @@ impl Fault for PythonError {
             Self::Uv { .. } => "install uv (https://docs.astral.sh/uv), or a python3 that has venv and pip, with which lockgate gets its own".into(),
             Self::Install { .. } => "if the reason names the Python version, choose another with --use-python; an index is named with PIP_INDEX_URL or UV_DEFAULT_INDEX; a package whose build needs programs of its own is built with --sandbox off".into(),
             Self::Overdue { .. } => "allow more with --limit install-time=20m".into(),
-            Self::NotInstalled { command, .. } => format!("install it with `{command}`"),
+            Self::NotInstalled { command, .. } => match command.contains("***") {
+                true => format!("install it with `{command}`, with the credentials in the place of ***"),
+                false => format!("install it with `{command}`"),
+            },
             Self::NoProgram { .. } => "is it an Airbyte connector? The connector's name is that of its program: source-NAME or destination-NAME".into(),
             Self::Grant { .. } => "grant it with :ro, or a folder in it, or keep environments elsewhere with --install-root".into(),
             Self::Unknown { .. } => "`lockgate connectors list` shows them".into(),

@@ -9,12 +9,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::environments::{Making, PythonEnvironments};
 use super::manifest::{FORMAT, Manifest, digest, version_in};
 use super::program::{Call, Ended, Opened, Workshop};
-use super::redact::redacted;
 use super::requirement::{Requirement, connector_name};
+use super::words::Told;
 use super::{Interpreter, PythonError, uv};
 use crate::executor::ExecutorError;
 use crate::protocol::{LogLevel, Observer};
-use crate::sandbox::Policy;
+use crate::sandbox::{Policy, redacted};
 
 /// Installs a requirement in its environment, which whoever calls has locked. In the time that the
 /// policy says, and behind its fence.
@@ -43,11 +43,14 @@ async fn make(
     let begun = Instant::now();
     let (id, line) = (requirement.id(), requirement.line());
     let interpreter = interpreter(requirement)?;
-    let uv = uv::find(workshop, observer).await?;
+    let told = Told::of(&requirement.words)?;
+    let uv = uv::find(workshop, policy.limits.install_time, observer).await?;
     observer.log(LogLevel::Info, &format!("installing {line} with uv {}", uv.version));
     let making = all.begin(&id)?;
 
-    let mut opened = Opened { write: vec![making.folder.clone()], ..Opened::default() };
+    // A Python may be downloaded before anything of the package runs, and never after.
+    let mut opened =
+        Opened { write: vec![making.folder.clone()], pythons: true, ..Opened::default() };
     if let Interpreter::Path(path) = &requirement.interpreter {
         opened.interpreters.push(path.clone());
     }
@@ -64,6 +67,7 @@ async fn make(
     }
 
     let python = making.folder.join("bin/python");
+    opened.pythons = false;
     opened.interpreters.push(python.clone());
     // A build writes beside its sources.
     opened.write.extend(requirement.local().into_iter().filter(|path| path.is_dir()));
@@ -72,7 +76,11 @@ async fn make(
     // Compiled now: the process of a connector cannot write here, and would compile at every start.
     let words = ["pip", "install", "--compile-bytecode", "--python"];
     let call = call.arguments(words).arguments([&python]).in_folder(requirement.base());
-    let ended = run(call.arguments(&requirement.words)).await?;
+    let named = told
+        .file(&making.scratch)
+        .map_err(|e| PythonError::Folder { path: making.scratch.clone(), reason: e.to_string() })?;
+    let call = call.told(&told).arguments(named.into_iter().flatten());
+    let ended = run(call.arguments(&told.arguments)).await?;
     if !ended.good {
         return Err(PythonError::Install { requirement: line, reason: ended.said() }.into());
     }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::PythonError;
 use crate::protocol::{LogLevel, Observer};
@@ -29,22 +29,24 @@ impl Lock {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Waits until nobody else has it.
+    /// Waits until nobody else has it, but not longer than `patience`.
     pub(super) async fn exclusive(
         &self,
         observer: &dyn Observer,
         what: &str,
+        patience: Duration,
     ) -> Result<(), PythonError> {
-        self.wait(observer, what, || self.file.try_lock()).await
+        self.wait(observer, what, patience, || self.file.try_lock()).await
     }
 
-    /// Waits until nobody has it for himself.
+    /// Waits until nobody has it for himself, but not longer than `patience`.
     pub(super) async fn shared(
         &self,
         observer: &dyn Observer,
         what: &str,
+        patience: Duration,
     ) -> Result<(), PythonError> {
-        self.wait(observer, what, || self.file.try_lock_shared()).await
+        self.wait(observer, what, patience, || self.file.try_lock_shared()).await
     }
 
     /// Takes it, where nobody else has it.
@@ -71,9 +73,11 @@ impl Lock {
         &self,
         observer: &dyn Observer,
         what: &str,
+        patience: Duration,
         take: impl Fn() -> Result<(), TryLockError> + Send + Sync,
     ) -> Result<(), PythonError> {
         let mut told = false;
+        let end = Instant::now().checked_add(patience);
         loop {
             match take() {
                 Ok(()) => return Ok(()),
@@ -84,6 +88,9 @@ impl Lock {
                     told = true;
                 }
                 Err(TryLockError::WouldBlock) => {}
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Err(PythonError::InUse { id: what.to_owned() });
             }
             tokio::time::sleep(TRY).await;
         }

@@ -58,9 +58,15 @@ impl Manifest {
 
     /// Writes it, whole or not at all.
     pub(super) fn store(&self, folder: &Path) -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".lockgate-").tempfile_in(folder)?;
         // Our own types always serialise.
-        file.write_all(&serde_json::to_vec_pretty(self).unwrap_or_default())?;
+        let text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        // What is not read again was not installed.
+        if text.len() as u64 > LONGEST {
+            let why = format!("its manifest has {} bytes, more than {LONGEST}", text.len());
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
+        }
+        let mut file = tempfile::Builder::new().prefix(".lockgate-").tempfile_in(folder)?;
+        file.write_all(&text)?;
         file.as_file().sync_all()?;
         file.persist(folder.join(FILE)).map(drop).map_err(|e| e.error)
     }
@@ -133,6 +139,8 @@ mod tests {
         assert_eq!(Manifest::of(&copy), None);
         std::fs::write(folder.join(FILE), "{").unwrap();
         assert_eq!(Manifest::of(&folder), None);
+        let long = Manifest { packages: vec!["x".repeat(1 << 20)], ..manifest.clone() };
+        assert!(long.store(&folder).is_err());
         Manifest { format: FORMAT + 1, ..manifest }.store(&folder).unwrap();
         assert_eq!(Manifest::of(&folder), None);
     }

@@ -14,6 +14,7 @@ mod redact;
 mod requirement;
 mod uv;
 mod variables;
+mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,13 +28,13 @@ pub use self::error::PythonError;
 pub use self::manifest::Manifest as PythonManifest;
 use self::program::Workshop;
 use self::requirement::Requirement;
-pub use self::requirement::connector_name;
+pub use self::requirement::{connector_name, first_package};
 use super::{Context, Described, Executor, ExecutorError, ProcessExecutor, process};
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Failure, Json, LogLevel, Observer, SourceOutput,
     Specification, StateMessage,
 };
-use crate::sandbox::Policy;
+use crate::sandbox::{Policy, shell};
 
 /// Which Python runs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub struct PythonExecutor {
     environments: PythonEnvironments,
     policy: Policy,
     base: PathBuf,
-    /// Where uv and what it downloads are kept; none: in this user's cache.
+    /// Where uv is kept; none: in this user's cache.
     cache: Option<PathBuf>,
     ready: Arc<OnceCell<Ready>>,
 }
@@ -108,7 +109,7 @@ impl PythonExecutor {
         Ok(Self { settings, requirement, environments, policy, base, cache: None, ready })
     }
 
-    /// The same with another folder for uv and for what it downloads than this user's cache.
+    /// The same with another folder for uv than this user's cache.
     #[must_use]
     pub fn with_cache(mut self, cache: PathBuf) -> Self {
         self.cache = Some(cache);
@@ -139,8 +140,10 @@ impl PythonExecutor {
         observer: &dyn Observer,
     ) -> Result<(PythonEnvironment, Lease), ExecutorError> {
         let (id, line) = (self.requirement.id(), self.requirement.line());
+        let patience = self.policy.limits.install_time;
+        let mut installed = false;
         loop {
-            if let Some(found) = self.environments.lease(&id, &line, observer).await? {
+            if let Some(found) = self.environments.lease(&id, &line, patience, observer).await? {
                 observer.log(LogLevel::Debug, &format!("using {}", found.0.folder.display()));
                 return Ok(found);
             }
@@ -148,12 +151,19 @@ impl PythonExecutor {
                 let command = self.command();
                 return Err(PythonError::NotInstalled { requirement: line, command }.into());
             }
-            let lock = self.environments.making(&id, &line, observer).await?;
+            if installed {
+                // Once more would come to the same.
+                let path = self.environments.folder(&id);
+                let reason = "it was installed, and is not there or not whole".to_owned();
+                return Err(PythonError::Folder { path, reason }.into());
+            }
+            let lock = self.environments.making(&id, &line, patience, observer).await?;
             // Somebody else may have made it meanwhile.
             if self.environments.whole(&id)?.is_none() {
                 let workshop = Workshop::new(self.cache.clone())?;
                 let (all, policy) = (&self.environments, &self.policy);
                 install::install(&workshop, all, &self.requirement, policy, observer).await?;
+                installed = true;
             }
             lock.release()?;
         }
@@ -161,13 +171,17 @@ impl PythonExecutor {
 
     /// What installs it.
     fn command(&self) -> String {
-        let mut command = format!("lockgate connectors install 'pip:{}'", self.requirement.line());
+        let words = self.requirement.shown();
+        let words: Vec<String> = words.iter().map(|word| shell(word)).collect();
+        let requirement = shell(&format!("pip:{}", words.join(" ")));
+        let mut command = format!("lockgate connectors install {requirement}");
         match &self.requirement.interpreter {
             Interpreter::Any => {}
-            other => command.push_str(&format!(" --use-python {}", other.word())),
+            other => command.push_str(&format!(" --use-python {}", shell(&other.word()))),
         }
         if PythonEnvironments::of_project(&self.base) != self.environments {
-            command.push_str(&format!(" --install-root {}", self.environments.root().display()));
+            let root = self.environments.root().display().to_string();
+            command.push_str(&format!(" --install-root {}", shell(&root)));
         }
         command
     }

@@ -3,8 +3,8 @@
 //!
 //! The attack: what is installed may be built from source, and that runs code of whoever published
 //! it, as this user, before anybody granted it anything. So an installation runs behind the
-//! kernel's fence: the network is open to it, it writes to its environment and to the cache of
-//! downloads, and it reads the system, Python, uv, and the files that its variables and its
+//! kernel's fence: the network is open to it, it writes to its environment and to a private folder
+//! with its downloads, which no other installation sees, and it reads the system, Python, uv, and the files that its variables and its
 //! requirement name. Of this process's environment it gets what [`super::variables`] names.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use tokio::process::Command;
 
 use super::PythonError;
 use super::variables::{of_install, pip_files};
+use super::words::Told;
 use crate::executor::ExecutorError;
 use crate::executor::process::reach::{Surroundings, of_program};
 use crate::sandbox::Policy;
@@ -53,8 +54,6 @@ fn cache_folder() -> Option<PathBuf> {
 pub(super) struct Workshop {
     /// Lockgate's own folder, with its uv.
     pub(super) cache: PathBuf,
-    /// What uv keeps between installations.
-    downloads: PathBuf,
     /// Where uv keeps the Pythons that it was told to download.
     pythons: PathBuf,
     variables: BTreeMap<String, OsString>,
@@ -76,16 +75,13 @@ impl Workshop {
         });
         let variables = of_install(&own, &texts.collect::<Vec<_>>());
         let named = |name: &str| variables.get(name).map(PathBuf::from);
-        // Not uv's own cache: what the fence lets an installation keep there has no modes, which
-        // other users of that cache would miss.
-        let downloads = cache.join("uv/downloads");
         let data = own("XDG_DATA_HOME").map(PathBuf::from);
         let data =
             data.or_else(|| own("HOME").map(|home| PathBuf::from(home).join(".local/share")));
         let pythons = named("UV_PYTHON_INSTALL_DIR")
             .or_else(|| data.map(|data| data.join("uv/python")))
             .unwrap_or_else(|| cache.join("uv/python"));
-        Ok(Self { cache, downloads, pythons, variables })
+        Ok(Self { cache, pythons, variables })
     }
 
     /// Whether uv may download a Python.
@@ -110,18 +106,16 @@ impl Workshop {
         policy: &Policy,
         opened: &Opened,
     ) -> Result<Call, ExecutorError> {
-        let mut writes = vec![scratch.to_owned(), self.downloads.clone()];
+        let downloads = opened.pythons && self.downloads_pythons();
+        let mut writes = vec![scratch.to_owned()];
         let mut reads = vec![self.pythons.clone()];
-        if self.downloads_pythons() {
+        if downloads {
+            private_folder(&self.pythons)?;
             writes.push(self.pythons.clone());
         }
         writes.extend(opened.write.iter().cloned());
         reads.extend(opened.read.iter().cloned());
         reads.extend(self.named_files());
-        for folder in [Some(&self.downloads), self.downloads_pythons().then_some(&self.pythons)] {
-            let Some(folder) = folder else { continue };
-            private_folder(folder)?;
-        }
         let around = Surroundings::here();
         reads.extend(of_program(program, &around));
         for interpreter in &opened.interpreters {
@@ -141,12 +135,15 @@ impl Workshop {
         call.fence = Some(plan.prepare(policy.fence)?);
         let set = |name: &str, value: &OsStr| (name.to_owned(), value.to_owned());
         call.variables.extend([
-            set("UV_CACHE_DIR", self.downloads.as_os_str()),
+            // Nobody else's: what is built could change what another installation takes from it.
+            set("UV_CACHE_DIR", scratch.join("downloads").as_os_str()),
             set("UV_PYTHON_INSTALL_DIR", self.pythons.as_os_str()),
             set("UV_NO_CONFIG", OsStr::new("1")),
             set("UV_NO_PROGRESS", OsStr::new("1")),
         ]);
-        call.variables.entry("UV_PYTHON_DOWNLOADS".into()).or_insert("never".into());
+        if !downloads {
+            call.variables.insert("UV_PYTHON_DOWNLOADS".into(), "never".into());
+        }
         Ok(call)
     }
 
@@ -207,6 +204,8 @@ pub(super) struct Opened {
     pub(super) write: Vec<PathBuf>,
     /// Programs, with what they read to be executed.
     pub(super) interpreters: Vec<PathBuf>,
+    /// Whether a Python may be downloaded, where the variables say so.
+    pub(super) pythons: bool,
 }
 
 fn is_program(file: &Path) -> bool {
@@ -257,6 +256,12 @@ impl Call {
     /// With these words.
     pub(super) fn arguments<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.arguments.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
+    /// With the indexes of a requirement.
+    pub(super) fn told(mut self, told: &Told) -> Self {
+        told.set(&mut self.variables);
         self
     }
 

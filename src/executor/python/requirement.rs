@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::manifest::FORMAT;
-use super::redact::redacted;
 use super::{Interpreter, PythonError, PythonSettings};
+use crate::sandbox::redacted;
 
 /// Letters of the name of an environment that are the connector's. A file name has 255 bytes.
 const LONGEST: usize = 80;
@@ -25,10 +25,10 @@ impl Requirement {
     /// That of some settings, of a project in `base`.
     pub(super) fn new(settings: &PythonSettings, base: &Path) -> Result<Self, PythonError> {
         let refused = |what: &str| Err(PythonError::Settings(what.to_owned()));
-        if !settings.requirement.iter().any(|word| !word.is_empty() && !word.starts_with('-')) {
+        if first_package(&settings.requirement).is_none() {
             return refused("a Python connector without a package to install");
         }
-        if settings.requirement.iter().any(|word| word.contains(['\0', '\n'])) {
+        if settings.requirement.iter().any(|word| word.contains(['\0', '\n', '\r'])) {
             return refused("a Python package's name with a line break in it");
         }
         let interpreter = match &settings.interpreter {
@@ -113,9 +113,53 @@ impl Interpreter {
     }
 }
 
-/// The first package that a requirement names.
+/// Options of pip and uv whose value is the next word, and names no package.
+const WITH_VALUE: &[&str] = &[
+    "-C",
+    "-c",
+    "-f",
+    "-i",
+    "--build-constraint",
+    "--build-constraints",
+    "--config-setting",
+    "--config-settings",
+    "--constraint",
+    "--constraints",
+    "--default-index",
+    "--exclude-newer",
+    "--extra-index-url",
+    "--find-links",
+    "--index",
+    "--index-strategy",
+    "--index-url",
+    "--keyring-provider",
+    "--link-mode",
+    "--no-binary",
+    "--only-binary",
+    "--override",
+    "--overrides",
+    "--prerelease",
+    "--resolution",
+    "--trusted-host",
+];
+
+/// The first word of a requirement that names a package: no option, and no option's value.
+#[must_use]
+pub fn first_package(words: &[String]) -> Option<&str> {
+    let mut words = words.iter().map(String::as_str).filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if WITH_VALUE.contains(&word) {
+            words.next();
+        } else if !word.starts_with('-') {
+            return Some(word);
+        }
+    }
+    None
+}
+
+/// The first package that a requirement names. Nothing of an address's credentials.
 fn package(words: &[String]) -> Option<String> {
-    let word = words.iter().find(|word| !word.is_empty() && !word.starts_with('-'))?;
+    let word = redacted(first_package(words)?).replace("://***@", "://");
     let stem = |path: &str| {
         let path = path.split(['?', '#', '@']).next().unwrap_or(path).trim_end_matches('/');
         let last = path.rsplit('/').next().unwrap_or(path);
@@ -132,8 +176,8 @@ fn package(words: &[String]) -> Option<String> {
                     .map_or(after, |(_, host)| host),
             ),
         },
-        None if word.contains('/') => stem(word),
-        None => word.clone(),
+        None if word.contains('/') => stem(&word),
+        None => word,
     };
     let end =
         name.find(['=', '<', '>', '!', '~', '[', ';', '@', ' ', '(', ',']).unwrap_or(name.len());
@@ -179,9 +223,13 @@ mod tests {
             ("https://u:p@h/wheels/source_z", "source-z"),
             ("./connectors/source-q/", "source-q"),
             ("/", "connector"),
+            ("https://user:hunter2@h", "h"),
         ] {
             assert_eq!(connector_name(&[word.to_owned()]), name, "{word}");
         }
+        // The value of an option is no package.
+        let words = ["--index-url", "https://user:hunter2@h/simple", "--pre", "airbyte-source-x"];
+        assert_eq!(connector_name(&words.map(str::to_owned)), "source-x");
     }
 
     #[test]
@@ -204,7 +252,7 @@ mod tests {
 
     #[test]
     fn nothing_to_install_is_refused() {
-        for words in [&[][..], &[""], &["--pre"], &["a\nb"]] {
+        for words in [&[][..], &[""], &["--pre"], &["a\nb"], &["a\rb"], &["-i", "https://h"]] {
             let settings = PythonSettings {
                 name: "x".into(),
                 requirement: words.iter().map(|w| (*w).to_owned()).collect(),

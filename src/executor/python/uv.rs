@@ -4,6 +4,7 @@
 //! runs while it is installed. It is made aside under a lock and takes its name when it is whole.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::PythonError;
 use super::locks::Lock;
@@ -25,8 +26,12 @@ pub(super) struct Uv {
     pub(super) version: String,
 }
 
-/// Finds uv on `PATH`, or gets it.
-pub(super) async fn find(workshop: &Workshop, observer: &dyn Observer) -> Result<Uv, PythonError> {
+/// Finds uv on `PATH`, or gets it; waits for another process that does no longer than `patience`.
+pub(super) async fn find(
+    workshop: &Workshop,
+    patience: Duration,
+    observer: &dyn Observer,
+) -> Result<Uv, PythonError> {
     for program in Workshop::on_path("uv") {
         // A version manager's shim may have no uv behind it.
         match version(workshop, &program).await {
@@ -39,7 +44,7 @@ pub(super) async fn find(workshop: &Workshop, observer: &dyn Observer) -> Result
             None => {}
         }
     }
-    get(workshop, observer).await
+    get(workshop, patience, observer).await
 }
 
 async fn version(workshop: &Workshop, program: &Path) -> Option<String> {
@@ -54,7 +59,11 @@ fn is_recent(version: &str) -> bool {
 }
 
 /// Lockgate's own, installed if it is not there.
-async fn get(workshop: &Workshop, observer: &dyn Observer) -> Result<Uv, PythonError> {
+async fn get(
+    workshop: &Workshop,
+    patience: Duration,
+    observer: &dyn Observer,
+) -> Result<Uv, PythonError> {
     let folder = workshop.cache.join("uv");
     let program = folder.join(VERSION).join("uv");
     let uv = Uv { program: program.clone(), version: VERSION.to_owned() };
@@ -63,7 +72,7 @@ async fn get(workshop: &Workshop, observer: &dyn Observer) -> Result<Uv, PythonE
     }
     private_folder(&folder)?;
     let lock = Lock::open(&folder.join(".lock"))?;
-    lock.exclusive(observer, "uv").await?;
+    lock.exclusive(observer, "uv", patience).await?;
     if program.is_file() {
         return Ok(uv);
     }
