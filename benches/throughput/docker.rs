@@ -76,6 +76,7 @@ fn through_the_command_line(engine: &str, recording: &Path) -> f64 {
 
 pub(crate) fn run(table: &mut Table, quick: bool) {
     let what = "Docker: stdio source into a Java destination in a container";
+    #[expect(clippy::disallowed_methods, reason = "where the engine of the measurements is")]
     let Ok(engine) = std::env::var("LOCKGATE_TEST_DOCKER") else {
         eprintln!("Docker is not measured: run scripts/with-test-services make bench");
         let missing = "run scripts/with-test-services make bench to compare";

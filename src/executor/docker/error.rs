@@ -155,6 +155,9 @@ impl Fault for DockerError {
             Self::Create { reason, .. } if reason.contains("docker-init") => {
                 "the engine lacks its init program (docker-init; in Debian: tini)".into()
             }
+            Self::Create { reason, .. } if reason.contains("container-init") => {
+                "the engine lacks its init program (Podman's; in Debian: catatonit)".into()
+            }
             Self::Memory { limit_mib, .. } => format!(
                 "allow more with --limit container-memory={}MiB (in sync: --source-limit, \
                  --destination-limit)",
