@@ -96,7 +96,8 @@ impl DockerImage {
 pub(crate) fn is_image(text: &str) -> bool {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     let rest = |c: char| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c);
-    first && text.chars().all(rest)
+    // An address is none: it may hold a password, and an image's name is shown.
+    first && text.chars().all(rest) && !text.contains("://")
 }
 
 impl DockerImage {
@@ -164,7 +165,7 @@ mod tests {
         assert_eq!(DockerImage::parse("false").unwrap(), None);
         let named = DockerImage::parse("localhost:5000/x@sha256:00").unwrap();
         assert_eq!(named, Some(DockerImage::Named("localhost:5000/x@sha256:00".into())));
-        for bad in ["", "--privileged", "a b", "-x"] {
+        for bad in ["", "--privileged", "a b", "-x", "https://u:p@h/x"] {
             assert!(DockerImage::parse(bad).is_err(), "{bad}");
         }
     }

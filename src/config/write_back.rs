@@ -6,7 +6,7 @@
 //! So the folder is opened before the connector runs and its file never through a link, and what the
 //! operator did not write as a plain value stays.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -23,6 +23,8 @@ use crate::protocol::Json;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks whether it is done.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often it is tried again when somebody else wrote to the file meanwhile: a person does so once.
+const TRIES: usize = 5;
 /// Bytes of a file of configurations.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -103,7 +105,8 @@ impl ConfigFile {
     }
 
     /// Writes the members of `now` that differ from `before`, those of `fixed` excepted. `decided` is
-    /// told what the file will have, before it has it. Blocks.
+    /// told what the file will have, before it has it; again, where somebody else wrote to the file
+    /// meanwhile. Blocks.
     ///
     /// # Errors
     /// [`WriteBackError`], or what `decided` says.
@@ -112,10 +115,26 @@ impl ConfigFile {
         before: &Json,
         now: &Json,
         fixed: &[String],
-        decided: impl FnOnce(&Written) -> Result<(), E>,
+        mut decided: impl FnMut(&Written) -> Result<(), E>,
     ) -> Result<Written, E> {
         let _lock = self.lock()?;
-        let (file, text) = self.read()?;
+        for _ in 0..TRIES {
+            if let Some(written) = self.write_once(before, now, fixed, &mut decided)? {
+                return Ok(written);
+            }
+        }
+        Err(self.changed("others write to it all the time".into()).into())
+    }
+
+    /// None: the file is not what was read any more, and is as somebody else wrote it.
+    fn write_once<E: From<WriteBackError>>(
+        &self,
+        before: &Json,
+        now: &Json,
+        fixed: &[String],
+        decided: &mut impl FnMut(&Written) -> Result<(), E>,
+    ) -> Result<Option<Written>, E> {
+        let (facts, text) = self.read()?;
         let known = edit::config_of(&text, &self.place).map_err(|r| self.changed(r))?;
         let (before, now) = (object(before), object(now));
         let mut change = Map::new();
@@ -145,10 +164,10 @@ impl ConfigFile {
             places,
         };
         decided(&written)?;
-        if new != text {
-            self.replace(&file, &new)?;
+        if new != text && !self.replace(&facts, &new)? {
+            return Ok(None);
         }
-        Ok(written)
+        Ok(Some(written))
     }
 
     fn changed(&self, reason: String) -> WriteBackError {
@@ -180,7 +199,8 @@ impl ConfigFile {
         }
     }
 
-    fn read(&self) -> Result<(File, String), WriteBackError> {
+    /// The text, and what the file was when it began to be read.
+    fn read(&self) -> Result<(Metadata, String), WriteBackError> {
         let open = |flags| {
             let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()).map(File::from)
@@ -201,16 +221,30 @@ impl ConfigFile {
         let mut text = String::new();
         let mut whole = (&file).take(MOST_BYTES);
         whole.read_to_string(&mut text).map_err(|e| self.unwritable(e))?;
-        Ok((file, text))
+        Ok((facts, text))
     }
 
-    /// Puts a text in the place of the file: the whole of it or nothing, with mode and owner.
-    fn replace(&self, file: &File, text: &str) -> Result<(), WriteBackError> {
-        let facts = file.metadata().map_err(|e| self.unwritable(e))?;
+    /// Whether the file is still the one that was read, and nobody wrote to it.
+    fn is_as_read(&self, facts: &Metadata) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            // It is gone, or a link: reading it again says which.
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        };
+        let now = file.metadata()?;
+        let same = |f: &Metadata| (f.dev(), f.ino(), f.len(), f.mtime(), f.mtime_nsec());
+        Ok(same(&now) == same(facts))
+    }
+
+    /// Puts a text in the place of the file: the whole of it or nothing, with mode and owner. Not
+    /// where the file is not what was read any more.
+    fn replace(&self, facts: &Metadata, text: &str) -> Result<bool, WriteBackError> {
         let draft = format!(".lockgate-{}.next", std::process::id());
         // One that a process of this number left behind.
         let _ = rustix::fs::unlinkat(&self.folder, &draft, AtFlags::empty());
-        let write = || -> io::Result<()> {
+        let write = || -> io::Result<bool> {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
             let mode = Mode::RUSR | Mode::WUSR;
             let new = rustix::fs::openat(&self.folder, &draft, flags | OFlags::CLOEXEC, mode)?;
@@ -223,9 +257,13 @@ impl ConfigFile {
             }
             rustix::fs::fchmod(&new, Mode::from_raw_mode(facts.mode()))?;
             new.sync_all()?;
+            if !self.is_as_read(facts)? {
+                rustix::fs::unlinkat(&self.folder, &draft, AtFlags::empty())?;
+                return Ok(false);
+            }
             rustix::fs::renameat(&self.folder, &draft, &self.folder, &self.name)?;
             rustix::fs::fsync(&self.folder)?;
-            Ok(())
+            Ok(true)
         };
         write().map_err(|e| {
             let _ = rustix::fs::unlinkat(&self.folder, &draft, AtFlags::empty());

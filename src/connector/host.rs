@@ -21,6 +21,8 @@ use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 use crate::registry::Registry;
 use crate::sandbox::{Access, DirectoryGrant, Fence, Policy, redacted};
 
+/// The folder of the host's own state, which no grant opens.
+const HOST_STATE: &str = ".lockgate";
 /// Where Python environments are in a project, where nothing says another place.
 const PYTHON_FOLDER: &str = ".lockgate/python";
 
@@ -275,6 +277,7 @@ impl Host {
         Ok(match method {
             Method::Component(path) => {
                 self.runtime.may_grant(&policy, false)?;
+                self.may_not_become_another(&policy)?;
                 let component = self.runtime.load_within(path, &policy.limits)?;
                 let (kind, _) = component.kind()?;
                 component.must_be(wanted.unwrap_or(kind))?;
@@ -302,6 +305,24 @@ impl Host {
         })
     }
 
+    /// Refuses to let a connector write to where components are looked up by name: it would become
+    /// other connectors, with their passwords and grants. `.lockgate` is hidden in any case, and what
+    /// is not there yet is looked at when it is.
+    fn may_not_become_another(&self, policy: &Policy) -> Result<(), ExecutorError> {
+        let folders = self.component_folders();
+        let folders = folders.iter().filter(|folder| folder.iter().all(|step| step != HOST_STATE));
+        let folders: Vec<PathBuf> = folders.filter_map(|f| f.canonicalize().ok()).collect();
+        for grant in policy.directories.iter().filter(|g| g.access == Access::ReadWrite) {
+            let Ok(host) = grant.host.canonicalize() else { continue };
+            if folders.iter().any(|f| f.starts_with(&host) || host.starts_with(f)) {
+                let reason = "components are looked up by name in it, and who writes there becomes other connectors";
+                let path = grant.host.clone();
+                return Err(ComponentError::DirectoryRefused { path, reason }.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a container may have what it is granted. No fence hides anything in what is mounted,
     /// so nothing of ours may be in it.
     fn may_grant_to_container(
@@ -319,6 +340,7 @@ impl Host {
             });
         }
         self.runtime.may_grant(&policy, false)?;
+        self.may_not_become_another(&policy)?;
         let project = self.project.as_deref().unwrap_or(&self.base);
         // The folder itself, too: what is not in it yet could be made there.
         let ours = [project.to_owned(), project.join(".lockgate"), project.join("lockgate.toml")];
@@ -339,6 +361,7 @@ impl Host {
     fn may_grant_to_process(&self, policy: &Policy) -> Result<(), ExecutorError> {
         if policy.fence != Fence::Off {
             self.runtime.may_grant(policy, true)?;
+            self.may_not_become_another(policy)?;
         }
         Ok(())
     }

@@ -260,7 +260,8 @@ impl Registry {
         }
     }
 
-    /// The specification of one version, from its own document. What is published does not change.
+    /// The specification of one version, from its own document. What is published does not
+    /// change, so that what came by https is kept for ever.
     fn spec_of(
         &self,
         name: &str,
@@ -287,6 +288,10 @@ impl Registry {
         let cache = self.cache();
         for url in &urls {
             let kept = cache.as_ref().and_then(|cache| cache.load(url));
+            // What came in the clear anyone on the way could have written: it expires as the
+            // document does.
+            let lasting = url.scheme() == "https" || self.settings.offline;
+            let kept = kept.filter(|kept| lasting || kept.fresh);
             if let Some(spec) = kept.and_then(|kept| member_spec(&shown(url), &kept.text).ok()) {
                 return Ok(spec);
             }

@@ -506,3 +506,26 @@ exit 1
     }
     assert!(!said.err.contains("command line") && !said.err.contains("hunter2"), "{}", said.err);
 }
+
+/// Who writes where components are looked up by name would become other connectors.
+#[test]
+fn a_folder_of_components_is_granted_to_nobody_for_writing() {
+    let place = Place::new();
+    place.program("bin/source-x");
+    place.component("components/source-y.wasm", "destination-jsonl");
+    place.folder.write("out/x", "");
+    // A process sees a directory under its own path only.
+    for (name, guest) in [("exec:bin/source-x", ""), ("components/source-y.wasm", "::/data")] {
+        for folder in [".", "components"] {
+            let grant = &format!("{folder}{guest}");
+            let said = place.run(&["spec", name, "--allow-dir", grant]);
+            assert_eq!(said.code, 3, "{name} {grant}: {}", said.err);
+            assert!(said.err.contains("becomes other connectors"), "{}", said.err);
+        }
+        for (folder, mode) in [("out", ""), ("components", ":ro")] {
+            let grant = &format!("{folder}{guest}{mode}");
+            let said = place.run(&["spec", name, "--allow-dir", grant]);
+            assert!(!said.err.contains("becomes other connectors"), "{}", said.err);
+        }
+    }
+}

@@ -151,3 +151,40 @@ impl Scene {
         self.file.write(before, now, &[], |_| Ok(()))
     }
 }
+
+#[test]
+fn what_somebody_else_writes_meanwhile_is_kept() {
+    let scene = Scene::new(r#"{"mine":1,"token":"old"}"#, ConfigPlace::Json);
+    let path = scene.folder.path().join("c");
+    let before = scene.config();
+    let now = Json::parse(r#"{"mine":1,"token":"new"}"#).unwrap();
+    let mut asked = 0;
+    let written = scene.file.write(&before, &now, &[], |_| {
+        asked += 1;
+        match asked {
+            1 => fs::write(&path, r#"{"mine":22,"token":"old"}"#).unwrap(),
+            2 => {
+                // As an editor does it.
+                let next = scene.folder.path().join("next");
+                fs::write(&next, r#"{"mine":33,"token":"old"}"#).unwrap();
+                fs::rename(next, &path).unwrap();
+            }
+            _ => {}
+        }
+        Ok::<(), WriteBackError>(())
+    });
+    assert_eq!(scene.text(), r#"{"mine":33,"token":"new"}"#);
+    assert_eq!(asked, 3);
+    assert_eq!(written.unwrap().config.get(), scene.config().get());
+    // Who never stops is let win.
+    let mut number = 0;
+    let now = Json::parse(r#"{"mine":33,"token":"newer"}"#).unwrap();
+    let refused = scene.file.write(&scene.config(), &now, &[], |_| {
+        number += 1;
+        fs::write(&path, format!(r#"{{"mine":"{}","token":"new"}}"#, "x".repeat(number))).unwrap();
+        Ok::<(), WriteBackError>(())
+    });
+    assert!(matches!(refused, Err(WriteBackError::Changed { .. })), "{refused:?}");
+    assert!(scene.text().contains("xxxxx"));
+    assert_eq!(fs::read_dir(scene.folder.path()).unwrap().count(), 1);
+}
