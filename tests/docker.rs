@@ -429,7 +429,7 @@ fn a_deadline_leaves_nothing_behind_when_the_command_line_has_ended() {
         "--no-record",
         "--allow-net=127.0.0.1:9",
         "--limit=check-time=3s",
-        "--limit=process-start=0s",
+        "--limit=process-start=1ms",
         "--env",
         host.contained.mark(),
     ]);

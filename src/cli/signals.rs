@@ -10,8 +10,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::output::CliError;
-use crate::executor::ExecutorError;
-use crate::protocol::Failure;
+use crate::fault::{ExitClass, Fault};
 
 /// How long a second signal may take to end the process in order.
 const LAST: Duration = Duration::from_secs(15);
@@ -19,6 +18,21 @@ const LAST: Duration = Duration::from_secs(15);
 /// Whether it was asked for a second time.
 static AGAIN: std::sync::LazyLock<watch::Sender<bool>> =
     std::sync::LazyLock::new(|| watch::Sender::new(false));
+
+/// What a command that a signal ended says.
+#[derive(Debug, thiserror::Error)]
+#[error("a signal stopped it")]
+struct Stopped;
+
+impl Fault for Stopped {
+    fn code(&self) -> &'static str {
+        "CANCELLED"
+    }
+
+    fn exit(&self) -> ExitClass {
+        ExitClass::Interrupted
+    }
+}
 
 /// Does `first` at the first signal. Later ones are listened to in a thread that nothing holds up.
 /// Once in a process.
@@ -53,7 +67,7 @@ pub(super) async fn until_stopped<T>(
     });
     tokio::select! {
         biased;
-        Ok(()) = stopped => Err(ExecutorError::from(Failure::cancelled()).into()),
+        Ok(()) = stopped => Err(CliError::Fault(Box::new(Stopped))),
         result = running => result,
     }
 }
