@@ -175,8 +175,10 @@ impl DockerExecutor {
         };
         if self.settings.local.is_none() && says(&["/local"]) {
             return Some(
-                "give it a directory as /local with --docker-local DIR (in sync: \
-                 --source-docker-local, --destination-docker-local)"
+                "what it keeps in /local goes with its container: give it a directory there with \
+                 --docker-local DIR, or let it write to its own file system with \
+                 --docker-writable-root (in sync: --source-docker-local, \
+                 --destination-docker-local and so on)"
                     .into(),
             );
         }

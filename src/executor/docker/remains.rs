@@ -19,6 +19,9 @@ use crate::executor::process::Guard;
 /// How long, in ms, a container is waited for before each attempt, where a request to make it may
 /// still be on its way.
 const ON_ITS_WAY: [u64; 4] = [0, 500, 2000, 5000];
+/// The same, where a removal that was begun before may be under way: the engine then says so, and not
+/// when it is over.
+const UNDER_WAY: [u64; 6] = [0, 100, 200, 500, 1000, 2000];
 /// What a removal may take besides what the engine takes: all of [`ON_ITS_WAY`], and some.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -178,13 +181,15 @@ impl Remains {
     fn remove_blocking(&mut self) {
         let waits: &[u64] = match self.made {
             Made::Asked => &ON_ITS_WAY,
-            Made::Not | Made::Yes => &[0],
+            Made::Not | Made::Yes => &UNDER_WAY,
         };
         for wait in waits {
             std::thread::sleep(Duration::from_millis(*wait));
             let path = format!("/containers/{}?force=true&v=true", self.name);
-            if self.engine.send_blocking("DELETE", &path).is_ok_and(|status| status < 300) {
-                break;
+            match self.engine.send_blocking("DELETE", &path) {
+                Ok(status) if status < 300 => break,
+                Ok(404) if self.made != Made::Asked => break,
+                _ => {}
             }
         }
         drop(self.network.take());
