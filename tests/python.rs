@@ -228,7 +228,7 @@ async fn faker_is_installed_once_and_used_again() {
     let hint = error.hint().unwrap();
     assert!(
         hint.contains(
-            "lockgate connectors install 'pip:airbyte-source-faker==7.2.1' --use-python 3.11"
+            "lockgate connectors install pip:airbyte-source-faker==7.2.1 --use-python 3.11"
         ),
         "{hint}"
     );
@@ -314,8 +314,9 @@ fn environments_are_listed_described_and_removed() {
     assert!(versions.contains(&&json!("1.16.0")) && versions.len() == 2, "{list:#}");
     assert_eq!(list["components"][0]["name"], "source-own");
     let info = connectors(&folder, &root, &["info", "pip:six==1.16.0"]).good();
-    assert_eq!(info[0]["packages"], json!(["six==1.16.0"]));
-    assert!(info[0]["size"].as_u64().unwrap() > 10_000);
+    let info = &info["installed"][0];
+    assert_eq!(info["packages"], json!(["six==1.16.0"]));
+    assert!(info["size"].as_u64().unwrap() > 10_000);
 
     let (error, _) = connectors(&folder, &root, &["remove", "six"]).bad(2);
     assert!(error.starts_with("PYTHON_SEVERAL"), "{error}");

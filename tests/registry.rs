@@ -434,7 +434,7 @@ async fn a_configuration_is_checked_and_nothing_runs() {
         assert!(error.hint().expect("a hint").contains("docker-image"));
     }
     let error = good.discover().await.expect_err("no").to_string();
-    assert!(error.contains("cannot discover"), "{error}");
+    assert!(error.contains("there is no discover"), "{error}");
     let destination = lockgate::get_noop_destination();
     let written = destination.write(&good.into(), &lockgate::WriteOptions::default()).await;
     let failure = written.expect_err("it cannot be read");
