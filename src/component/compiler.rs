@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 
 use super::{ComponentError, Interruption, engine};
-use crate::sandbox::fence::{FencePlan, PreparedFence};
+use crate::sandbox::fence::{FencePlan, PreparedFence, die_with};
 use crate::sandbox::{Fence, Limits};
 
 /// The subcommand of `lockgate` that is the child.
@@ -239,17 +239,11 @@ fn start(
 
 fn dies_with_us(command: &mut Command, fence: PreparedFence) {
     let parent = std::process::id();
-    // SAFETY: prctl with these arguments and getppid are async-signal-safe and touch no memory of
-    // ours; `enter` promises the same.
+    // SAFETY: both promise to be async-signal-safe and to touch no memory of ours.
     #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
     unsafe {
         command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            if libc::getppid().cast_unsigned() != parent {
-                return Err(io::Error::from_raw_os_error(libc::ESRCH));
-            }
+            die_with(parent)?;
             fence.enter()
         });
     }

@@ -28,7 +28,7 @@ use crate::executor::session::{Running, Started, Stdin};
 use crate::executor::stdio::LineReader;
 use crate::protocol::{LogLevel, Observer};
 use crate::sandbox::Policy;
-use crate::sandbox::fence::PreparedFence;
+use crate::sandbox::fence::{PreparedFence, die_with, keep_standard_descriptors};
 
 /// Bytes of a pipe: the most an ordinary user may ask for. Fewer switches between the processes.
 const PIPE: usize = 1 << 20;
@@ -85,23 +85,14 @@ impl Connector {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let parent = std::process::id();
-        // SAFETY: prctl with these arguments, close_range and getppid are async-signal-safe and
-        // touch no memory of ours; `enter` promises the same.
+        // SAFETY: all three promise to be async-signal-safe and to touch no memory of ours.
         #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
         unsafe {
             command.pre_exec(move || {
                 // Without this a child would see the end of its input when we are killed, and take
                 // a torn stream for a whole one.
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-                // We may have been killed before that: then nobody will tell the child.
-                if libc::getppid().cast_unsigned() != parent {
-                    return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
-                }
-                // A descriptor of ours that somebody forgot to mark. An old kernel cannot.
-                let flags = libc::CLOSE_RANGE_CLOEXEC;
-                libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, flags);
+                die_with(parent)?;
+                keep_standard_descriptors();
                 fence.enter()
             });
         }

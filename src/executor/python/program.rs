@@ -23,7 +23,10 @@ use super::words::Told;
 use crate::executor::ExecutorError;
 use crate::executor::process::reach::{Surroundings, of_program};
 use crate::sandbox::Policy;
-use crate::sandbox::fence::{FencePlan, PreparedFence, TcpAccess, devices, system_folders};
+use crate::sandbox::fence::{
+    FencePlan, PreparedFence, TcpAccess, devices, die_with, keep_standard_descriptors,
+    system_folders,
+};
 
 /// Bytes that are kept of what a program says, on each of its outputs. A list of a thousand
 /// packages has a tenth of that.
@@ -279,21 +282,13 @@ impl Call {
         command.process_group(0).kill_on_drop(true);
         let parent = std::process::id();
         let fence = self.fence;
-        // SAFETY: prctl with these arguments, close_range and getppid are async-signal-safe and
-        // touch no memory of ours; `enter` promises the same.
+        // SAFETY: all three promise to be async-signal-safe and to touch no memory of ours.
         #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
         unsafe {
             command.pre_exec(move || {
                 // An installation that nobody waits for holds no lock any more.
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-                if libc::getppid().cast_unsigned() != parent {
-                    return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
-                }
-                // A descriptor of ours that somebody forgot to mark. An old kernel cannot.
-                let flags = libc::CLOSE_RANGE_CLOEXEC;
-                libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, flags);
+                die_with(parent)?;
+                keep_standard_descriptors();
                 fence.as_ref().map_or(Ok(()), PreparedFence::enter)
             });
         }

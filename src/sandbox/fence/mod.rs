@@ -10,6 +10,7 @@
 //! child, between `fork` and `exec`, is a handful of system calls ([`PreparedFence::enter`]).
 
 mod calls;
+mod child;
 mod enter;
 mod files;
 mod hidden;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use seccompiler::BpfProgram;
 
+pub use child::{die_with, keep_standard_descriptors};
 pub use kernel::KernelSupport;
 pub use namespace::Namespace;
 pub use system::{devices, system_folders};

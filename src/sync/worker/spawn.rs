@@ -15,6 +15,7 @@ use super::frame::{Decoder, encode};
 use super::message::ToWorker;
 use super::{WorkerError, WorkerProgram};
 use crate::component::Image;
+use crate::sandbox::fence::die_with;
 use crate::sync::lock::ConnectionLock;
 
 /// Bytes of its stderr that are kept: a panic's message.
@@ -60,17 +61,11 @@ impl Worker {
             .collect();
         let parent = std::process::id();
         #[expect(unsafe_code, reason = "the only way to act between fork and exec")]
-        // SAFETY: prctl and fcntl with these arguments and getppid are async-signal-safe, and the
-        // list is only read. The descriptors are open: `images` and `lock` outlive the call.
+        // SAFETY: `die_with` promises to be async-signal-safe, and so is fcntl; the list is only read.
+        // The descriptors are open: `images` and `lock` outlive the call.
         unsafe {
             command.pre_exec(move || {
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-                // The parent may have been killed before that: then nobody will tell the child.
-                if libc::getppid().cast_unsigned() != parent {
-                    return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
-                }
+                die_with(parent)?;
                 for descriptor in &kept {
                     if libc::fcntl(*descriptor, libc::F_SETFD, 0) != 0 {
                         return Err(std::io::Error::last_os_error());
