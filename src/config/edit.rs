@@ -7,7 +7,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use toml_edit::{DocumentMut, InlineTable, Item, TableLike};
 
-use super::write_back::ConfigPlace;
+/// Where in a file a configuration is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigPlace {
+    /// It is the whole of a JSON file.
+    Json,
+    /// A table of a TOML file: `["sources", "faker", "config"]`.
+    Toml([String; 3]),
+}
 
 /// The configuration in a text.
 pub(super) fn config_of(text: &str, place: &ConfigPlace) -> Result<Map<String, Value>, String> {

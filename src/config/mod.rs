@@ -16,6 +16,7 @@ mod write_back;
 
 pub use connector::component_folders;
 pub use document::{config_digest, merge_members, read_config, read_json_object};
+pub use edit::ConfigPlace;
 pub use environment::{Environment, RegistryVariable};
 pub use error::ConfigError;
 pub use file::{
@@ -28,4 +29,4 @@ pub use options::ConnectorOptions;
 pub use reference::ConnectorReference;
 pub(crate) use reference::is_plain;
 pub use units::{parse_duration, parse_size};
-pub use write_back::{ConfigFile, ConfigPlace, WriteBackError, Written};
+pub use write_back::{ConfigFile, WriteBackError, Written};

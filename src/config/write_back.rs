@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use serde_json::{Map, Value};
 
-use super::edit::{self, blend};
+use super::edit::{self, ConfigPlace, blend};
 use crate::protocol::Json;
 
 /// How long another process may write to the same folder.
@@ -47,15 +47,6 @@ pub enum WriteBackError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// Where in a file a configuration is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigPlace {
-    /// It is the whole of a JSON file.
-    Json,
-    /// A table of a TOML file: `["sources", "faker", "config"]`.
-    Toml([String; 3]),
 }
 
 /// A file that a configuration was read from.

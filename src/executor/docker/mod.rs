@@ -12,6 +12,7 @@ mod credentials;
 mod egress;
 mod engine;
 mod error;
+mod exit;
 mod files;
 mod image;
 mod input;

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 
 use super::attach::{Attached, Frames, Kind};
 use super::engine::{Engine, is_absent};
-use super::running::Exit;
+use super::exit::Exit;
 
 /// Bytes that wait here before the container is paused. 8 MiB: a tenth of a second at full speed.
 const FULL: usize = 8 << 20;
