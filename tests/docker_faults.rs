@@ -255,7 +255,7 @@ fn the_end_of_an_input_arrives() {
     let folder = Folder::new();
     open_to_all(folder.path());
     let mut contained = Contained::new("half-close");
-    contained.settings.local = Some(folder.path().to_owned());
+    contained.policy.local = Some(folder.path().to_owned());
     block_on(write(&contained, "{}", 50, whole)).expect("it reads to the end, and ends");
     assert!(folder.read("rows.jsonl").lines().count() > 10_000);
     contained.nothing_left();
@@ -330,7 +330,7 @@ fn writes_until_it_is_killed() {
     #[expect(clippy::disallowed_methods, reason = "said by the test that runs this one")]
     let local = std::env::var_os("LOCKGATE_TEST_LOCAL").expect("a folder");
     let mut contained = Contained::new("torn");
-    contained.settings.local = Some(local.into());
+    contained.policy.local = Some(local.into());
     let destination = Destination::from(contained.connector("{}"));
     let _ = block_on(destination.write(&faker(100_000_000), &options()));
 }

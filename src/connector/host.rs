@@ -1,6 +1,7 @@
 //! Where connectors come from: a name, options, a configuration.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -13,16 +14,13 @@ use crate::component::{
 };
 use crate::config::{ConnectorOptions, Environment, Project, component_folders};
 use crate::executor::{
-    ComponentExecutor, DockerExecutor, DockerSettings, Executor, ExecutorError, NoopDestination,
-    ProcessExecutor, PythonExecutor, RegisteredSpec, SecretExecutor, SecretSource, SystemSecrets,
-    Vault,
+    ComponentExecutor, DockerExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
+    PythonExecutor, RegisteredSpec, SecretExecutor, SecretSource, SystemSecrets, Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 use crate::registry::Registry;
-use crate::sandbox::{Access, DirectoryGrant, Fence, Policy, redacted};
+use crate::sandbox::{Access, DirectoryGrant, Fence, HOST_STATE, Policy, redacted};
 
-/// The folder of the host's own state, which no grant opens.
-const HOST_STATE: &str = ".lockgate";
 /// Where Python environments are in a project, where nothing says another place.
 const PYTHON_FOLDER: &str = ".lockgate/python";
 
@@ -293,7 +291,7 @@ impl Host {
                 Arc::new(PythonExecutor::new(settings.clone(), policy, self.base.clone())?)
             }
             Method::Docker(settings) => {
-                self.may_grant_to_container(&policy, settings)?;
+                self.may_grant_to_container(&policy)?;
                 let resolver = self.runtime.resolver();
                 Arc::new(DockerExecutor::new(settings.clone(), policy, resolver)?)
             }
@@ -310,7 +308,8 @@ impl Host {
     /// is not there yet is looked at when it is.
     fn may_not_become_another(&self, policy: &Policy) -> Result<(), ExecutorError> {
         let folders = self.component_folders();
-        let folders = folders.iter().filter(|folder| folder.iter().all(|step| step != HOST_STATE));
+        let ours = |step: &OsStr| HOST_STATE.iter().any(|name| step == *name);
+        let folders = folders.iter().filter(|folder| !folder.iter().any(ours));
         let folders: Vec<PathBuf> = folders.filter_map(|f| f.canonicalize().ok()).collect();
         for grant in policy.directories.iter().filter(|g| g.access == Access::ReadWrite) {
             let Ok(host) = grant.host.canonicalize() else { continue };
@@ -325,16 +324,12 @@ impl Host {
 
     /// Whether a container may have what it is granted. No fence hides anything in what is mounted,
     /// so nothing of ours may be in it.
-    fn may_grant_to_container(
-        &self,
-        policy: &Policy,
-        settings: &DockerSettings,
-    ) -> Result<(), ExecutorError> {
+    fn may_grant_to_container(&self, policy: &Policy) -> Result<(), ExecutorError> {
         let mut policy = policy.clone();
-        if let Some(local) = &settings.local {
+        if let Some(local) = policy.local.clone() {
             let guest = "/local".to_owned();
             policy.directories.push(DirectoryGrant {
-                host: local.clone(),
+                host: local,
                 guest,
                 access: Access::ReadWrite,
             });

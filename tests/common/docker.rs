@@ -88,13 +88,7 @@ impl Contained {
         // The image is a shell, and the machine may be busy.
         policy.limits.container_memory = 256 << 20;
         policy.limits.stop_time = Duration::from_secs(2);
-        let settings = DockerSettings {
-            image: IMAGE.into(),
-            host_network: false,
-            local: None,
-            writable_root: false,
-            pull: false,
-        };
+        let settings = DockerSettings { image: IMAGE.into(), writable_root: false, pull: false };
         Self { settings, policy, heard: Arc::default(), mark }
     }
 

@@ -7,6 +7,7 @@ use lockgate::connector::resolve::resolve;
 use lockgate::connector::{Choice, Method};
 use lockgate::executor::{DockerSettings, Interpreter, PythonSettings};
 use lockgate::fault::Fault;
+use lockgate::protocol::Json;
 use lockgate::{ConnectorOptions, DockerImage, LocalExecutable, UsePython};
 
 use crate::world::{Found, World};
@@ -78,8 +79,6 @@ fn containers() {
     let settings = docker("source-x", &image("true"), Found::Nowhere);
     let closed = DockerSettings {
         image: "airbyte/source-x:latest".into(),
-        host_network: false,
-        local: None,
         writable_root: false,
         pull: true,
     };
@@ -91,14 +90,15 @@ fn containers() {
         install_if_missing: Some(false),
         ..image("true")
     };
-    let wanted = DockerSettings {
-        host_network: true,
-        local: Some("/project/data".into()),
-        writable_root: true,
-        pull: false,
-        ..closed
-    };
+    let wanted = DockerSettings { writable_root: true, pull: false, ..closed };
     assert_eq!(docker("source-x", &open, Found::Nowhere), wanted);
+    // The rest is what it is granted.
+    let granted = |options: &ConnectorOptions| {
+        let policy = options.policy(Path::new("/project"), &Json::empty_object()).unwrap();
+        (policy.host_network, policy.local)
+    };
+    assert_eq!(granted(&image("true")), (false, None));
+    assert_eq!(granted(&open), (true, Some("/project/data".into())));
 }
 
 #[test]

@@ -44,8 +44,6 @@ impl Asking<'_> {
         let options = self.options;
         let settings = DockerSettings {
             image,
-            host_network: options.use_host_network,
-            local: options.docker_local.as_ref().map(|local| self.around.folder().join(local)),
             writable_root: options.docker_writable_root,
             pull: options.install_if_missing.unwrap_or(true),
         };

@@ -147,21 +147,20 @@ fn bind(host: &Path, guest: &str, read_only: bool) -> Mount {
     }
 }
 
-/// The directories of the settings and of the policy, as mounts. `socket` is the engine's: who can
+/// The directories of a policy, as mounts. `socket` is the engine's: who can
 /// reach it has this machine.
 pub(super) fn directories(
-    settings: &DockerSettings,
     policy: &Policy,
     socket: Option<&Path>,
 ) -> Result<Vec<Mount>, DockerError> {
     let mut mounts = Vec::new();
-    if let Some(local) = &settings.local {
+    if let Some(local) = &policy.local {
         let refused = |e: std::io::Error| refused(&local.display().to_string(), &e.to_string());
         std::fs::create_dir_all(local).map_err(refused)?;
         mount(local, LOCAL, false, socket, &mut mounts)?;
     }
     for grant in &policy.directories {
-        check_guest(&grant.guest, settings)?;
+        check_guest(&grant.guest, policy)?;
         mount(&grant.host, &grant.guest, grant.access == Access::Read, socket, &mut mounts)?;
     }
     Ok(mounts)
@@ -172,12 +171,12 @@ fn refused(what: &str, reason: &str) -> DockerError {
 }
 
 /// Refuses what is no mount point; before anything is started.
-pub(super) fn check_guest(guest: &str, settings: &DockerSettings) -> Result<(), DockerError> {
+pub(super) fn check_guest(guest: &str, policy: &Policy) -> Result<(), DockerError> {
     let below = |place: &str| Path::new(guest).starts_with(place);
     if matches!(guest, "/" | "/tmp") || TAKEN.iter().any(|place| below(place)) {
         return Err(refused(guest, "a container has something of its own there"));
     }
-    if settings.local.is_some() && guest == LOCAL {
+    if policy.local.is_some() && guest == LOCAL {
         return Err(refused(guest, "it is the local directory's place"));
     }
     Ok(())
@@ -227,7 +226,7 @@ fn mount(
 /// What holds for a policy, in words.
 pub(super) fn words(settings: &DockerSettings, policy: &Policy) -> String {
     let root = if settings.writable_root { "writable root" } else { "read-only root" };
-    let network = if settings.host_network {
+    let network = if policy.host_network {
         "network of the host: nothing that it reaches is enforced"
     } else if policy.network.patterns.is_empty() {
         "no network"
@@ -243,13 +242,7 @@ mod tests {
     use super::*;
 
     fn settings() -> DockerSettings {
-        DockerSettings {
-            image: "a:1".into(),
-            host_network: false,
-            local: None,
-            writable_root: false,
-            pull: false,
-        }
+        DockerSettings { image: "a:1".into(), writable_root: false, pull: false }
     }
 
     fn made(settings: &DockerSettings, limits: &Limits, network: Network) -> ContainerCreateBody {
@@ -315,7 +308,7 @@ mod tests {
         let granted = |host: &Path, guest: &str| {
             let mut policy = Policy::default();
             policy.allow_dir(&format!("{}::{guest}", host.display())).unwrap();
-            directories(&settings(), &policy, Some(&socket)).map(|mounts| mounts.len())
+            directories(&policy, Some(&socket)).map(|mounts| mounts.len())
         };
         let own = tempfile::tempdir().unwrap();
         assert_eq!(granted(own.path(), "/data").unwrap(), 1);
@@ -334,8 +327,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(".lockgate")).unwrap();
         std::fs::write(folder.path().join("lockgate.toml"), "").unwrap();
-        let settings = DockerSettings { local: Some(folder.path().into()), ..settings() };
-        let mounts = directories(&settings, &Policy::default(), None).unwrap();
+        let policy = Policy { local: Some(folder.path().into()), ..Policy::default() };
+        let mounts = directories(&policy, None).unwrap();
         let targets: Vec<_> = mounts.iter().filter_map(|m| m.target.as_deref()).collect();
         assert_eq!(targets, ["/local", "/local/.lockgate", "/local/lockgate.toml"]);
     }
@@ -344,8 +337,8 @@ mod tests {
     fn a_local_directory_is_made_with_its_parents() {
         let folder = tempfile::tempdir().unwrap();
         let local = folder.path().join("a/b");
-        let settings = DockerSettings { local: Some(local.clone()), ..settings() };
-        let mounts = directories(&settings, &Policy::default(), None).unwrap();
+        let policy = Policy { local: Some(local.clone()), ..Policy::default() };
+        let mounts = directories(&policy, None).unwrap();
         assert!(local.is_dir());
         assert_eq!(mounts[0].read_only, Some(false));
     }

@@ -23,7 +23,6 @@ mod running;
 mod start;
 mod sweep;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -46,10 +45,6 @@ use crate::sandbox::Policy;
 pub struct DockerSettings {
     /// Its name, with a tag or a digest: `airbyte/source-faker:6.2.0`.
     pub image: String,
-    /// On the host's network, where nothing that it reaches is enforced.
-    pub host_network: bool,
-    /// The directory of this machine that it knows as `/local`; none unless it is asked for.
-    pub local: Option<PathBuf>,
     /// Whether it may write to its root file system, which real connectors do.
     pub writable_root: bool,
     /// Whether the image is pulled when the engine does not have it.
@@ -87,7 +82,7 @@ impl DockerExecutor {
     ) -> Result<Self, ExecutorError> {
         image::check_name(&settings.image)?;
         for grant in &policy.directories {
-            container::check_guest(&grant.guest, &settings)?;
+            container::check_guest(&grant.guest, &policy)?;
         }
         Ok(Self { settings, policy, resolver, named: None, known: Arc::default() })
     }
@@ -174,7 +169,7 @@ impl DockerExecutor {
         let says = |words: &[&str]| {
             texts.iter().flatten().any(|text| words.iter().any(|word| text.contains(word)))
         };
-        if self.settings.local.is_none() && says(&["/local"]) {
+        if self.policy.local.is_none() && says(&["/local"]) {
             return Some(
                 "what it keeps in /local goes with its container: give it a directory there with \
                  --docker-local DIR, or let it write to its own file system with \
@@ -184,7 +179,7 @@ impl DockerExecutor {
             );
         }
         let denied = says(&["AccessDenied", "ccess denied", "ermission denied"]);
-        if self.settings.local.is_some() && denied && says(&["/local"]) {
+        if self.policy.local.is_some() && denied && says(&["/local"]) {
             return Some(
                 "the image's own user must be able to write to the directory that it knows as /local"
                     .into(),
@@ -198,8 +193,7 @@ impl DockerExecutor {
                     .into(),
             );
         }
-        if !self.settings.host_network && self.policy.network.patterns.is_empty() && says(&OFFLINE)
-        {
+        if !self.policy.host_network && self.policy.network.patterns.is_empty() && says(&OFFLINE) {
             return Some(
                 "it has no network; open a part of it with --allow-net HOST:PORT (in sync: \
                  --source-allow-net, --destination-allow-net)"
@@ -224,11 +218,11 @@ impl Executor for DockerExecutor {
     fn identity(&self) -> Vec<String> {
         // Not its tag or digest: states outlive a version.
         let mut identity = vec![format!("docker {}", image::repository(&self.settings.image))];
-        if let Some(local) = &self.settings.local {
+        if let Some(local) = &self.policy.local {
             let local = local.canonicalize().unwrap_or_else(|_| local.clone());
             identity.push(format!("local {}", local.display()));
         }
-        if self.settings.host_network {
+        if self.policy.host_network {
             identity.push("network of the host".into());
         }
         identity.extend(self.policy.grants());

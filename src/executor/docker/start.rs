@@ -79,7 +79,7 @@ impl DockerExecutor {
         // What only says what it is needs nothing but its variables.
         let granted = call.operation != "spec";
         let directories = match granted {
-            true => container::directories(settings, &self.policy, engine.address.socket())?,
+            true => container::directories(&self.policy, engine.address.socket())?,
             false => Vec::new(),
         };
         let files = Files::write(&call.files).map_err(io("writing the connector's files"))?;
@@ -91,7 +91,7 @@ impl DockerExecutor {
         remains.files = Some(files);
 
         let mut environment: Vec<(String, String)> = Vec::new();
-        let network = if granted && settings.host_network {
+        let network = if granted && self.policy.host_network {
             Network::Host
         } else if granted && !self.policy.network.patterns.is_empty() {
             remains.has_network = true;
