@@ -6,12 +6,10 @@ mod common;
 #[path = "common/docker.rs"]
 mod docker;
 
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Folder, guest};
 use docker::{Contained, IMAGE, block_on, docker_ok, engine, open_to_all};
@@ -22,7 +20,6 @@ use lockgate::sandbox::Policy;
 use lockgate::{
     Destination, Source, SqliteStateStore, WriteOptions, WriteStrategy, get_noop_destination,
 };
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -70,7 +67,7 @@ fn a_component_writes_into_a_container_and_goes_on_where_it_was() {
     let local = folder.path().join("made/local");
     open_to_all(&local);
     let mut contained = Contained::new("writes");
-    contained.settings.local = Some(local.clone());
+    contained.policy.local = Some(local.clone());
     let (source, destination) = faker_into(&contained, 500, "{}");
     let store = SqliteStateStore::open(&folder.path().join("state.db")).expect("a store");
     let options = WriteOptions {
@@ -167,6 +164,22 @@ fn a_container_is_confined() {
         let limit =
             shell("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max");
         assert!(limit.contains(&(128 << 20).to_string()), "{limit}");
+    });
+}
+
+#[test]
+fn on_the_hosts_network_it_sees_what_the_host_sees_and_that_is_said() {
+    let mut contained = Contained::new("host-network");
+    contained.policy.host_network = true;
+    let fence = contained.executor().describe().fence.expect("a fence");
+    assert!(fence.contains("network of the host: nothing that it reaches is enforced"), "{fence}");
+    while_it_sleeps(&contained, |container| {
+        assert_eq!(container["HostConfig"]["NetworkMode"], "host");
+        let pid = &container["State"]["Pid"];
+        let network = |of: &str| {
+            std::fs::read_link(format!("/proc/{of}/ns/net")).expect("a network namespace")
+        };
+        assert_eq!(network(&pid.to_string()), network("self"));
     });
 }
 
@@ -376,125 +389,4 @@ fn an_engine_is_asked_in_no_version_that_it_does_not_have() {
             assert!(number(&format!("1.{version}")) <= has, "{path} of an engine with {has:?}");
         }
     }
-}
-
-/// The real command line, in a folder of its own.
-struct Host {
-    folder: Folder,
-    contained: Contained,
-}
-
-impl Host {
-    fn new(name: &str, config: &str) -> Self {
-        let folder = Folder::new();
-        folder.write("c.json", config);
-        std::fs::create_dir(folder.path().join("tmp")).expect("a folder");
-        Self { folder, contained: Contained::new(name) }
-    }
-
-    fn start(&self, arguments: &[&str]) -> Child {
-        Command::new(assert_cmd::cargo::cargo_bin!("lockgate"))
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("DOCKER_HOST", engine())
-            .env("TMPDIR", self.folder.path().join("tmp"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a host")
-    }
-
-    /// Nothing is left of it, neither on the engine nor here, and nobody waits for that.
-    fn nothing_left(&self, host: &Child) {
-        self.contained.nothing_left();
-        let own = format!("label=io.lockgate.pid={}", host.id());
-        assert_eq!(docker_ok(&["network", "ls", "--quiet", "--filter", &own]), "");
-        for entry in std::fs::read_dir(self.folder.path().join("tmp")).expect("a folder") {
-            let left = std::fs::read_dir(entry.expect("an entry").path()).expect("a folder");
-            let left: Vec<_> = left.flatten().map(|entry| entry.path()).collect();
-            assert!(left.is_empty(), "{left:?}");
-        }
-    }
-}
-
-const NAME: &str = "docker:lockgate-test/misbehaving:1";
-
-#[test]
-fn a_deadline_leaves_nothing_behind_when_the_command_line_has_ended() {
-    let host = Host::new("cli-deadline", r#"{"do":"ignore-term","password":"hunter2"}"#);
-    let mut child = host.start(&[
-        "check",
-        NAME,
-        "--config=c.json",
-        "--no-record",
-        "--allow-net=127.0.0.1:9",
-        "--limit=check-time=3s",
-        "--limit=process-start=1ms",
-        "--env",
-        host.contained.mark(),
-    ]);
-    let mut said = String::new();
-    let stderr = child.stderr.as_mut().expect("its stderr");
-    stderr.read_to_string(&mut said).expect("what it says");
-    child.wait().expect("its end");
-    assert!(said.contains("error[LIMIT_TIME]"), "{said}");
-    host.nothing_left(&child);
-}
-
-#[test]
-fn a_signal_ends_a_command_and_its_container() {
-    for (command, signal) in
-        [("check", Signal::INT), ("discover", Signal::TERM), ("exec", Signal::INT)]
-    {
-        let host = Host::new(&format!("signal-{command}"), r#"{"do":"ignore-term"}"#);
-        let mark = host.contained.mark();
-        let mut child = match command {
-            "exec" => host.start(&["exec", NAME, "check", "--config=c.json", "--env", mark]),
-            _ => host.start(&[command, NAME, "--config=c.json", "--env", mark]),
-        };
-        host.contained.running();
-        kill_process(Pid::from_child(&child), signal).expect("a signal");
-        let status = child.wait().expect("its end");
-        assert_eq!(status.code(), Some(130), "{command}");
-        host.nothing_left(&child);
-    }
-}
-
-#[test]
-fn a_second_signal_ends_a_sync_and_leaves_nothing_behind() {
-    let host = Host::new("signal-sync", r#"{"do":"ignore-term"}"#);
-    let mut child = host.start(&[
-        "sync",
-        "--source",
-        NAME,
-        "--source-config=c.json",
-        "--source-env",
-        host.contained.mark(),
-        "--destination=destination-dev-null",
-        "--source-limit=stop-time=600s",
-    ]);
-    host.contained.running();
-    let mut stderr = BufReader::new(child.stderr.take().expect("its stderr")).lines();
-    kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
-    let asked = stderr.find(|line| line.as_ref().is_ok_and(|line| line.contains("ask again")));
-    assert!(asked.is_some(), "it does not say that it stops");
-    kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
-    assert_eq!(child.wait().expect("its end").code(), Some(130));
-    host.nothing_left(&child);
-}
-
-#[test]
-fn a_container_ends_when_its_host_is_killed() {
-    let host = Host::new("killed", r#"{"do":"ignore-term"}"#);
-    let mark = host.contained.mark();
-    let mut child = host.start(&["check", NAME, "--config=c.json", "--env", mark]);
-    let container = host.contained.running();
-    child.kill().expect("a kill");
-    child.wait().expect("its end");
-    let start = Instant::now();
-    while host.contained.containers().iter().any(|c| c["State"]["Running"] == true) {
-        assert!(start.elapsed() < Duration::from_secs(60), "it goes on");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    docker::docker(&["rm", "--force", container["Id"].as_str().expect("an ID")]);
 }

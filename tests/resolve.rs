@@ -4,9 +4,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+#[path = "resolve/closed.rs"]
+mod closed;
 #[path = "resolve/commands.rs"]
 mod commands;
 mod common;
+#[path = "resolve/place.rs"]
+mod place;
 #[path = "resolve/settings.rs"]
 mod settings;
 #[path = "resolve/table.rs"]
