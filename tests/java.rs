@@ -5,6 +5,8 @@
 #![expect(clippy::expect_used, reason = "a test fails by a panic")]
 
 mod common;
+#[path = "common/docker.rs"]
+mod docker;
 #[path = "peers/services.rs"]
 mod services;
 
@@ -14,8 +16,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Folder, guest};
+use docker::engine;
 use serde_json::{Value, json};
-use services::{DockerEngine, Postgres};
+use services::{Containers, Postgres, engine_must_be_clean};
 
 const IMAGE: &str = "docker:lockgate-test/destination-java-jsonl:1";
 /// Users and about as many purchases, and 100 products: 200,100 records.
@@ -27,7 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// A sync of source-faker into the Java destination.
 struct Scene {
     folder: Folder,
-    engine: DockerEngine,
 }
 
 impl Scene {
@@ -37,7 +39,7 @@ impl Scene {
         std::fs::create_dir(&local).expect("a folder");
         // The image's user is not this one.
         std::fs::set_permissions(&local, std::fs::Permissions::from_mode(0o777)).expect("rights");
-        Self { folder, engine: DockerEngine::of_tests() }
+        Self { folder }
     }
 
     fn arguments(&self, count: u64, config: &Value, more: &[&str]) -> Vec<String> {
@@ -68,7 +70,7 @@ impl Scene {
     /// Runs it: exit code, and the report or the error.
     fn sync(&self, count: u64, config: &Value, more: &[&str]) -> (i32, Value) {
         let mut command = self.folder.lockgate();
-        command.env("DOCKER_HOST", self.engine.host()).timeout(PATIENCE);
+        command.env("DOCKER_HOST", engine()).timeout(PATIENCE);
         let output = command.args(self.arguments(count, config, more)).output().expect("it runs");
         let text = if output.status.success() { &output.stdout } else { &output.stderr };
         let value = String::from_utf8_lossy(text)
@@ -85,7 +87,7 @@ impl Scene {
         Command::new(env!("CARGO_BIN_EXE_lockgate"))
             .args(self.arguments(count, config, more))
             .current_dir(self.folder.path())
-            .env("DOCKER_HOST", self.engine.host())
+            .env("DOCKER_HOST", engine())
             .env("LOCKGATE_CACHE_DIR", common::target().join("test-cache"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -161,7 +163,7 @@ fn two_hundred_thousand_rows_arrive_in_files_and_then_what_is_new() {
     for (stream, rows) in &more {
         assert!(&scene.written(stream) == rows, "the rows of {stream} differ after the second");
     }
-    scene.engine.must_be_clean();
+    engine_must_be_clean();
 }
 
 #[test]
@@ -192,7 +194,7 @@ fn the_same_rows_arrive_in_postgresql() {
     assert_eq!(committed(&report), 500, "{report}");
     let count = format!("select count(*) from \"{schema}\".users");
     assert_eq!(server.lines(&count), [(COUNT + 250).to_string()]);
-    scene.engine.must_be_clean();
+    engine_must_be_clean();
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn a_server_that_is_not_granted_is_out_of_reach() {
     let output = command.args(["runs", "show", "last"]).output().expect("it runs");
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains(&format!("{}:{}", server.host, server.port)), "{shown}");
-    scene.engine.must_be_clean();
+    engine_must_be_clean();
 }
 
 #[test]
@@ -224,10 +226,11 @@ fn a_container_that_is_killed_loses_nothing() {
     let local = scene.local();
     let mount = ["--destination-docker-local", local.as_str()];
     let sync = scene.start(COUNT, &files(), &mount);
-    let mine = scene.engine.containers_of(sync.id());
+    let mine = Containers::of(sync.id());
     until("the container's first rows", || scene.written("users").len() > 5000);
     for container in mine.now() {
-        scene.engine.docker(&["kill", &container]);
+        // One that has ended by itself cannot be.
+        docker::docker(&["kill", &container]);
     }
     let output = sync.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -242,7 +245,7 @@ fn a_container_that_is_killed_loses_nothing() {
         assert!(rows.iter().all(|row| written.contains(row)), "rows of {stream} are lost");
         assert_eq!(written.len(), rows.len(), "{stream} has rows that nobody sent");
     }
-    scene.engine.must_be_clean();
+    engine_must_be_clean();
 }
 
 #[test]
@@ -260,7 +263,7 @@ fn what_takes_too_much_memory_is_said_to() {
     let text = error.to_string();
     assert!(text.contains("CONTAINER_OOM"), "{text}");
     assert!(text.contains("256") && text.contains("container-memory"), "{text}");
-    scene.engine.must_be_clean();
+    engine_must_be_clean();
 }
 
 #[test]
@@ -269,7 +272,7 @@ fn what_a_killed_host_left_is_swept_by_the_next() {
     let local = scene.local();
     let mount = ["--destination-docker-local", local.as_str()];
     let mut sync = scene.start(COUNT, &files(), &mount);
-    let mine = scene.engine.containers_of(sync.id());
+    let mine = Containers::of(sync.id());
     until("the container's first rows", || scene.written("users").len() > 5000);
     sync.kill().expect("it is killed");
     sync.wait().expect("it is gone");
@@ -281,5 +284,5 @@ fn what_a_killed_host_left_is_swept_by_the_next() {
         let written: HashSet<String> = scene.written(stream).into_iter().collect();
         assert!(rows.iter().all(|row| written.contains(row)), "rows of {stream} are lost");
     }
-    scene.engine.must_be_clean();
+    engine_must_be_clean();
 }

@@ -1,4 +1,4 @@
-//! The Docker engine and the PostgreSQL server that `scripts/with-test-services` starts.
+//! What is on the Docker engine, and the PostgreSQL server, that `scripts/with-test-services` starts.
 
 #![allow(
     dead_code,
@@ -10,6 +10,8 @@
 
 use std::process::Command;
 
+use crate::docker::docker_ok;
+
 /// A variable that says where a service is.
 #[expect(clippy::disallowed_methods, reason = "where the services of the tests are")]
 fn variable(name: &str) -> String {
@@ -18,68 +20,38 @@ fn variable(name: &str) -> String {
     })
 }
 
-/// The engine of the tests, which other tests use at the same time.
-pub struct DockerEngine {
-    host: String,
-}
+/// What one process of ours has on the engine of the tests, which other tests use at the same time.
+pub struct Containers(u32);
 
-/// What one process of ours has on the engine.
-pub struct Containers<'a> {
-    engine: &'a DockerEngine,
-    owner: u32,
-}
-
-impl DockerEngine {
-    pub fn of_tests() -> Self {
-        Self { host: variable("LOCKGATE_TEST_DOCKER") }
+impl Containers {
+    /// Of a process.
+    pub fn of(owner: u32) -> Self {
+        Self(owner)
     }
 
-    /// As `DOCKER_HOST` says it.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Runs the command line's client, and gives what it printed.
-    pub fn docker(&self, arguments: &[&str]) -> String {
-        let output = Command::new("docker")
-            .args(arguments)
-            .env("DOCKER_HOST", &self.host)
-            .output()
-            .expect("the docker client is there");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    /// The containers of a process.
-    pub fn containers_of(&self, owner: u32) -> Containers<'_> {
-        Containers { engine: self, owner }
-    }
-
-    /// Nothing is left of processes that are gone, this one's children among them.
-    pub fn must_be_clean(&self) {
-        for kind in ["container", "network"] {
-            let mut arguments = vec![kind, "ls", "--filter", "label=io.lockgate.pid"];
-            if kind == "container" {
-                arguments.push("--all");
-            }
-            let format = ["--format", "{{.ID}} {{.Label \"io.lockgate.pid\"}}"];
-            arguments.extend(format);
-            for line in self.docker(&arguments).lines() {
-                let owner = line.split_whitespace().nth(1).and_then(|o| o.parse::<u32>().ok());
-                let alive = owner.is_some_and(|pid| {
-                    std::path::Path::new(&format!("/proc/{pid}/exe")).read_link().is_ok()
-                });
-                assert!(alive, "a {kind} is left: {line}");
-            }
-        }
-    }
-}
-
-impl Containers<'_> {
     /// Those that are there now, in any state.
     pub fn now(&self) -> Vec<String> {
-        let filter = format!("label=io.lockgate.pid={}", self.owner);
-        let listed = self.engine.docker(&["ps", "--all", "--quiet", "--filter", &filter]);
+        let filter = format!("label=io.lockgate.pid={}", self.0);
+        let listed = docker_ok(&["ps", "--all", "--quiet", "--filter", &filter]);
         listed.lines().map(ToOwned::to_owned).collect()
+    }
+}
+
+/// Nothing is left on the engine of processes that are gone, this one's children among them.
+pub fn engine_must_be_clean() {
+    for kind in ["container", "network"] {
+        let mut arguments = vec![kind, "ls", "--filter", "label=io.lockgate.pid"];
+        if kind == "container" {
+            arguments.push("--all");
+        }
+        arguments.extend(["--format", "{{.ID}} {{.Label \"io.lockgate.pid\"}}"]);
+        for line in docker_ok(&arguments).lines() {
+            let owner = line.split_whitespace().nth(1).and_then(|o| o.parse::<u32>().ok());
+            let alive = owner.is_some_and(|pid| {
+                std::path::Path::new(&format!("/proc/{pid}/exe")).read_link().is_ok()
+            });
+            assert!(alive, "a {kind} is left: {line}");
+        }
     }
 }
 
