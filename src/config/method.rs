@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::ConfigError;
+use super::image::is_image;
 use crate::sandbox::redacted;
 
 /// Which Python runs it, or that none does.
@@ -90,14 +91,6 @@ impl DockerImage {
             image => Some(Self::Named(Self::checked(image)?.to_owned())),
         })
     }
-}
-
-/// Whether a text could be the name of an image: the engine knows the rest.
-pub(crate) fn is_image(text: &str) -> bool {
-    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    let rest = |c: char| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c);
-    // An address is none: it may hold a password, and an image's name is shown.
-    first && text.chars().all(rest) && !text.contains("://")
 }
 
 impl DockerImage {

@@ -7,6 +7,7 @@ mod edit;
 mod environment;
 mod error;
 mod file;
+mod image;
 mod limits;
 mod method;
 mod options;
@@ -22,9 +23,10 @@ pub use error::ConfigError;
 pub use file::{
     ConnectionSettings, ConnectorSettings, Isolation, Project, Strategy, StreamSelection,
 };
+pub(crate) use image::{is_image, is_pinned, repository};
 pub use limits::{LIMIT_NAMES, limits_as_text, set_limit};
 pub use method::{DockerImage, LocalExecutable, UsePython};
-pub(crate) use method::{is_image, requirement_words, version_name};
+pub(crate) use method::{requirement_words, version_name};
 pub use options::ConnectorOptions;
 pub use reference::ConnectorReference;
 pub(crate) use reference::is_plain;

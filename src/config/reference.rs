@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
-use super::method::is_image;
+use super::image::is_image;
 use crate::sandbox::redacted;
 
 /// What a connector's name means.

@@ -13,7 +13,7 @@ use super::{
     Confirmed, ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms,
     pipeline,
 };
-use crate::config::{Strategy, StreamSelection, config_digest};
+use crate::config::{Strategy, StreamSelection, config_digest, repository};
 use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{
@@ -117,11 +117,9 @@ pub fn default_connection(source: &Connector, destination: &Connector) -> String
             let words: Vec<String> = requirement.split_whitespace().map(str::to_owned).collect();
             return crate::executor::connector_name(&words);
         }
-        let is_image = name.starts_with("docker:");
-        let name = name.split_once('@').filter(|_| is_image).map_or(name, |(image, _)| image);
-        let path = name.rsplit('/').next().unwrap_or(name);
-        let path = path.strip_prefix("docker:").or(path.strip_prefix("exec:")).unwrap_or(path);
-        let stem = path.split_once(':').filter(|_| is_image).map_or(path, |(image, _)| image);
+        let name = name.strip_prefix("docker:").map_or(name, repository);
+        let stem = name.rsplit('/').next().unwrap_or(name);
+        let stem = stem.strip_prefix("exec:").unwrap_or(stem);
         stem.strip_suffix(".wasm").unwrap_or(stem).to_owned()
     };
     let digest = hex::encode(&digest.finalize()[..4]);

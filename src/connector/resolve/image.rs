@@ -2,15 +2,8 @@
 
 use super::fits::Given;
 use super::{Asking, Choice, Method, ResolveError};
-use crate::config::{ConnectorReference, DockerImage};
+use crate::config::{ConnectorReference, DockerImage, is_pinned};
 use crate::executor::DockerSettings;
-
-/// Whether an image's name says which version it is: a tag or a digest. The port of a registry
-/// (`localhost:5000/x`) is no tag.
-pub(super) fn is_pinned(image: &str) -> bool {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    image.contains('@') || last.contains(':')
-}
 
 impl Asking<'_> {
     /// The image that the name or an option gives; none: it is Airbyte's, by the connector's name.
@@ -48,23 +41,5 @@ impl Asking<'_> {
             pull: options.install_if_missing.unwrap_or(true),
         };
         Choice::new(Method::Docker(settings), why)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_pinned;
-
-    #[test]
-    fn a_port_is_no_tag() {
-        for image in ["x", "a/x", "localhost:5000/x", "localhost:5000/a/x", "r.example:5000/x"] {
-            assert!(!is_pinned(image), "{image}");
-        }
-        let digest = "x@sha256:0123456789012345678901234567890123456789012345678901234567890123";
-        for image in
-            ["x:1", "a/x:latest", "localhost:5000/x:1", digest, "localhost:5000/x@sha256:0"]
-        {
-            assert!(is_pinned(image), "{image}");
-        }
     }
 }

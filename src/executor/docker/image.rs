@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use super::credentials;
 use super::engine::{Engine, is_absent, said};
 use super::error::DockerError;
+use crate::config::is_pinned;
 use crate::protocol::{LogLevel, Observer};
 use crate::sandbox::Limits;
 
@@ -48,8 +49,7 @@ pub(super) fn check_name(image: &str) -> Result<(), DockerError> {
 
 /// Its name without, and with, a tag or digest: a pull without one would take every tag.
 fn with_tag(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+    if is_pinned(image) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 /// Finds an image, and pulls it if that is allowed.
@@ -212,16 +212,6 @@ impl Layers {
         let done = self.0.values().filter(|layer| layer.2).count();
         let bytes: i64 = self.0.values().map(|layer| layer.0.max(0)).sum();
         format!("{done} of {} layers, {} MiB downloaded", self.0.len(), bytes >> 20)
-    }
-}
-
-/// An image's name without what says its version.
-pub(super) fn repository(image: &str) -> &str {
-    let image = image.split_once('@').map_or(image, |(image, _)| image);
-    match image.rsplit_once(':') {
-        // Behind a port comes a path.
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => image,
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) use self::remains::finish_removals;
 use super::session::Session;
 use super::{Context, Described, Executor, ExecutorError};
 use crate::component::Resolver;
+use crate::config::repository;
 use crate::protocol::{
     Catalog, DestinationInput, DiscoveredStream, Json, SourceOutput, Specification, StateMessage,
 };
@@ -217,7 +218,7 @@ impl Executor for DockerExecutor {
 
     fn identity(&self) -> Vec<String> {
         // Not its tag or digest: states outlive a version.
-        let mut identity = vec![format!("docker {}", image::repository(&self.settings.image))];
+        let mut identity = vec![format!("docker {}", repository(&self.settings.image))];
         if let Some(local) = &self.policy.local {
             let local = local.canonicalize().unwrap_or_else(|_| local.clone());
             identity.push(format!("local {}", local.display()));
