@@ -15,14 +15,12 @@ use crate::component::{
 use crate::config::{ConnectorOptions, Environment, Project, component_folders};
 use crate::executor::{
     ComponentExecutor, DockerExecutor, Executor, ExecutorError, NoopDestination, ProcessExecutor,
-    PythonExecutor, RegisteredSpec, SecretExecutor, SecretSource, SystemSecrets, Vault,
+    PythonEnvironments, PythonExecutor, RegisteredSpec, SecretExecutor, SecretSource,
+    SystemSecrets, Vault,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
 use crate::registry::Registry;
 use crate::sandbox::{Access, DirectoryGrant, Fence, HOST_STATE, Policy, redacted};
-
-/// Where Python environments are in a project, where nothing says another place.
-const PYTHON_FOLDER: &str = ".lockgate/python";
 
 /// Hears nothing and remembers nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -206,7 +204,7 @@ impl Host {
         ask(&Here {
             folder: &self.base,
             components: &self.component_folders(),
-            python: &project.join(PYTHON_FOLDER),
+            python: PythonEnvironments::of_project(project).root(),
             environment: &self.environment,
             options,
             warnings: RefCell::default(),
