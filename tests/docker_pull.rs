@@ -82,13 +82,11 @@ fn an_image_that_is_missing_is_pulled_and_known_by_its_registrys_digest() {
     let contained = pulling("pulled", &pushed.tagged);
     let heard = contained.heard.clone();
     // The progress is told every few seconds: the registry is slow until it has been.
-    registry.slow_while(move || {
-        !heard.logs.lock().expect("a lock").iter().any(|line| line.contains("MiB downloaded"))
-    });
+    registry.slow_while(move || !heard.logs().iter().any(|line| line.contains("MiB downloaded")));
     let connector = contained.connector("{}");
     block_on(connector.spec()).expect("a spec");
     assert_eq!(connector.describe().digest.as_deref(), Some(pushed.digest.as_str()));
-    let logs = contained.heard.logs.lock().expect("a lock").clone();
+    let logs = contained.heard.logs();
     let at = |text: &str| {
         let found = logs.iter().position(|line| line.contains(text));
         found.unwrap_or_else(|| panic!("{text:?} is not in {logs:#?}"))
@@ -105,7 +103,7 @@ fn an_image_that_is_missing_is_pulled_and_known_by_its_registrys_digest() {
     let connector = again.connector("{}");
     block_on(connector.spec()).expect("a spec");
     assert_eq!(connector.describe().digest.as_deref(), Some(pushed.digest.as_str()));
-    assert!(!again.heard.logs.lock().expect("a lock").iter().any(|line| line.contains("pull")));
+    assert!(!again.heard.logs().iter().any(|line| line.contains("pull")));
 }
 
 #[test]

@@ -8,24 +8,26 @@
 )]
 
 mod common;
+#[path = "common/ear.rs"]
+mod ear;
 mod peers;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use common::{Folder, guest, target};
+use ear::Ear;
 use lockgate::component::CompileCache;
 use lockgate::connector::Connector;
 use lockgate::executor::{
     Cancel, Context, Executor, ExecutorError, Interpreter, PythonExecutor, PythonSettings,
 };
 use lockgate::fault::Fault;
-use lockgate::protocol::{Decision, Failure, Json, LogLevel, Observer};
+use lockgate::protocol::Json;
 use lockgate::sandbox::Policy;
 use lockgate::{ConnectorOptions, Host, Source, SqliteStateStore, WriteOptions};
 use peers::{Outcome, python};
@@ -34,27 +36,9 @@ use serde_json::{Value, json};
 /// What nothing here waits longer for.
 const LONG: Duration = Duration::from_secs(300);
 
-/// Keeps what is logged.
-#[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
-
-#[async_trait]
-impl Observer for Heard {
-    fn log(&self, _: LogLevel, message: &str) {
-        self.0.lock().unwrap().push(message.to_owned());
-    }
-
-    async fn update_config(&self, _: Json) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn decided(&self, _: &Decision) {}
-}
-
-impl Heard {
-    fn has(&self, text: &str) -> bool {
-        self.0.lock().unwrap().iter().any(|line| line.contains(text))
-    }
+/// Whether something was logged that holds a text.
+fn told(heard: &Ear, text: &str) -> bool {
+    heard.logs().iter().any(|line| line.contains(text))
 }
 
 /// Where uv and its downloads are kept between tests, as [`Folder::lockgate`] has it.
@@ -81,7 +65,7 @@ async fn sync(
     folder: &Folder,
     executor: PythonExecutor,
     config: &Value,
-    heard: &Arc<Heard>,
+    heard: &Arc<Ear>,
 ) -> Value {
     let name = executor.describe().reference;
     let config = Json::parse(config.to_string()).unwrap();
@@ -173,12 +157,12 @@ async fn faker_is_installed_once_and_used_again() {
     policy.allow_dir_in(folder.path(), &project).unwrap();
     let config = json!({"count": 200, "seed": 7, "parallelism": 1, "always_updated": false});
 
-    let heard = Arc::new(Heard::default());
+    let heard = Ear::new();
     let first = executor(&root, FAKER, true, policy.clone());
     assert_eq!(first.describe().reference, FAKER);
     let identity = first.identity();
     let report = sync(&folder, first, &config, &heard).await;
-    assert!(heard.has("installing airbyte-source-faker==7.2.1") && heard.has("installed "));
+    assert!(told(&heard, "installing airbyte-source-faker==7.2.1") && told(&heard, "installed "));
     assert_eq!(report["records_committed"], 500, "{report:#}");
     assert_eq!(folder.rows("out/users.jsonl").len(), 200);
     let source = &report["source"];
@@ -192,7 +176,7 @@ async fn faker_is_installed_once_and_used_again() {
     assert!(before.len() > 1000);
 
     // The second time, nothing is installed: it must not be.
-    let heard = Arc::new(Heard::default());
+    let heard = Ear::new();
     let second = executor(&root, FAKER, false, policy.clone());
     let described = second.describe();
     assert!(described.reference.starts_with("airbyte-source-faker==7.2.1 (python 3.11."));
@@ -200,7 +184,7 @@ async fn faker_is_installed_once_and_used_again() {
     assert_eq!(second.identity(), identity, "states would be lost");
     let report = sync(&folder, second.clone(), &config, &heard).await;
     assert_eq!((&report["resumed"], &report["records_emitted"]), (&json!(true), &json!(0)));
-    assert!(!heard.has("install"), "{:?}", heard.0);
+    assert!(!told(&heard, "install"), "{:?}", heard.logs());
 
     // Nor is it on the command line, where there is neither uv nor Python nor an index to be had.
     let elsewhere = Folder::new();
@@ -223,7 +207,7 @@ async fn faker_is_installed_once_and_used_again() {
     assert_eq!(removed["removed"], json!([id]));
     assert!(environments(&root).is_empty());
     let third = executor(&root, FAKER, false, policy);
-    let error = third.spec(&Context::new(Arc::new(Heard::default()))).await.unwrap_err();
+    let error = third.spec(&Context::new(Ear::new())).await.unwrap_err();
     assert_eq!(error.code(), "PYTHON_NOT_INSTALLED");
     let hint = error.hint().unwrap();
     assert!(
@@ -258,7 +242,7 @@ async fn two_processes_that_install_the_same_at_once_both_succeed() {
     assert_eq!(installed, 1, "{texts:?}");
     assert_eq!(environments(&root).len(), 1);
 
-    let heard = Arc::new(Heard::default());
+    let heard = Ear::new();
     let source = executor(&root, PACKAGE, false, Policy::default());
     let report = sync(&folder, source, &json!({"count": 1000}), &heard).await;
     assert_eq!(report["records_committed"], 3000, "{report:#}");
@@ -429,7 +413,7 @@ async fn an_installation_that_is_stopped_leaves_nothing() {
     let path = project(&folder, "source-endless", ENDLESS);
     let endless = executor(&root, path.to_str().unwrap(), true, Policy::default());
     let (canceller, cancel) = Cancel::new();
-    let context = Context { observer: Arc::new(Heard::default()), cancel };
+    let context = Context { observer: Ear::new(), cancel };
     let running = tokio::spawn(async move { endless.spec(&context).await });
     let pid = path.join("pid");
     until("the build begins", || pid.exists()).await;

@@ -9,18 +9,22 @@
     reason = "each test binary uses a part of it, and a test ends where something is missing"
 )]
 
+#[path = "ear.rs"]
+mod ear;
+
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use lockgate::Connector;
 use lockgate::component::SystemResolver;
 use lockgate::executor::{DockerExecutor, DockerSettings, Executor};
-use lockgate::protocol::{Decision, Failure, Json, LogLevel, Observer};
+use lockgate::protocol::Json;
 use lockgate::sandbox::Policy;
 use serde_json::Value;
+
+use ear::Ear;
 
 /// The image of `tests/images/misbehaving`.
 pub const IMAGE: &str = "lockgate-test/misbehaving:1";
@@ -50,33 +54,11 @@ pub fn docker_ok(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Hears what is logged and decided.
-#[derive(Default)]
-pub struct Heard {
-    pub logs: Mutex<Vec<String>>,
-    pub decisions: Mutex<Vec<Decision>>,
-}
-
-#[async_trait]
-impl Observer for Heard {
-    fn log(&self, _: LogLevel, message: &str) {
-        self.logs.lock().expect("a lock").push(message.to_owned());
-    }
-
-    async fn update_config(&self, _: Json) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn decided(&self, decision: &Decision) {
-        self.decisions.lock().expect("a lock").push(decision.clone());
-    }
-}
-
 /// A connector of the image, whose containers are told from those of other tests.
 pub struct Contained {
     pub settings: DockerSettings,
     pub policy: Policy,
-    pub heard: Arc<Heard>,
+    pub heard: Arc<Ear>,
     mark: String,
 }
 
