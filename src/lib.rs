@@ -49,6 +49,7 @@
 //! | 3 | [`executor`] | the ways of running a connector: component, process, Docker, Python, no-op |
 //! | 3 | [`runs`] | what every run leaves behind: its policy, its end, its audit trail |
 //! | 3 | [`state`] | where syncs remember |
+//! | 3 | [`cache`] | records kept between a source and its destinations |
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
 //! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
@@ -69,6 +70,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod cache;
 pub mod cli;
 pub mod component;
 pub mod config;

@@ -23,7 +23,9 @@ use async_trait::async_trait;
 use lockgate::component::CompileCache;
 use lockgate::fault::Fault;
 use lockgate::protocol::{Decision, Failure, Json, LogLevel, Observer, StreamDescriptor};
-use lockgate::state::{StateStoreError, StoredState, SyncNumbers};
+use lockgate::state::{
+    Generation, Holder, Lease, PastStates, StateStoreError, StoredState, SyncNumbers, SyncStart,
+};
 use lockgate::sync::{Counters, SyncFailure, WriteResult};
 use lockgate::{
     ConnectorOptions, Host, SqliteStateStore, StateStore, WorkerProgram, WriteOptions,
@@ -406,19 +408,57 @@ struct Gate {
 }
 
 impl StateStore for Gate {
+    fn acquire(&self, of: &str, by: &Holder, time: Duration) -> Result<Lease, StateStoreError> {
+        self.inner.acquire(of, by, time)
+    }
+
+    fn renew(&self, lease: &Lease, time: Duration) -> Result<(), StateStoreError> {
+        self.inner.renew(lease, time)
+    }
+
+    fn release(&self, lease: &Lease) -> Result<(), StateStoreError> {
+        self.inner.release(lease)
+    }
+
     fn begin_sync(
         &self,
         connection: &str,
-        streams: &[(StreamDescriptor, bool)],
+        start: &SyncStart,
+        lease: Option<u64>,
     ) -> Result<SyncNumbers, StateStoreError> {
-        self.inner.begin_sync(connection, streams)
+        self.inner.begin_sync(connection, start, lease)
+    }
+
+    fn complete(
+        &self,
+        connection: &str,
+        streams: &[StreamDescriptor],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
+        self.inner.complete(connection, streams, lease)
+    }
+
+    fn generations(
+        &self,
+        of: &str,
+    ) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError> {
+        self.inner.generations(of)
+    }
+
+    fn past(&self, connection: &str) -> Result<Vec<PastStates>, StateStoreError> {
+        self.inner.past(connection)
     }
 
     fn load(&self, connection: &str) -> Result<Vec<StoredState>, StateStoreError> {
         self.inner.load(connection)
     }
 
-    fn store(&self, connection: &str, states: &[StoredState]) -> Result<(), StateStoreError> {
+    fn store(
+        &self,
+        connection: &str,
+        states: &[StoredState],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
         assert_eq!(connection, "c");
         if self.fails {
             let reason = "no room".to_owned();
@@ -430,7 +470,7 @@ impl StateStore for Gate {
         std::thread::sleep(Duration::from_millis(500));
         let after = counters.checkpoints().1;
         self.committed.lock().unwrap().push((before, after));
-        self.inner.store(connection, states)
+        self.inner.store(connection, states, lease)
     }
 
     fn clear(&self, _: &str, _: Option<&[StreamDescriptor]>) -> Result<usize, StateStoreError> {

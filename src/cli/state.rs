@@ -37,7 +37,7 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
             store.clear(&connection, None)?;
             let marked: Vec<StoredState> =
                 states.into_iter().map(StoredState::incremental).collect();
-            store.store(&connection, &marked)?;
+            store.store(&connection, &marked, None)?;
             output.note(&format!("{} of {connection} stored", count(marked.len())));
         }
         StateAction::Clear { connection, stream } => {

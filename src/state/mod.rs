@@ -1,10 +1,18 @@
-//! Floor 3: where syncs remember. States, generations, sync ids and changed configuration members,
-//! keyed by connection, in SQLite.
+//! Floor 3: where syncs remember. States, generations, sync ids, who runs a connection, and changed
+//! configuration members, keyed by connection.
 
+mod generation;
+mod lease;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
+pub use generation::{
+    Generation, Kept, Open, StreamBegin, StreamNumbers, StreamStart, SyncNumbers, SyncStart,
+};
+pub use lease::{Holder, LEASE_TIME, Lease, RENEWAL};
 pub use sqlite::SqliteStateStore;
 
 use crate::fault::{ExitClass, Fault};
@@ -41,6 +49,26 @@ pub enum StateStoreError {
         /// What is wrong.
         reason: String,
     },
+    /// Somebody else runs the connection.
+    #[error(
+        "connection {connection} is being synced by {holder}, since {since}; without a word from it, its lease ends at {until}"
+    )]
+    Held {
+        /// The connection.
+        connection: String,
+        /// Who.
+        holder: String,
+        /// Since when, as RFC 3339.
+        since: String,
+        /// When the lease ends that is not renewed, as RFC 3339.
+        until: String,
+    },
+    /// The lease ended, and somebody else may run the connection.
+    #[error("this sync no longer holds connection {connection}: its lease was not renewed in time")]
+    Lost {
+        /// The connection.
+        connection: String,
+    },
 }
 
 impl Fault for StateStoreError {
@@ -49,6 +77,8 @@ impl Fault for StateStoreError {
             Self::Database { .. } => "STATE_STORE",
             Self::Layout { .. } => "STATE_STORE_LAYOUT",
             Self::Damaged { .. } => "STATE_STORE_DAMAGED",
+            Self::Held { .. } => "CONNECTION_BUSY",
+            Self::Lost { .. } => "LEASE_LOST",
         }
     }
 
@@ -59,21 +89,16 @@ impl Fault for StateStoreError {
             Self::Damaged { .. } => {
                 "`lockgate state clear CONNECTION` removes it; the next sync starts again".into()
             }
+            Self::Held { .. } => "wait for it to end, or stop it".into(),
+            Self::Lost { .. } => {
+                "run it again: it goes on from what was stored, once the connection is free".into()
+            }
         })
     }
 
     fn exit(&self) -> ExitClass {
         ExitClass::Failed
     }
-}
-
-/// What a sync is given at its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyncNumbers {
-    /// Unique to the sync within its connection, from 1.
-    pub sync_id: u64,
-    /// The generation of each stream asked for, from 1.
-    pub generations: Vec<u64>,
 }
 
 /// A state, and whether it comes from a full read: then no incremental read goes on from it.
@@ -83,13 +108,15 @@ pub struct StoredState {
     pub state: StateMessage,
     /// It says where a full read was.
     pub of_full_read: bool,
+    /// The generation of each stream it covers; empty where nobody said: then it counts in any.
+    pub generations: BTreeMap<StreamDescriptor, u64>,
 }
 
 impl StoredState {
     /// A state that an incremental read goes on from.
     #[must_use]
     pub fn incremental(state: StateMessage) -> Self {
-        Self { state, of_full_read: false }
+        Self { state, of_full_read: false, generations: BTreeMap::new() }
     }
 
     /// What is worth showing: of each stream the state of an incremental read, else that of a full
@@ -111,17 +138,88 @@ impl StoredState {
     }
 }
 
+/// The states of a connection as they were when a sync began, or when they were set or cleared.
+#[derive(Debug, Clone)]
+pub struct PastStates {
+    /// Counts up within the connection.
+    pub number: u64,
+    /// The sync that stored the last of them; 0: none did.
+    pub sync_id: u64,
+    /// When they were put aside, in ms since the epoch.
+    pub at: i64,
+    /// What there was.
+    pub states: Vec<StoredState>,
+}
+
+/// Times that a connection's states are remembered. Enough to go back over some nights.
+pub const KEPT_PASTS: u64 = 20;
+
 /// A connection's memory. The methods block: call them off the async threads.
+///
+/// `lease`: the token of the [`Lease`] under which the caller works; where another came after it,
+/// nothing is changed ([`StateStoreError::Lost`]). None: without one.
 pub trait StateStore: std::fmt::Debug + Send + Sync {
-    /// Counts a new sync, and a new generation for each stream whose flag is set.
+    /// Takes a connection, unless a holder has it that is not known to be gone and whose lease has not
+    /// ended.
+    ///
+    /// # Errors
+    /// [`StateStoreError::Held`], others.
+    fn acquire(
+        &self,
+        connection: &str,
+        holder: &Holder,
+        time: Duration,
+    ) -> Result<Lease, StateStoreError>;
+
+    /// Makes a lease last from now.
+    ///
+    /// # Errors
+    /// [`StateStoreError::Lost`], others.
+    fn renew(&self, lease: &Lease, time: Duration) -> Result<(), StateStoreError>;
+
+    /// Gives a lease back. One that was lost is no error.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn release(&self, lease: &Lease) -> Result<(), StateStoreError>;
+
+    /// Counts a new sync, or goes on with one, and gives its streams their generations. What was
+    /// stored before is remembered ([`StateStore::past`]).
     ///
     /// # Errors
     /// [`StateStoreError`].
     fn begin_sync(
         &self,
         connection: &str,
-        streams: &[(StreamDescriptor, bool)],
+        start: &SyncStart,
+        lease: Option<u64>,
     ) -> Result<SyncNumbers, StateStoreError>;
+
+    /// Notes that these streams are complete in their generation: what was begun in it has ended.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn complete(
+        &self,
+        connection: &str,
+        streams: &[StreamDescriptor],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError>;
+
+    /// The streams of a connection whose generations are known.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn generations(
+        &self,
+        connection: &str,
+    ) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError>;
+
+    /// What the states of a connection were at the last [`KEPT_PASTS`] times, the newest first.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn past(&self, connection: &str) -> Result<Vec<PastStates>, StateStoreError>;
 
     /// The states stored last: one a stream, or one global or legacy; of incremental and of full
     /// reads apart.
@@ -134,9 +232,15 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StateStoreError`].
-    fn store(&self, connection: &str, states: &[StoredState]) -> Result<(), StateStoreError>;
+    fn store(
+        &self,
+        connection: &str,
+        states: &[StoredState],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError>;
 
-    /// Forgets the states of some streams, or of all. Returns how many were forgotten.
+    /// Forgets the states of some streams, or of all, and remembers them as past. Returns how many
+    /// were forgotten.
     ///
     /// # Errors
     /// [`StateStoreError`].
@@ -188,6 +292,11 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         digest: &str,
         members: Option<&Json>,
     ) -> Result<(), StateStoreError>;
+}
+
+/// A time for people and machines, as RFC 3339.
+fn shown_time(ms: i64) -> String {
+    crate::runs::time(u64::try_from(ms).unwrap_or(0))
 }
 
 /// The side under which a connection's earlier name is kept.

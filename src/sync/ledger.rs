@@ -131,6 +131,15 @@ impl Ledger {
         self
     }
 
+    /// The same for a destination that keeps the rows of a generation that was not completed: states of
+    /// streams whose old rows are being replaced need not be kept back, because the next sync goes on
+    /// in the generation.
+    #[must_use]
+    pub fn with_rows_that_stay(mut self) -> Self {
+        self.replaced.fill(false);
+        self
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

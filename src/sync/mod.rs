@@ -4,6 +4,7 @@
 mod counters;
 mod ledger;
 mod lock;
+mod numbers;
 mod pipeline;
 mod plan;
 mod report;
@@ -12,11 +13,14 @@ mod write;
 
 pub use counters::{Counted, Counters, StreamCounters};
 pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
+pub use numbers::Refresh;
 pub use pipeline::{Job, run as run_pipeline};
 pub use plan::{Plan, PlanError};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};
-pub use write::{SyncFailure, Watch, WriteOptions, WriteResult, default_connection};
+pub use write::{
+    SyncFailure, Watch, WriteOptions, WriteResult, default_connection, default_source_key,
+};
 
 pub(crate) use crate::executor::stdio::now_ms;
 

@@ -4,22 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::lock::ConnectionLock;
+use super::numbers::{Forget, Refresh, StoreSink, number};
 use super::worker::{self, Supervised, WorkerProgram};
 use super::{
-    Confirmed, ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms,
-    pipeline,
+    ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms, pipeline,
 };
+use crate::cache::RecordCache;
 use crate::config::{Strategy, StreamSelection, config_digest, repository};
 use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
-use crate::protocol::{
-    Catalog, Failure, Specification, StateMessage, StateScope, StreamDescriptor, SyncMode,
-};
-use crate::state::{StateStore, StateStoreError, StoredState};
+use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
+use crate::state::{StateStore, StateStoreError};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
@@ -35,6 +33,14 @@ pub struct WriteOptions {
     pub strategy: Strategy,
     /// Read everything again, whatever the states say.
     pub full_refresh: bool,
+    /// Read everything again and go on from there; none: go on from the states.
+    pub refresh: Option<Refresh>,
+    /// How often a sync is tried that fails for a reason that may pass; none: 3 times.
+    pub attempts: Option<u32>,
+    /// Where records are kept on their way; none: nowhere.
+    pub cache: Option<Arc<dyn RecordCache>>,
+    /// The key of the source in the cache; none: [`default_source_key`].
+    pub source_key: Option<String>,
     /// Where states are kept; none: nowhere, so that every sync starts again.
     pub state: Option<Arc<dyn StateStore>>,
     /// The folder of locks, beside the state store; none: no lock.
@@ -98,6 +104,18 @@ impl<E: Into<SyncError>> From<E> for Box<SyncFailure> {
     }
 }
 
+/// A connector's name without its version, which states outlive.
+fn short(name: &str) -> String {
+    if let Some(requirement) = name.strip_prefix("pip:") {
+        let words: Vec<String> = requirement.split_whitespace().map(str::to_owned).collect();
+        return crate::executor::connector_name(&words);
+    }
+    let name = name.strip_prefix("docker:").map_or(name, repository);
+    let stem = name.rsplit('/').next().unwrap_or(name);
+    let stem = stem.strip_prefix("exec:").unwrap_or(stem);
+    stem.strip_suffix(".wasm").unwrap_or(stem).to_owned()
+}
+
 /// The key of a connection without a name: both connectors, their configurations and their grants.
 /// Another account, database or folder is another connection, with states of its own.
 #[must_use]
@@ -111,19 +129,22 @@ pub fn default_connection(source: &Connector, destination: &Connector) -> String
             digest.update([0]);
         }
     }
-    // Without a version, which states outlive.
-    let short = |name: &str| {
-        if let Some(requirement) = name.strip_prefix("pip:") {
-            let words: Vec<String> = requirement.split_whitespace().map(str::to_owned).collect();
-            return crate::executor::connector_name(&words);
-        }
-        let name = name.strip_prefix("docker:").map_or(name, repository);
-        let stem = name.rsplit('/').next().unwrap_or(name);
-        let stem = stem.strip_prefix("exec:").unwrap_or(stem);
-        stem.strip_suffix(".wasm").unwrap_or(stem).to_owned()
-    };
     let digest = hex::encode(&digest.finalize()[..4]);
     format!("{}-to-{}-{digest}", short(source.name()), short(destination.name()))
+}
+
+/// The key of a source in a cache that nobody named: what it is, its configuration and its grants.
+/// Another account or database is another source.
+#[must_use]
+pub fn default_source_key(source: &Connector) -> String {
+    let mut digest = Sha256::new();
+    let mut parts = source.executor().identity();
+    parts.push(config_digest(source.config()));
+    for part in parts {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    format!("{}-{}", short(source.name()), hex::encode(&digest.finalize()[..4]))
 }
 
 impl Destination {
@@ -199,7 +220,11 @@ impl Destination {
             }
             None => Arc::new(Forget),
         };
-        let ledger = Arc::new(Ledger::new(&catalog, sink, counters.clone()));
+        let mut ledger = Ledger::new(&catalog, sink, counters.clone());
+        if destination_spec.supports_refreshes() {
+            ledger = ledger.with_rows_that_stay();
+        }
+        let ledger = Arc::new(ledger);
         let result = pipeline::run(pipeline::Job {
             source: &source,
             destination: &destination,
@@ -211,7 +236,10 @@ impl Destination {
             idle_time: Some(options.idle_time.unwrap_or(IDLE_TIME)),
         })
         .await;
-        let result = judged(result, &source, &destination);
+        let mut result = judged(result, &source, &destination);
+        if let (Ok(()), Some(store)) = (&result, &options.state) {
+            result = complete(store, connection, &catalog).await;
+        }
 
         let side = |c: &Connector, spec: &Specification| {
             let spec = c.shown(spec.clone());
@@ -258,10 +286,24 @@ impl Destination {
             options.strategy,
             options.full_refresh,
         )?;
-        let states = number(&mut plan.catalog, connection, options).await?;
+        let rows_stay = destination_spec.supports_refreshes();
+        let (store, refresh) = (options.state.as_ref(), options.refresh);
+        let states = number(&mut plan.catalog, connection, store, refresh, rows_stay).await?;
         let (source, destination) = (from().await?, to().await?);
         Ok(Ready { source, destination, source_spec, destination_spec, plan, states })
     }
+}
+
+/// Notes that every stream of a sync is complete: what was begun in its generation has ended.
+async fn complete(
+    store: &Arc<dyn StateStore>,
+    connection: &str,
+    catalog: &Catalog,
+) -> Result<(), SyncError> {
+    let streams: Vec<StreamDescriptor> =
+        catalog.streams.iter().map(|s| s.stream.descriptor.clone()).collect();
+    let connection = connection.to_owned();
+    Ok(blocking(store, move |s| s.complete(&connection, &streams, None)).await?)
 }
 
 /// What is known when rows begin to move.
@@ -342,91 +384,6 @@ fn judged(
         return Err(SyncError::Destination { name, error });
     }
     result
-}
-
-/// Gives the streams their numbers, and the states the source goes on from.
-async fn number(
-    catalog: &mut Catalog,
-    connection: &str,
-    options: &WriteOptions,
-) -> Result<Vec<StateMessage>, SyncError> {
-    let Some(store) = &options.state else {
-        for stream in &mut catalog.streams {
-            stream.generation_id = 1;
-            stream.minimum_generation_id = u64::from(stream.truncates());
-            stream.sync_id = 1;
-        }
-        return Ok(Vec::new());
-    };
-    let streams: Vec<_> = catalog
-        .streams
-        .iter()
-        .map(|s| (s.stream.descriptor.clone(), s.sync_mode == SyncMode::FullRefresh))
-        .collect();
-    let key = connection.to_owned();
-    let (numbers, stored) =
-        blocking(store, move |s| Ok((s.begin_sync(&key, &streams)?, s.load(&key)?))).await?;
-    for (stream, generation) in catalog.streams.iter_mut().zip(numbers.generations) {
-        stream.generation_id = generation;
-        stream.minimum_generation_id = if stream.truncates() { generation } else { 0 };
-        stream.sync_id = numbers.sync_id;
-    }
-    // A full refresh begins at the beginning, whatever an earlier sync stored.
-    let incremental = |state: &StateMessage| match state.scope() {
-        StateScope::Stream(descriptor) => catalog
-            .streams
-            .iter()
-            .any(|s| s.sync_mode == SyncMode::Incremental && s.stream.descriptor == *descriptor),
-        StateScope::Global | StateScope::Legacy => {
-            catalog.streams.iter().any(|s| s.sync_mode == SyncMode::Incremental)
-        }
-    };
-    let stored = stored.into_iter().filter(|s| !s.of_full_read).map(|s| s.state);
-    let stored = stored.filter(incremental);
-    Ok(stored.map(|state| state.without(|d| is_read_in_full(catalog, d))).collect())
-}
-
-/// Whether a stream of this sync is read from its beginning. Its part of a global state would make
-/// the source believe that there is nothing to read, and the destination replace all rows by none.
-fn is_read_in_full(catalog: &Catalog, stream: &StreamDescriptor) -> bool {
-    let mut streams = catalog.streams.iter();
-    streams.any(|s| s.sync_mode == SyncMode::FullRefresh && s.stream.descriptor == *stream)
-}
-
-/// Keeps states in the store.
-struct StoreSink {
-    store: Arc<dyn StateStore>,
-    connection: String,
-    catalog: Arc<Catalog>,
-}
-
-#[async_trait]
-impl StateSink for StoreSink {
-    async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure> {
-        // A later incremental read must not go on from what a full read says of itself.
-        let marked = |c: Confirmed| StoredState {
-            state: match c.of_full_read {
-                true => c.state,
-                false => c.state.without(|stream| is_read_in_full(&self.catalog, stream)),
-            },
-            of_full_read: c.of_full_read,
-        };
-        let states: Vec<StoredState> = states.into_iter().map(marked).collect();
-        let connection = self.connection.clone();
-        blocking(&self.store, move |s| s.store(&connection, &states))
-            .await
-            .map_err(|e| Failure::system(e.to_string()))
-    }
-}
-
-/// Keeps nothing.
-struct Forget;
-
-#[async_trait]
-impl StateSink for Forget {
-    async fn store(&self, _: Vec<Confirmed>) -> Result<(), Failure> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use crate::sandbox::secrets::Variable;
 use crate::sandbox::{
     Access, DirectoryGrant, Limits, NetworkGrants, NetworkPattern, Policy, PolicyError,
 };
-use crate::state::{StateStoreError, StoredState};
+use crate::state::{StateStoreError, StoredState, SyncNumbers, SyncStart};
+use crate::sync::Refresh;
 
 /// Of a sync's two connectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +83,8 @@ pub(super) enum FromWorker {
 /// What a worker cannot do itself. Nothing here names a connection: it is the parent's.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Question {
-    BeginSync { streams: Vec<(StreamDescriptor, bool)> },
+    BeginSync { start: SyncStart },
+    Complete { streams: Vec<StreamDescriptor> },
     Load,
     Store { states: Vec<StateForm> },
     ChangedConfig { side: Side, digest: String },
@@ -94,7 +96,7 @@ pub(super) enum Question {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     Done,
-    Numbers { sync_id: u64, generations: Vec<u64> },
+    Numbers(SyncNumbers),
     States(Vec<StateForm>),
     Config(Option<Json>),
     Addresses(Vec<IpAddr>),
@@ -113,6 +115,7 @@ pub(super) struct JobForm {
     pub(super) streams: StreamSelection,
     pub(super) strategy: Strategy,
     pub(super) full_refresh: bool,
+    pub(super) refresh: Option<Refresh>,
     pub(super) has_store: bool,
     pub(super) idle_time: Option<Duration>,
 }
@@ -238,16 +241,23 @@ pub(super) struct CountsForm {
 pub(super) struct StateForm {
     body: Json,
     of_full_read: bool,
+    generations: Vec<(StreamDescriptor, u64)>,
 }
 
 impl StateForm {
     pub(super) fn of(stored: &StoredState) -> Self {
-        Self { body: stored.state.body().clone(), of_full_read: stored.of_full_read }
+        let generations = stored.generations.iter().map(|(stream, n)| (stream.clone(), *n));
+        Self {
+            body: stored.state.body().clone(),
+            of_full_read: stored.of_full_read,
+            generations: generations.collect(),
+        }
     }
 
     pub(super) fn stored(self) -> Result<StoredState, StateError> {
         let state = StateMessage::from_airbyte(self.body)?;
-        Ok(StoredState { state, of_full_read: self.of_full_read })
+        let generations = self.generations.into_iter().collect();
+        Ok(StoredState { state, of_full_read: self.of_full_read, generations })
     }
 }
 
@@ -257,6 +267,8 @@ pub(super) enum StoreFault {
     Database { path: OsString, reason: String },
     Layout { path: OsString, found: i64, known: i64 },
     Damaged { path: OsString, connection: String, reason: String },
+    Held { connection: String, holder: String, since: String, until: String },
+    Lost { connection: String },
 }
 
 impl From<StateStoreError> for StoreFault {
@@ -271,6 +283,10 @@ impl From<StateStoreError> for StoreFault {
             StateStoreError::Damaged { path, connection, reason } => {
                 Self::Damaged { path: path.into(), connection, reason }
             }
+            StateStoreError::Held { connection, holder, since, until } => {
+                Self::Held { connection, holder, since, until }
+            }
+            StateStoreError::Lost { connection } => Self::Lost { connection },
         }
     }
 }
@@ -285,6 +301,10 @@ impl From<StoreFault> for StateStoreError {
             StoreFault::Damaged { path, connection, reason } => {
                 Self::Damaged { path: path.into(), connection, reason }
             }
+            StoreFault::Held { connection, holder, since, until } => {
+                Self::Held { connection, holder, since, until }
+            }
+            StoreFault::Lost { connection } => Self::Lost { connection },
         }
     }
 }
@@ -316,7 +336,8 @@ mod tests {
     fn a_state_is_the_same_elsewhere() {
         let body = r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"a"},"stream_state":{"n":123456789012345678901234567890}},"x":[1.0]}"#;
         let state = StateMessage::from_airbyte(Json::parse(body).unwrap()).unwrap();
-        let form = StateForm::of(&StoredState { state, of_full_read: true });
+        let generations = [(StreamDescriptor::new("a"), 7)].into();
+        let form = StateForm::of(&StoredState { state, of_full_read: true, generations });
         let message = FromWorker::Ask { id: 1, question: Question::Store { states: vec![form] } };
         let text = serde_json::to_vec(&message).unwrap();
         let Ok(FromWorker::Ask { question: Question::Store { mut states }, .. }) =
@@ -327,5 +348,6 @@ mod tests {
         let stored = states.remove(0).stored().unwrap();
         assert_eq!(stored.state.body().get(), body);
         assert!(stored.of_full_read);
+        assert_eq!(stored.generations[&StreamDescriptor::new("a")], 7);
     }
 }

@@ -141,6 +141,7 @@ async fn run(
         streams: job.streams,
         strategy: job.strategy,
         full_refresh: job.full_refresh,
+        refresh: job.refresh,
         state: job.has_store.then(store),
         idle_time: job.idle_time,
         cancel: Some(cancel),

@@ -251,6 +251,7 @@ impl<'a> Supervisor<'a> {
             streams: job.options.streams.clone(),
             strategy: job.options.strategy,
             full_refresh: job.options.full_refresh,
+            refresh: job.options.refresh,
             has_store: job.options.state.is_some(),
             idle_time: job.options.idle_time,
         };

@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::connector::{Host, Silent};
 use crate::executor::{Context, Described, Executor, ExecutorError};

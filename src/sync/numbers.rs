@@ -1,0 +1,188 @@
+//! A sync's numbers: which generation each stream is in, and which states it goes on from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::write::blocking;
+use super::{Confirmed, StateSink, SyncError};
+use crate::protocol::{
+    Catalog, ConfiguredStream, Failure, StateMessage, StateScope, StreamDescriptor, SyncMode,
+};
+use crate::state::{
+    StateStore, StoredState, StreamBegin, StreamNumbers, StreamStart, SyncNumbers, SyncStart,
+};
+
+/// Reads everything again, and goes on from there (protocol 0.18, "Refreshes").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Refresh {
+    /// Rows of earlier generations stay.
+    Retain,
+    /// They disappear once the stream is complete.
+    Truncate,
+}
+
+/// How a stream of this sync begins.
+fn begin(stream: &ConfiguredStream, refresh: Option<Refresh>) -> StreamBegin {
+    let full = stream.sync_mode == SyncMode::FullRefresh;
+    let truncates = stream.truncates();
+    match refresh {
+        Some(refresh) => StreamBegin::Refresh {
+            truncates: truncates || refresh == Refresh::Truncate,
+            resumable: !full || stream.stream.resumable,
+        },
+        None if full => StreamBegin::FullRead { truncates, resumable: stream.stream.resumable },
+        None => StreamBegin::GoOn,
+    }
+}
+
+/// Gives the streams their numbers, and the states the source goes on from. `rows_stay`: see
+/// [`SyncStart::rows_stay`].
+pub(super) async fn number(
+    catalog: &mut Catalog,
+    connection: &str,
+    store: Option<&Arc<dyn StateStore>>,
+    refresh: Option<Refresh>,
+    rows_stay: bool,
+) -> Result<Vec<StateMessage>, SyncError> {
+    let Some(store) = store else {
+        for stream in &mut catalog.streams {
+            let truncates = stream.truncates() || refresh == Some(Refresh::Truncate);
+            stream.generation_id = 1;
+            stream.minimum_generation_id = u64::from(truncates);
+            stream.sync_id = 1;
+        }
+        return Ok(Vec::new());
+    };
+    let start = SyncStart {
+        streams: catalog
+            .streams
+            .iter()
+            .map(|stream| StreamStart {
+                descriptor: stream.stream.descriptor.clone(),
+                begin: begin(stream, refresh),
+            })
+            .collect(),
+        again: None,
+        rows_stay,
+    };
+    let key = connection.to_owned();
+    let (numbers, stored) =
+        blocking(store, move |s| Ok((s.begin_sync(&key, &start, None)?, s.load(&key)?))).await?;
+    let SyncNumbers { sync_id, streams } = numbers;
+    for (stream, numbers) in catalog.streams.iter_mut().zip(&streams) {
+        stream.generation_id = numbers.generation;
+        stream.minimum_generation_id = numbers.minimum_generation;
+        stream.sync_id = sync_id;
+    }
+    Ok(usable(catalog, &streams, stored))
+}
+
+/// Of the stored states those that this sync goes on from.
+pub(super) fn usable(
+    catalog: &Catalog,
+    numbers: &[StreamNumbers],
+    stored: Vec<StoredState>,
+) -> Vec<StateMessage> {
+    let of = |stream: &StreamDescriptor| {
+        let mut streams = catalog.streams.iter().zip(numbers);
+        streams.find(|(s, _)| s.stream.descriptor == *stream)
+    };
+    // A state whose generation nobody noted counts until a refresh comes after it.
+    let is_late = |stored: &StoredState, stream: &StreamDescriptor, since: u64| {
+        stored.generations.get(stream).map_or(since <= 1, |generation| *generation >= since)
+    };
+    let counts = |stored: &StoredState| match (stored.state.scope(), stored.of_full_read) {
+        (StateScope::Stream(stream), false) => of(stream).is_some_and(|(s, n)| {
+            s.sync_mode == SyncMode::Incremental && is_late(stored, stream, n.since)
+        }),
+        (StateScope::Stream(stream), true) => of(stream).is_some_and(|(s, n)| {
+            s.sync_mode == SyncMode::FullRefresh
+                && n.goes_on
+                && stored.generations.get(stream) == Some(&n.generation)
+        }),
+        (StateScope::Global, false) => {
+            catalog.streams.iter().any(|s| s.sync_mode == SyncMode::Incremental)
+        }
+        // It cannot be taken apart: one stream that begins again, and all do.
+        (StateScope::Legacy, false) => {
+            let mut streams = catalog.streams.iter().zip(numbers);
+            streams.any(|(s, _)| s.sync_mode == SyncMode::Incremental)
+                && catalog
+                    .streams
+                    .iter()
+                    .zip(numbers)
+                    .filter(|(s, _)| s.sync_mode == SyncMode::Incremental)
+                    .all(|(s, n)| is_late(stored, &s.stream.descriptor, n.since))
+        }
+        (StateScope::Global | StateScope::Legacy, true) => false,
+    };
+    // A full refresh begins at the beginning, whatever an earlier sync stored. Its part of a global
+    // state would make the source believe that there is nothing to read, and the destination replace
+    // all rows by none.
+    let begins_again = |stored: &StoredState, stream: &StreamDescriptor| {
+        of(stream).is_some_and(|(s, n)| {
+            s.sync_mode == SyncMode::FullRefresh || !is_late(stored, stream, n.since)
+        })
+    };
+    let stored = stored.into_iter().filter(counts);
+    stored.map(|s| s.state.clone().without(|stream| begins_again(&s, stream))).collect()
+}
+
+/// Whether a stream of this sync is read from its beginning.
+fn is_read_in_full(catalog: &Catalog, stream: &StreamDescriptor) -> bool {
+    let mut streams = catalog.streams.iter();
+    streams.any(|s| s.sync_mode == SyncMode::FullRefresh && s.stream.descriptor == *stream)
+}
+
+/// Keeps states in the store.
+pub(super) struct StoreSink {
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) connection: String,
+    pub(super) catalog: Arc<Catalog>,
+}
+
+impl StoreSink {
+    /// The generation of each stream that a state covers.
+    fn generations(&self, state: &StateMessage) -> BTreeMap<StreamDescriptor, u64> {
+        let streams = self.catalog.streams.iter();
+        let covered = streams.filter(|s| match state.scope() {
+            StateScope::Stream(of) => s.stream.descriptor == *of,
+            StateScope::Global | StateScope::Legacy => s.sync_mode == SyncMode::Incremental,
+        });
+        covered.map(|s| (s.stream.descriptor.clone(), s.generation_id)).collect()
+    }
+}
+
+#[async_trait]
+impl StateSink for StoreSink {
+    async fn store(&self, states: Vec<Confirmed>) -> Result<(), Failure> {
+        // A later incremental read must not go on from what a full read says of itself.
+        let marked = |c: Confirmed| StoredState {
+            generations: self.generations(&c.state),
+            state: match c.of_full_read {
+                true => c.state,
+                false => c.state.without(|stream| is_read_in_full(&self.catalog, stream)),
+            },
+            of_full_read: c.of_full_read,
+        };
+        let states: Vec<StoredState> = states.into_iter().map(marked).collect();
+        let connection = self.connection.clone();
+        blocking(&self.store, move |s| s.store(&connection, &states, None))
+            .await
+            .map_err(|e| Failure::system(e.to_string()))
+    }
+}
+
+/// Keeps nothing.
+pub(super) struct Forget;
+
+#[async_trait]
+impl StateSink for Forget {
+    async fn store(&self, _: Vec<Confirmed>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
