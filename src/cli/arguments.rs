@@ -181,9 +181,10 @@ pub(super) struct Sync {
     /// The name under which states are kept, for a sync by flags
     #[arg(long, value_name = "NAME", requires = "source", help_heading = "What is stored")]
     pub(super) connection: Option<String>,
-    /// Where states are kept: default, sqlite:PATH, or none to start again each time
-    #[arg(long, value_name = "STORE", default_value = "default", help_heading = "What is stored")]
-    pub(super) state: String,
+    /// Where states are kept: default, sqlite:PATH, json:PATH, postgres:URL, or none to start again
+    /// each time [default: as lockgate.toml says, or default]
+    #[arg(long, value_name = "STORE", help_heading = "What is stored")]
+    pub(super) state: Option<String>,
     /// Where records are kept on their way; none is the only choice so far
     #[arg(long, value_name = "CACHE", default_value = "none", help_heading = "What is stored")]
     pub(super) cache: String,
@@ -302,26 +303,49 @@ pub(super) struct Inspect {
 pub(super) struct State {
     #[command(subcommand)]
     pub(super) action: StateAction,
-    /// Where states are kept: default or sqlite:PATH
-    #[arg(long, global = true, value_name = "STORE", default_value = "default")]
-    pub(super) state: String,
+    /// Where states are kept: default, sqlite:PATH, json:PATH or postgres:URL [default: as
+    /// lockgate.toml says of the connection, or default]
+    #[arg(long, global = true, value_name = "STORE")]
+    pub(super) state: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StateAction {
-    /// Print a connection's states in the protocol's form; without a name, list the connections
-    #[command(after_help = "Example:\n  lockgate state show nightly > states.json")]
+    /// Print a connection's states in the protocol's form; without a name, list the connections, with
+    /// what is begun and who runs them
+    #[command(after_help = "\
+Examples:
+  lockgate state show
+  lockgate state show nightly > states.json
+  lockgate state show nightly --past            the times that are remembered
+  lockgate state show nightly --past 7 > before.json")]
     Show {
         /// The connection
         connection: Option<String>,
+        /// Only of this stream: name or namespace.name; may be repeated
+        #[arg(long, value_name = "NAME", requires = "connection")]
+        stream: Vec<String>,
+        /// What the states were before a sync, or before they were set or cleared: the times, or the
+        /// states of one
+        #[arg(long, value_name = "NUMBER", num_args = 0..=1, requires = "connection")]
+        past: Option<Option<u64>>,
     },
     /// Replace a connection's states by those of a file in the protocol's form
-    #[command(after_help = "Example:\n  lockgate state set nightly states.json")]
+    #[command(after_help = "\
+Examples:
+  lockgate state set nightly states.json
+  lockgate state set nightly states.json --stream users
+
+They count from now on, also where a refresh came after they were stored. What was there before is
+remembered: `lockgate state show nightly --past`.")]
     Set {
         /// The connection
         connection: String,
         /// A file, or - for stdin
         file: PathBuf,
+        /// Only this stream's; the others stay as they are
+        #[arg(long, value_name = "NAME")]
+        stream: Option<String>,
     },
     /// Forget a connection's states: its next sync starts again
     #[command(
@@ -330,7 +354,7 @@ pub(super) enum StateAction {
     Clear {
         /// The connection
         connection: String,
-        /// Only this stream: name or namespace.name
+        /// Only this stream: name or namespace.name; may be repeated
         #[arg(long, value_name = "NAME")]
         stream: Vec<String>,
     },

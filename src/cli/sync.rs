@@ -10,7 +10,7 @@ use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
 use super::record::Recording;
 use super::signals;
-use super::store::{here, host_here, open_store, state_folder};
+use super::store::{StoreChoice, here, host_here, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
 use crate::component::Kind;
 use crate::config::{
@@ -45,6 +45,8 @@ struct Job {
     source: Named,
     destination: Named,
     isolation: Option<Isolation>,
+    /// Where states are kept, as the file has it.
+    state: Option<String>,
     options: WriteOptions,
 }
 
@@ -87,7 +89,7 @@ async fn write(
     report: &mut Option<Report>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let Job { host, folder, source, destination, isolation, mut options } = job;
+    let Job { host, folder, source, destination, isolation, state, mut options } = job;
     let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
     let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
     let names = [source.connector.as_str(), destination.connector.as_str()];
@@ -112,7 +114,8 @@ async fn write(
         let kind = Some(Kind::Destination);
         host.chosen(connector, destination_choice, options, config.clone(), kind)
     })?;
-    if let Some(store) = open_store(&call.state, &folder)? {
+    let (given, of_file) = (call.state.as_deref(), state.as_deref());
+    if let Some(store) = (StoreChoice { given, of_file, folder: &folder }).open().await? {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
     }
@@ -246,6 +249,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             source: named("sources", connection.source),
             destination: named("destinations", connection.destination),
             isolation: call.isolation.map(Isolation::from).or(connection.isolation),
+            state: connection.state,
             options,
         });
     };
@@ -268,6 +272,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             call.destination_config.as_ref(),
         )?,
         isolation: call.isolation.map(Isolation::from),
+        state: None,
         options: WriteOptions {
             connection: call.connection.clone(),
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),

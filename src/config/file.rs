@@ -88,6 +88,8 @@ pub struct ConnectionSettings {
     pub full_refresh: bool,
     /// Where it runs; none: in a worker, if both are components.
     pub isolation: Option<Isolation>,
+    /// Where its states are kept, as `--state` has it; none: in the default store.
+    pub state: Option<String>,
 }
 
 /// A project file.
@@ -127,6 +129,7 @@ struct RawConnection {
     #[serde(default)]
     full_refresh: bool,
     isolation: Option<Isolation>,
+    state: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -193,6 +196,12 @@ impl Project {
         self.raw.connections.keys().map(String::as_str).collect()
     }
 
+    /// Where the states of a connection are kept, where the file has it and says so.
+    #[must_use]
+    pub fn state_of(&self, connection: &str) -> Option<&str> {
+        self.raw.connections.get(connection)?.state.as_deref()
+    }
+
     /// A connection by its name; without a name, the only one.
     ///
     /// # Errors
@@ -243,6 +252,7 @@ impl Project {
             strategy: raw.strategy,
             full_refresh: raw.full_refresh,
             isolation: raw.isolation,
+            state: raw.state.clone(),
         })
     }
 
