@@ -61,10 +61,14 @@ esac
 
 /// A sync of the connection `k` in a folder.
 fn command(folder: &Folder, state: &str) -> Command {
+    command_of("k", folder, state)
+}
+
+fn command_of(connection: &str, folder: &Folder, state: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));
     command.current_dir(folder.path());
     command.env("LOCKGATE_CACHE_DIR", target().join("test-cache"));
-    command.args(["sync", "--connection", "k", "--state", state, "--source"]);
+    command.args(["sync", "--connection", connection, "--state", state, "--source"]);
     command.arg(format!("exec:{}", folder.path().join("source").display()));
     command.args(process_grants("source-", folder.path()));
     command.args(["--destination", "destination-dev-null"]);
@@ -159,9 +163,11 @@ fn of_two_at_once_one_is_refused_and_told_who_runs() {
         let report: Value = serde_json::from_slice(&second.stdout).expect("a report");
         assert_eq!(report["error"]["code"], "CONNECTION_BUSY", "{report}");
         // Another connection of the same store is free.
-        let mut other = command(&folder, &state);
+        let other = Folder::new();
+        source(&other, 2);
+        other.write("go", "");
+        assert_well(&command_of("other", &other, &state).output().unwrap());
         folder.write("go", "");
-        assert_well(&other.args(["--connection", "other"]).output().unwrap());
         assert_well(&ended(first));
         let store = open(&state);
         assert_eq!((stored(store.as_ref()), store.held("k").unwrap()), (Some(2), None));

@@ -1,11 +1,6 @@
 //! What every store of states keeps to: SQLite, a JSON file, and PostgreSQL on a real server.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test ends where something is missing; a process that is killed says how far it came"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 #[path = "state_stores/damage.rs"]
 mod damage;
