@@ -2,6 +2,7 @@
 //! the ledger (what is committed), the report.
 
 mod counters;
+mod lease;
 mod ledger;
 mod lock;
 mod numbers;

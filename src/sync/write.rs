@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::lock::ConnectionLock;
+use super::lease::Holding;
 use super::numbers::{Forget, Refresh, StoreSink, number};
 use super::worker::{self, Supervised, WorkerProgram};
 use super::{
@@ -17,7 +17,7 @@ use crate::config::{Strategy, StreamSelection, config_digest, repository};
 use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
-use crate::state::{StateStore, StateStoreError};
+use crate::state::{LeaseTimes, StateStore, StateStoreError};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
@@ -45,6 +45,8 @@ pub struct WriteOptions {
     pub state: Option<Arc<dyn StateStore>>,
     /// The folder of locks, beside the state store; none: no lock.
     pub lock_folder: Option<PathBuf>,
+    /// How long the lease of the connection in the state store lasts.
+    pub lease: LeaseTimes,
     /// How long nothing at all may happen; none: 3 hours.
     pub idle_time: Option<Duration>,
     /// The name of the run's record, for the report; none: none is kept.
@@ -162,15 +164,24 @@ impl Destination {
             .connection
             .clone()
             .unwrap_or_else(|| default_connection(source.connector(), self.connector()));
-        let lock = match &options.lock_folder {
-            Some(folder) => Some(ConnectionLock::take_soon(folder, &connection).await?),
-            None => None,
-        };
+        let (holding, options) = Holding::take(&connection, options).await?;
+        let result = self.write_held(source, &connection, &options, &holding).await;
+        holding.end(result).await
+    }
+
+    /// The same, with the connection held.
+    async fn write_held(
+        &self,
+        source: &Source,
+        connection: &str,
+        options: &WriteOptions,
+        holding: &Holding,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
         if let Some(program) = &options.worker
             && let Some(components) = worker::both(source.connector(), self.connector())
         {
             let sides = [source.connector(), self.connector()];
-            let (connection, lock) = (&connection, lock.as_ref());
+            let lock = holding.lock();
             let job = Supervised { sides, components, connection, options, program, lock };
             // Whoever listens here is the host's code, and may be at fault as any other.
             let supervised = async { Ok(worker::supervise(job).await) };
@@ -179,7 +190,7 @@ impl Destination {
                 Err(ConnectorError::Run { name, error }.into())
             });
         }
-        self.write_here(source, &connection, options, &|_| {}).await
+        self.write_here(source, connection, options, &|_| {}).await
     }
 
     /// The same in this process, under a lock that somebody holds.
