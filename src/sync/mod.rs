@@ -1,6 +1,8 @@
 //! Floor 5: a sync. The plan (which streams, how), the pipeline (source and destination at once),
 //! the ledger (what is committed), the report.
 
+mod attempts;
+mod clear;
 mod counters;
 mod lease;
 mod ledger;
@@ -12,11 +14,12 @@ mod report;
 mod worker;
 mod write;
 
+pub use attempts::{Again, Attempt, Backoff, OnRetry};
 pub use counters::{Counted, Counters, StreamCounters};
 pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
 pub use numbers::Refresh;
 pub use pipeline::{Job, run as run_pipeline};
-pub use plan::{Plan, PlanError};
+pub use plan::{NamedBy, Plan, PlanError, StreamReasons, Wanted};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};
 pub use write::{
