@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use crate::protocol::{Catalog, StreamDescriptor};
 
+/// A stream's counts and guesses, and its status.
+pub(super) const NUMBERS: usize = 9;
+
 /// One stream's counts.
 #[derive(Debug)]
 pub struct StreamCounters {
@@ -13,11 +16,16 @@ pub struct StreamCounters {
     /// Rows and bytes the source emitted.
     emitted: AtomicU64,
     bytes: AtomicU64,
+    /// Rows that are durable in the cache, where there is one.
+    cached: AtomicU64,
+    /// Rows that the destination was given.
+    sent: AtomicU64,
     /// Rows that are durable, and rows the destination refused.
     committed: AtomicU64,
     rejected: AtomicU64,
-    /// The source's guess plus one; 0: none.
+    /// The source's guesses at its rows and bytes, plus one; 0: none.
     estimate: AtomicU64,
+    estimate_bytes: AtomicU64,
     status: AtomicU8,
 }
 
@@ -38,6 +46,10 @@ pub struct Counted {
     pub emitted: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Rows that are durable in the cache; 0 without one.
+    pub cached: u64,
+    /// Rows that the destination was given.
+    pub sent: u64,
     /// Rows that are durable.
     pub committed: u64,
     /// Rows the destination refused.
@@ -52,9 +64,12 @@ impl Counters {
             descriptor: s.stream.descriptor.clone(),
             emitted: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             estimate: AtomicU64::new(0),
+            estimate_bytes: AtomicU64::new(0),
             status: AtomicU8::new(0),
         });
         Self {
@@ -78,6 +93,8 @@ impl Counters {
             // A worker says what it likes.
             emitted: a.emitted.saturating_add(b.emitted),
             bytes: a.bytes.saturating_add(b.bytes),
+            cached: a.cached.saturating_add(b.cached),
+            sent: a.sent.saturating_add(b.sent),
             committed: a.committed.saturating_add(b.committed),
             rejected: a.rejected.saturating_add(b.rejected),
         })
@@ -94,9 +111,14 @@ impl Counters {
     #[must_use]
     pub fn estimate(&self) -> Option<u64> {
         let mut streams = self.streams.iter();
-        streams.try_fold(0_u64, |sum, s| {
-            Some(sum.saturating_add(s.estimate.load(Ordering::Relaxed).checked_sub(1)?))
-        })
+        streams.try_fold(0_u64, |sum, s| Some(sum.saturating_add(s.estimate().0?)))
+    }
+
+    /// Bytes the source expects to emit, when it guessed for every stream.
+    #[must_use]
+    pub fn estimate_bytes(&self) -> Option<u64> {
+        let mut streams = self.streams.iter();
+        streams.try_fold(0_u64, |sum, s| Some(sum.saturating_add(s.estimate().1?)))
     }
 
     /// Takes over the checkpoints that a worker counted.
@@ -121,6 +143,8 @@ impl StreamCounters {
         Counted {
             emitted: self.emitted.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            cached: self.cached.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
             committed: self.committed.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
         }
@@ -137,24 +161,44 @@ impl StreamCounters {
         }
     }
 
-    /// All of it: emitted, bytes, committed, rejected, estimate, status.
-    pub(super) fn all(&self) -> [u64; 6] {
-        let c = self.get();
-        let estimate = self.estimate.load(Ordering::Relaxed);
-        let status = self.status.load(Ordering::Relaxed).into();
-        [c.emitted, c.bytes, c.committed, c.rejected, estimate, status]
+    /// The source's guess at its rows and bytes.
+    #[must_use]
+    pub fn estimate(&self) -> (Option<u64>, Option<u64>) {
+        let of = |guess: &AtomicU64| guess.load(Ordering::Relaxed).checked_sub(1);
+        (of(&self.estimate), of(&self.estimate_bytes))
+    }
+
+    /// Every number of it, in the order of its fields.
+    fn all_of_it(&self) -> [&AtomicU64; NUMBERS - 1] {
+        [
+            &self.emitted,
+            &self.bytes,
+            &self.cached,
+            &self.sent,
+            &self.committed,
+            &self.rejected,
+            &self.estimate,
+            &self.estimate_bytes,
+        ]
+    }
+
+    /// All of it: the counts, the guesses, the status.
+    pub(super) fn all(&self) -> [u64; NUMBERS] {
+        let mut all = [0; NUMBERS];
+        for (place, number) in all.iter_mut().zip(self.all_of_it()) {
+            *place = number.load(Ordering::Relaxed);
+        }
+        all[NUMBERS - 1] = self.status.load(Ordering::Relaxed).into();
+        all
     }
 
     /// Takes over what a worker counted.
-    pub(super) fn set_all(
-        &self,
-        [emitted, bytes, committed, rejected, estimate, status]: [u64; 6],
-    ) {
-        self.emitted.store(emitted, Ordering::Relaxed);
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.settled(committed, rejected);
-        self.estimate.store(estimate, Ordering::Relaxed);
-        self.status.store(u8::try_from(status).unwrap_or(u8::MAX), Ordering::Relaxed);
+    pub(super) fn set_all(&self, all: [u64; NUMBERS]) {
+        for (number, counted) in self.all_of_it().into_iter().zip(all) {
+            number.store(counted, Ordering::Relaxed);
+        }
+        let status = u8::try_from(all[NUMBERS - 1]).unwrap_or(u8::MAX);
+        self.status.store(status, Ordering::Relaxed);
     }
 
     pub(super) fn set_status(&self, status: crate::protocol::StreamStatus) {
@@ -177,8 +221,19 @@ impl StreamCounters {
         self.rejected.store(rejected, Ordering::Relaxed);
     }
 
-    pub(super) fn set_estimate(&self, rows: Option<u64>) {
-        let stored = rows.map_or(0, |rows| rows.saturating_add(1));
-        self.estimate.store(stored, Ordering::Relaxed);
+    /// Rows became durable in the cache.
+    pub(super) fn cached(&self, rows: u64) {
+        self.cached.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Rows were given to the destination.
+    pub(super) fn sent(&self, rows: u64) {
+        self.sent.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_estimate(&self, rows: Option<u64>, bytes: Option<u64>) {
+        let stored = |guess: Option<u64>| guess.map_or(0, |guess| guess.saturating_add(1));
+        self.estimate.store(stored(rows), Ordering::Relaxed);
+        self.estimate_bytes.store(stored(bytes), Ordering::Relaxed);
     }
 }

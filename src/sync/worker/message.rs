@@ -20,6 +20,7 @@ use crate::sandbox::{
 };
 use crate::state::{StateStoreError, StoredState, SyncNumbers, SyncStart};
 use crate::sync::Refresh;
+use crate::sync::counters::NUMBERS;
 
 /// Of a sync's two connectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +233,7 @@ pub(super) struct StreamForm {
 pub(super) struct CountsForm {
     /// A stream's place in the plan, and its counts in the order of
     /// [`StreamCounters`](crate::sync::StreamCounters).
-    pub(super) streams: Vec<(usize, [u64; 6])>,
+    pub(super) streams: Vec<(usize, [u64; NUMBERS])>,
     pub(super) checkpoints: (u64, u64),
 }
 

@@ -21,6 +21,7 @@ use crate::executor::{Cancel, Canceller, ComponentExecutor, GivenSecrets, Secret
 use crate::sandbox::Fence;
 use crate::sandbox::fence::FencePlan;
 use crate::state::StateStore;
+use crate::sync::counters::NUMBERS;
 use crate::sync::write::Begun;
 use crate::sync::{Counters, SyncError, WriteOptions};
 
@@ -226,7 +227,7 @@ fn plan(begun: &Begun<'_>) -> PlanForm {
 }
 
 /// Counts of each stream, by place, and checkpoints.
-type Told = (Vec<[u64; 6]>, (u64, u64));
+type Told = (Vec<[u64; NUMBERS]>, (u64, u64));
 
 /// Tells the parent what moves.
 struct Telling {
@@ -248,7 +249,7 @@ impl Telling {
     fn tell(&self) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let (streams, checkpoints) = &mut *told;
-        streams.resize(self.counters.streams.len(), [0; 6]);
+        streams.resize(self.counters.streams.len(), [0; NUMBERS]);
         let mut form =
             CountsForm { checkpoints: self.counters.checkpoints(), ..Default::default() };
         for (place, (counters, told)) in self.counters.streams.iter().zip(streams).enumerate() {
