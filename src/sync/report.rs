@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::protocol::Catalog;
 use crate::sandbox::secrets::Redactor;
 
-use super::{Counters, SyncError, SyncFailure, WriteResult};
+use super::{CacheReport, Counters, SyncError, SyncFailure, WriteResult};
 
 /// One connector of a sync.
 #[derive(Debug, Clone, Serialize)]
@@ -71,6 +71,12 @@ pub struct StreamReport {
     pub records_emitted: u64,
     /// Their bytes, as JSON lines.
     pub bytes_emitted: u64,
+    /// Rows that became durable in the cache; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_cached: Option<u64>,
+    /// Rows that were sent from the cache to the destination; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_sent: Option<u64>,
     /// Rows the destination confirmed as durable.
     pub records_committed: u64,
     /// Rows the destination refused.
@@ -125,6 +131,9 @@ pub struct Report {
     pub source: ConnectorReport,
     /// Where they went.
     pub destination: ConnectorReport,
+    /// The cache between them; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheReport>,
     /// In the source's order.
     pub streams: Vec<StreamReport>,
     /// All streams together.
@@ -164,6 +173,7 @@ impl Report {
             isolation,
             source,
             destination,
+            cache: None,
             streams: Vec::new(),
             records_emitted: 0,
             records_committed: 0,
@@ -193,6 +203,8 @@ impl Report {
                     status: counters.status(),
                     records_emitted: counted.emitted,
                     bytes_emitted: counted.bytes,
+                    records_cached: None,
+                    records_sent: None,
                     records_committed: counted.committed,
                     records_rejected: counted.rejected,
                 }
@@ -203,6 +215,18 @@ impl Report {
         self.records_committed = total.committed;
         (self.checkpoints_emitted, self.checkpoints_committed) = counters.checkpoints();
         self.duration_ms = u64::try_from(counters.elapsed().as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// Adds what became of the rows in a cache.
+    pub(super) fn cached(&mut self, counters: &Counters, mut cache: CacheReport) {
+        for (stream, counters) in self.streams.iter_mut().zip(&counters.streams) {
+            let counted = counters.get();
+            stream.records_cached = Some(counted.cached);
+            stream.records_sent = Some(counted.sent);
+        }
+        let total = counters.total();
+        (cache.records_cached, cache.records_sent) = (total.cached, total.sent);
+        self.cache = Some(cache);
     }
 
     /// Hides secrets: a stream's name may be one of the other side's.

@@ -123,9 +123,8 @@ impl Executor for Fill {
         let (steps, told) = mpsc::channel(STEPS);
         let (cache, catalog) = (self.cache.clone(), self.catalog.clone());
         let (key, name) = (self.source_key.clone(), self.source_name.clone());
-        let driving = tokio::task::spawn_blocking(move || {
-            drive(cache.fill(&key, &name, &catalog)?, told)
-        });
+        let driving =
+            tokio::task::spawn_blocking(move || drive(cache.fill(&key, &name, &catalog)?, told));
         let taken = Taking::new(self.catalog.streams.len(), steps).run(input.as_ref()).await;
         let driven = driving.await;
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);

@@ -143,7 +143,8 @@ mod tests {
         assert_eq!(one.position(&a), Some(at(2, 7)));
         assert_eq!(for_source(vec![noted])[0].body().get(), text);
 
-        let text = r#"{"type":"GLOBAL","global":{"stream_states":[]},"sourceStats":{"recordCount":9}}"#;
+        let text =
+            r#"{"type":"GLOBAL","global":{"stream_states":[]},"sourceStats":{"recordCount":9}}"#;
         let b = StreamDescriptor::new("b").in_namespace("n");
         let all = place(vec![(a, at(1, 3)), (b, at(1, 4))]);
         let noted = all.note(state(text), 5);

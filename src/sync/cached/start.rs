@@ -111,6 +111,8 @@ pub(super) struct Part {
     pub(super) descriptor: StreamDescriptor,
     pub(super) after: u64,
     pub(super) up_to: CachePosition,
+    /// A source goes on from its states.
+    pub(super) resumed: bool,
 }
 
 /// What is there of a stream, and what this sync is to do with it.
@@ -141,7 +143,8 @@ pub(super) fn begin(
 ) -> Result<Part, PositionUnknown> {
     let Offer { stream, from, up_to, .. } = offer;
     let name = &stream.stream.descriptor;
-    let part = |after: u64| Part { descriptor: name.clone(), after, up_to: *up_to };
+    let resumed = stream.sync_mode == SyncMode::Incremental;
+    let part = |after: u64| Part { descriptor: name.clone(), after, up_to: *up_to, resumed };
     let beginning_of_read = from.map_or(0, |from| from.row);
     if stream.truncates() {
         // An overwrite by what is new would lose the rest.
