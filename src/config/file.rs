@@ -88,6 +88,8 @@ pub struct ConnectionSettings {
     pub full_refresh: bool,
     /// Where it runs; none: in a worker, if both are components.
     pub isolation: Option<Isolation>,
+    /// Where records are kept on their way, as `--cache` names it; none: nowhere.
+    pub cache: Option<String>,
 }
 
 /// A project file.
@@ -127,6 +129,7 @@ struct RawConnection {
     #[serde(default)]
     full_refresh: bool,
     isolation: Option<Isolation>,
+    cache: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -243,7 +246,17 @@ impl Project {
             strategy: raw.strategy,
             full_refresh: raw.full_refresh,
             isolation: raw.isolation,
+            cache: raw.cache.clone(),
         })
+    }
+
+    /// A source by its name in the file, if it has one of that name.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn source(&self, key: &str) -> Result<Option<ConnectorSettings>, ConfigError> {
+        let raw = self.raw.sources.get(key);
+        raw.map(|raw| self.connector("source", key, raw)).transpose()
     }
 
     fn connector(

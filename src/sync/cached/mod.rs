@@ -185,12 +185,13 @@ impl<'a> Halves<'a> {
     }
 }
 
-/// A catalog as the cache keeps its streams: what replaces earlier rows does so there as well.
+/// A catalog as the cache keeps its streams. What a refresh replaces there was replaced by the read that
+/// began it: where only the destination still has to go on with it, new rows are added.
 fn kept(catalog: &Catalog, begins: &[Begins]) -> Catalog {
     let mut kept = catalog.clone();
     for (stream, begins) in kept.streams.iter_mut().zip(begins) {
-        if stream.truncates() && begins.again {
-            stream.destination_sync_mode = DestinationSyncMode::Overwrite;
+        if !begins.again {
+            stream.minimum_generation_id = 0;
         }
     }
     kept
