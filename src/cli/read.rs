@@ -13,7 +13,7 @@ use super::signals;
 use super::store::{here, host_here, state_folder};
 use super::sync::watch;
 use super::write_back::{self, WriteBack};
-use crate::cache::{RecordCache, open_cache};
+use crate::cache::open_cache;
 use crate::component::Kind;
 use crate::config::{
     ConfigError, ConfigPlace, ConnectorOptions, Project, Strategy, StreamSelection, parse_duration,

@@ -367,7 +367,7 @@ fn human(report: &Report) -> String {
         ];
         if cached {
             let counts = [stream.records_cached, stream.records_sent];
-            row.splice(3..3, counts.map(|count| grouped(count.unwrap_or_default())));
+            row.splice(3..3, counts.map(grouped));
         }
         rows.push(row);
     }

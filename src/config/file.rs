@@ -1,11 +1,13 @@
 //! `lockgate.toml`: sources, destinations, and the connections between them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::connector::RawConnector;
+use super::streams::{RawStreamOptions, StreamOptions};
 use super::{ConfigError, ConfigPlace, ConnectorOptions, component_folders, read_json_object};
 use crate::protocol::Json;
 
@@ -86,6 +88,10 @@ pub struct ConnectionSettings {
     pub strategy: Strategy,
     /// Read everything again.
     pub full_refresh: bool,
+    /// What is said of single streams, by `name` or `namespace.name`.
+    pub stream_options: BTreeMap<String, StreamOptions>,
+    /// How often a sync is tried that fails for a reason that may pass; none: the default.
+    pub attempts: Option<u32>,
     /// Where it runs; none: in a worker, if both are components.
     pub isolation: Option<Isolation>,
     /// Where records are kept on their way, as `--cache` names it; none: nowhere.
@@ -128,6 +134,9 @@ struct RawConnection {
     strategy: Strategy,
     #[serde(default)]
     full_refresh: bool,
+    #[serde(default, alias = "stream_options")]
+    stream_options: BTreeMap<String, RawStreamOptions>,
+    attempts: Option<NonZeroU32>,
     isolation: Option<Isolation>,
     cache: Option<String>,
 }
@@ -228,6 +237,16 @@ impl Project {
             let raw = all.get(key).ok_or_else(|| self.unknown(what, key, all.keys()))?;
             self.connector(what, key, raw)
         };
+        let stream_options = raw.stream_options.iter().map(|(stream, raw)| {
+            let options = raw.clone().options().map_err(|reason| ConfigError::Malformed {
+                place: format!(
+                    "{}: connections.{name}.stream-options.{stream:?}",
+                    self.path.display()
+                ),
+                reason: reason.to_owned(),
+            });
+            Ok((stream.clone(), options?))
+        });
         Ok(ConnectionSettings {
             name: name.clone(),
             source: side("source", &self.raw.sources, &raw.source)?,
@@ -245,6 +264,8 @@ impl Project {
             },
             strategy: raw.strategy,
             full_refresh: raw.full_refresh,
+            stream_options: stream_options.collect::<Result<_, ConfigError>>()?,
+            attempts: raw.attempts.map(NonZeroU32::get),
             isolation: raw.isolation,
             cache: raw.cache.clone(),
         })

@@ -6,7 +6,11 @@ use std::time::Instant;
 use crate::protocol::{Catalog, StreamDescriptor};
 
 /// A stream's counts and guesses, and its status.
-pub(super) const NUMBERS: usize = 9;
+pub(super) const NUMBERS: usize = 13;
+
+/// Of a whole sync: checkpoints made, checkpoints committed, rows that the destination and rows that
+/// the source rejected without a word of which stream.
+pub(super) type Totals = [u64; 4];
 
 /// One stream's counts.
 #[derive(Debug)]
@@ -23,6 +27,13 @@ pub struct StreamCounters {
     /// Rows that are durable, and rows the destination refused.
     committed: AtomicU64,
     rejected: AtomicU64,
+    /// Rows that the source could not give.
+    source_rejected: AtomicU64,
+    /// States that cover it, and how many of them are confirmed.
+    checkpoints: AtomicU64,
+    checkpoints_committed: AtomicU64,
+    /// When a state that covers it was stored, in ms since the epoch; 0: never.
+    state_stored_at: AtomicU64,
     /// The source's guesses at its rows and bytes, plus one; 0: none.
     estimate: AtomicU64,
     estimate_bytes: AtomicU64,
@@ -44,8 +55,7 @@ pub struct Counters {
     started: Instant,
     /// In the catalog's order.
     pub streams: Vec<StreamCounters>,
-    checkpoints: AtomicU64,
-    committed_checkpoints: AtomicU64,
+    totals: [AtomicU64; 4],
 }
 
 /// A stream's counts at one instant.
@@ -63,6 +73,12 @@ pub struct Counted {
     pub committed: u64,
     /// Rows the destination refused.
     pub rejected: u64,
+    /// Rows the source says it could not give.
+    pub source_rejected: u64,
+    /// States that cover it.
+    pub checkpoints: u64,
+    /// Of these, those the destination confirmed.
+    pub checkpoints_committed: u64,
 }
 
 impl Counters {
@@ -77,17 +93,16 @@ impl Counters {
             sent: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            source_rejected: AtomicU64::new(0),
+            checkpoints: AtomicU64::new(0),
+            checkpoints_committed: AtomicU64::new(0),
+            state_stored_at: AtomicU64::new(0),
             estimate: AtomicU64::new(0),
             estimate_bytes: AtomicU64::new(0),
             status: AtomicU8::new(0),
             half: AtomicU8::new(DIRECT),
         });
-        Self {
-            started: Instant::now(),
-            streams: streams.collect(),
-            checkpoints: AtomicU64::new(0),
-            committed_checkpoints: AtomicU64::new(0),
-        }
+        Self { started: Instant::now(), streams: streams.collect(), totals: Default::default() }
     }
 
     /// How long the sync has run.
@@ -107,14 +122,27 @@ impl Counters {
             sent: a.sent.saturating_add(b.sent),
             committed: a.committed.saturating_add(b.committed),
             rejected: a.rejected.saturating_add(b.rejected),
+            source_rejected: a.source_rejected.saturating_add(b.source_rejected),
+            checkpoints: a.checkpoints.saturating_add(b.checkpoints),
+            checkpoints_committed: a.checkpoints_committed.saturating_add(b.checkpoints_committed),
         })
     }
 
     /// Checkpoints the source made, and how many of them are committed.
     #[must_use]
     pub fn checkpoints(&self) -> (u64, u64) {
-        let committed = self.committed_checkpoints.load(Ordering::Relaxed);
-        (self.checkpoints.load(Ordering::Relaxed), committed)
+        let [made, committed, ..] = self.totals();
+        (made, committed)
+    }
+
+    /// Rows that the destination, and rows that the source rejected without a word of which stream.
+    pub(super) fn loose_rejected(&self) -> (u64, u64) {
+        let [.., destination, source] = self.totals();
+        (destination, source)
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        std::array::from_fn(|i| self.totals[i].load(Ordering::Relaxed))
     }
 
     /// Rows the source expects to emit, when it guessed for every stream.
@@ -142,25 +170,40 @@ impl Counters {
     }
 
     fn begin_half(&self, half: u8) {
-        self.set_checkpoints((0, 0));
+        for total in &self.totals {
+            total.store(0, Ordering::Relaxed);
+        }
         for stream in &self.streams {
             stream.half.store(half, Ordering::Relaxed);
             stream.status.store(0, Ordering::Relaxed);
+            stream.checkpoints.store(0, Ordering::Relaxed);
+            stream.checkpoints_committed.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Takes over the checkpoints that a worker counted.
-    pub(super) fn set_checkpoints(&self, (made, committed): (u64, u64)) {
-        self.checkpoints.store(made, Ordering::Relaxed);
-        self.committed_checkpoints.store(committed, Ordering::Relaxed);
+    /// Takes over what a worker counted.
+    pub(super) fn set_totals(&self, totals: Totals) {
+        for (total, counted) in self.totals.iter().zip(totals) {
+            total.store(counted, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn checkpoint(&self) {
-        self.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.totals[0].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn checkpoints_committed(&self, count: u64) {
-        self.committed_checkpoints.fetch_add(count, Ordering::Relaxed);
+    pub(super) fn committed_checkpoints(&self, count: u64) {
+        self.totals[1].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The destination has rejected so many rows of nobody knows which stream.
+    pub(super) fn rejected_somewhere(&self, rows: u64) {
+        self.totals[2].store(rows, Ordering::Relaxed);
+    }
+
+    /// The source has rejected so many more.
+    pub(super) fn source_rejected_somewhere(&self, rows: u64) {
+        self.totals[3].fetch_add(rows, Ordering::Relaxed);
     }
 }
 
@@ -175,7 +218,17 @@ impl StreamCounters {
             sent: self.sent.load(Ordering::Relaxed),
             committed: self.committed.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
+            source_rejected: self.source_rejected.load(Ordering::Relaxed),
+            checkpoints: self.checkpoints.load(Ordering::Relaxed),
+            checkpoints_committed: self.checkpoints_committed.load(Ordering::Relaxed),
         }
+    }
+
+    /// When a state that covers it was stored last, in ms since the epoch.
+    #[must_use]
+    pub fn state_stored_at(&self) -> Option<i64> {
+        let at = self.state_stored_at.load(Ordering::Relaxed);
+        i64::try_from(at).ok().filter(|at| *at > 0)
     }
 
     /// `waiting`, `running`, `complete` or `incomplete`.
@@ -205,6 +258,10 @@ impl StreamCounters {
             &self.sent,
             &self.committed,
             &self.rejected,
+            &self.source_rejected,
+            &self.checkpoints,
+            &self.checkpoints_committed,
+            &self.state_stored_at,
             &self.estimate,
             &self.estimate_bytes,
         ]
@@ -257,6 +314,23 @@ impl StreamCounters {
         }
         self.committed.store(committed, Ordering::Relaxed);
         self.rejected.store(rejected, Ordering::Relaxed);
+    }
+
+    pub(super) fn source_rejected(&self, rows: u64) {
+        self.source_rejected.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(super) fn checkpoint(&self) {
+        self.checkpoints.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn committed_checkpoints(&self, count: u64) {
+        self.checkpoints_committed.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// A state that covers it was stored.
+    pub(super) fn state_stored(&self, at: i64) {
+        self.state_stored_at.store(u64::try_from(at).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Rows were given to the destination.

@@ -2,7 +2,9 @@
 //! the ledger (what is committed), the report. With a cache it is two pipelines, one after the other
 //! ([`cached`]).
 
+mod attempts;
 mod cached;
+mod clear;
 mod counters;
 mod data;
 mod ledger;
@@ -15,13 +17,14 @@ mod report;
 mod worker;
 mod write;
 
+pub use attempts::{Again, Attempt, Backoff, OnRetry};
 pub use cached::CacheReport;
 pub use counters::{Counted, Counters, StreamCounters};
 pub use data::SourceData;
 pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
 pub use numbers::Refresh;
 pub use pipeline::{Job, run as run_pipeline};
-pub use plan::{Plan, PlanError};
+pub use plan::{NamedBy, Plan, PlanError, StreamReasons, Wanted};
 pub use read::{QUERY_ROWS, ReadOptions, ReadResult, ReadRows};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};

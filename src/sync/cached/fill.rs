@@ -134,6 +134,9 @@ impl Executor for Fill {
                 ended.reads = reads;
                 Ok(())
             }
+            Ok(Err(error @ CacheError::Row { .. })) => {
+                Err(input.source_broke(Failure::system(error.to_string())).into())
+            }
             Ok(Err(error)) => {
                 let failure = Failure::system(error.to_string());
                 ended.fault = Some(error);

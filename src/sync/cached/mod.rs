@@ -8,13 +8,14 @@
 
 mod fill;
 mod numbers;
+mod offered;
 mod place;
 mod replay;
 mod send;
 mod sides;
 mod start;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -22,10 +23,12 @@ pub(super) use place::for_source;
 
 use self::fill::Fill;
 use self::numbers::{Begins, begin_streams};
+use self::offered::{offered, with_offer};
 use self::send::Sent;
 use self::sides::{Side, ready};
 use super::data::SourceData;
-use super::numbers::{Forget, usable};
+use super::numbers::{Begin, Forget, usable};
+use super::plan::Wanted;
 use super::read::ReadResult;
 use super::write::{IDLE_TIME, Watch, complete, judged};
 use super::{
@@ -49,24 +52,19 @@ pub struct CacheReport {
     pub place: String,
     /// The key of the source in it.
     pub source_key: String,
-    /// Rows that became durable in it: all that the source sent.
-    pub records_cached: u64,
-    /// Rows that were sent from it to the destination.
-    pub records_sent: u64,
 }
 
 impl CacheReport {
     fn new(cache: &dyn RecordCache, source_key: &str) -> Self {
         let described = cache.describe();
-        Self {
-            kind: described.kind,
-            place: described.place,
-            source_key: source_key.to_owned(),
-            records_cached: 0,
-            records_sent: 0,
-        }
+        let source_key = source_key.to_owned();
+        Self { kind: described.kind, place: described.place, source_key }
     }
 }
+
+/// The read of a sync that has ended well, for its later attempts: whether it went on from states of
+/// an earlier one, and what it read.
+pub(super) type Filled = Mutex<Option<(bool, Vec<CachedRead>)>>;
 
 /// How a cache is run, for reports.
 fn described(cache: &dyn RecordCache) -> Described {
@@ -193,23 +191,9 @@ fn kept(catalog: &Catalog, begins: &[Begins]) -> Catalog {
         if !begins.again {
             stream.minimum_generation_id = 0;
         }
+        stream.stream.json_schema = with_offer(&stream.stream);
     }
     kept
-}
-
-/// The streams of a cache as a source would offer them.
-fn offered(streams: Vec<CachedStream>) -> Vec<DiscoveredStream> {
-    let offer = |stream: CachedStream| DiscoveredStream {
-        descriptor: stream.descriptor,
-        json_schema: stream.json_schema,
-        sync_modes: vec![SyncMode::FullRefresh, SyncMode::Incremental],
-        source_defined_cursor: true,
-        default_cursor_field: Vec::new(),
-        source_defined_primary_key: stream.primary_key,
-        resumable: false,
-        extra: serde_json::Map::new(),
-    };
-    streams.into_iter().map(offer).collect()
 }
 
 /// A sync that is about to move rows.
@@ -226,6 +210,7 @@ async fn prepare(
     halves: &Halves<'_>,
     destination: &Destination,
     data: SourceData<'_>,
+    again: Option<u64>,
 ) -> Result<Ready, SyncError> {
     let Halves { connection, options, .. } = *halves;
     let destination = Side::destination(destination.connector()).await?;
@@ -241,7 +226,7 @@ async fn prepare(
             ready(&[&destination], connection, options).await?;
             let key = halves.key.clone();
             let streams = blocking(&halves.cache, move |cache| cache.streams(Some(&key))).await?;
-            (None, offered(streams))
+            (None, streams.into_iter().map(offered).collect())
         }
         SourceData::ReadResult(read) => {
             ready(&[&destination], connection, options).await?;
@@ -250,10 +235,9 @@ async fn prepare(
         }
     };
     let spec = &destination.spec;
-    let mut plan = Plan::new(offered, spec, &options.streams, options.strategy, full_refresh)?;
-    let rows_stay = spec.supports_refreshes();
-    let (begins, stored) =
-        begin_streams(&mut plan.catalog, connection, options, full_refresh, rows_stay).await?;
+    let mut plan = Plan::of(offered, spec, &Wanted { full_refresh, ..Wanted::from(options) })?;
+    let begin = Begin { full_refresh, ..Begin::of(options, again, spec) };
+    let (begins, stored) = begin_streams(&mut plan, connection, options, begin, spec).await?;
     Ok(Ready { source, destination, plan, begins, stored })
 }
 
@@ -264,6 +248,8 @@ pub(super) async fn write(
     cache: &Arc<dyn RecordCache>,
     connection: &str,
     options: &WriteOptions,
+    again: Option<u64>,
+    filled: &Filled,
 ) -> Result<WriteResult, Box<SyncFailure>> {
     let started_at = now_ms();
     let key = match (data, &options.source_key) {
@@ -275,7 +261,7 @@ pub(super) async fn write(
     let ready = tokio::select! {
         biased;
         () = halves.cancel.cancelled() => return Err(SyncError::Cancelled.into()),
-        ready = prepare(&halves, destination, data) => ready?,
+        ready = prepare(&halves, destination, data, again) => ready?,
     };
     let catalog = Arc::new(ready.plan.catalog.clone());
     let counters = Arc::new(Counters::new(&catalog));
@@ -287,9 +273,15 @@ pub(super) async fn write(
     let result = async {
         let reads = match (&ready.source, data) {
             (Some(source), _) => {
-                let filled = halves.fill(source, &catalog, &ready.begins, &counters).await?;
-                resumed = filled.0;
-                Some(filled.1)
+                let lock = || filled.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = lock().clone();
+                let read = match before {
+                    Some(read) => read,
+                    None => halves.fill(source, &catalog, &ready.begins, &counters).await?,
+                };
+                *lock() = Some(read.clone());
+                resumed = read.0;
+                Some(read.1)
             }
             (None, SourceData::ReadResult(read)) => {
                 read.still_there().await?;
@@ -301,7 +293,7 @@ pub(super) async fn write(
         let sent = Sent { halves: &halves, ready: &ready, catalog: &catalog, counters: &counters };
         sent.send(reads.as_deref(), only_the_read, &mut notes).await?;
         match &options.state {
-            Some(store) => complete(store, connection, &catalog).await,
+            Some(store) => complete(store, connection, &catalog, options).await,
             None => Ok(()),
         }
     }
@@ -316,14 +308,16 @@ pub(super) async fn write(
     if let SourceData::Source(source) = data {
         redactors.insert(0, source.connector().executor().redactor());
     }
+    let rows_stay = ready.destination.spec.supports_refreshes();
     let destination = ready.destination.report();
     let mut report = Report::new(connection, started_at, "in-process", source, destination);
     report.run = options.run.clone();
     report.resumed = resumed;
     report.notes = ready.plan.notes;
     report.notes.extend(notes);
+    report.rows_stay = rows_stay;
+    report.cache = Some(CacheReport::new(halves.cache.as_ref(), &halves.key));
     report.fill(&catalog, &counters);
-    report.cached(&counters, CacheReport::new(halves.cache.as_ref(), &halves.key));
     report.end(result, &redactors)
 }
 
@@ -346,10 +340,9 @@ pub(super) async fn read(reading: Reading<'_>) -> Result<ReadResult, Box<SyncFai
         ready(&[&side], "", options).await?;
         let offered = side.now("", options).await?.whole_discover().await?;
         let spec = cache_specification();
-        let (streams, strategy) = (&options.streams, options.strategy);
-        let mut plan = Plan::new(offered, &spec, streams, strategy, options.full_refresh)?;
-        let begins =
-            begin_streams(&mut plan.catalog, "", options, options.full_refresh, false).await?.0;
+        let mut plan = Plan::of(offered, &spec, &Wanted::from(options))?;
+        let begin = Begin::of(options, None, &spec);
+        let begins = begin_streams(&mut plan, "", options, begin, &spec).await?.0;
         Ok::<_, SyncError>((side, plan, begins))
     };
     let (side, plan, begins) = tokio::select! {
@@ -375,8 +368,8 @@ pub(super) async fn read(reading: Reading<'_>) -> Result<ReadResult, Box<SyncFai
     let mut report = Report::new("", started_at, "in-process", side.report(), to);
     report.run = options.run.clone();
     report.notes = plan.notes;
+    report.cache = Some(CacheReport::new(cache.as_ref(), &halves.key));
     report.fill(&catalog, &counters);
-    report.cached(&counters, CacheReport::new(cache.as_ref(), &halves.key));
     let (result, reads) = match filled {
         Ok((resumed, reads)) => {
             report.resumed = resumed;
