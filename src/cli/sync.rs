@@ -12,6 +12,7 @@ use super::record::Recording;
 use super::signals;
 use super::store::{here, host_here, open_store, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
+use crate::cache::{RecordCache, open_cache};
 use crate::component::Kind;
 use crate::config::{
     ConfigError, ConfigFile, ConnectorOptions, ConnectorSettings, Isolation, Project, Strategy,
@@ -24,7 +25,8 @@ use crate::runs::Side;
 use crate::sandbox::redacted;
 use crate::state::first_name;
 use crate::sync::{
-    ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions, default_connection,
+    CacheReport, ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions,
+    default_connection,
 };
 
 /// One side of a sync, named and not loaded yet.
@@ -45,6 +47,8 @@ struct Job {
     source: Named,
     destination: Named,
     isolation: Option<Isolation>,
+    /// As `--cache` names it.
+    cache: String,
     options: WriteOptions,
 }
 
@@ -54,10 +58,6 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
             "{option} goes with --source and --destination; the connectors of lockgate.toml are set there"
         );
         return Err(ConfigError::Usage(what).into());
-    }
-    if call.cache != "none" {
-        let what = "records cannot be cached yet: --cache none is the only choice";
-        return Err(ConfigError::Usage(what.into()).into());
     }
     let job = job(&call)?;
     let recording = Recording::begin("sync", !call.no_record, &job.folder, output)?;
@@ -87,11 +87,11 @@ async fn write(
     report: &mut Option<Report>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let Job { host, folder, source, destination, isolation, mut options } = job;
+    let Job { host, folder, source, destination, isolation, cache, mut options } = job;
     let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
     let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
     let names = [source.connector.as_str(), destination.connector.as_str()];
-    let isolation = isolation_of(names, &choices, isolation)?;
+    let isolation = isolation_of(names, &choices, isolation, cache != "none")?;
     let [source_choice, destination_choice] = choices;
     let host = match isolation {
         Isolation::Worker => host.for_workers(),
@@ -112,7 +112,10 @@ async fn write(
         let kind = Some(Kind::Destination);
         host.chosen(connector, destination_choice, options, config.clone(), kind)
     })?;
-    if let Some(store) = open_store(&call.state, &folder)? {
+    options.cache = open_cache(&cache, &folder)?;
+    options.from_cache = call.from_cache;
+    let state = state_choice(&call.state, &cache, options.cache.as_deref())?;
+    if let Some(store) = open_store(&state, &folder)? {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
     }
@@ -211,7 +214,7 @@ fn writing_back(
     [source.on_config_change(from), destination.on_config_change(to)]
 }
 
-fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
+pub(super) fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
     Arc::new(move |plan, counters| {
         for note in &plan.notes {
             output.note(&format!("note: {note}"));
@@ -226,8 +229,12 @@ fn job(call: &Sync) -> Result<Job, CliError> {
     let Some(source) = &call.source else {
         let project = Project::find(&here)?;
         let connection = project.connection(call.name.as_deref())?;
+        let cache = call.cache.clone().or(connection.cache);
+        let cache = cache.unwrap_or_else(|| "none".into());
         let options = WriteOptions {
             connection: Some(connection.name),
+            // Its name in the file stays where its configuration changes.
+            source_key: (cache != "none").then(|| connection.source.key.clone()),
             streams: call.streams.as_deref().map_or(connection.streams, StreamSelection::parse),
             strategy: call.strategy.map_or(connection.strategy, Strategy::from),
             full_refresh: call.full_refresh || connection.full_refresh,
@@ -246,6 +253,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             source: named("sources", connection.source),
             destination: named("destinations", connection.destination),
             isolation: call.isolation.map(Isolation::from).or(connection.isolation),
+            cache,
             options,
         });
     };
@@ -268,6 +276,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             call.destination_config.as_ref(),
         )?,
         isolation: call.isolation.map(Isolation::from),
+        cache: call.cache.clone().unwrap_or_else(|| "none".into()),
         options: WriteOptions {
             connection: call.connection.clone(),
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
@@ -278,13 +287,43 @@ fn job(call: &Sync) -> Result<Job, CliError> {
     })
 }
 
+/// What `--state` names: `cache` is the cache's own database.
+fn state_choice(
+    state: &str,
+    cache: &str,
+    opened: Option<&dyn RecordCache>,
+) -> Result<String, ConfigError> {
+    match (state, opened.map(RecordCache::describe)) {
+        ("cache", None) => {
+            Err(ConfigError::Usage("--state cache is for a sync with --cache".into()))
+        }
+        ("cache", Some(of)) if of.kind == "sqlite" => Ok(format!("sqlite:{}", of.place)),
+        ("cache", Some(of)) if of.kind == "postgres" => Ok(cache.to_owned()),
+        ("cache", Some(of)) => {
+            Err(ConfigError::Usage(format!("a {} cache keeps no states", of.kind)))
+        }
+        (other, _) => Ok(other.to_owned()),
+    }
+}
+
 /// Where a sync of two connectors runs. Only components can run in a worker; whoever asks for one
 /// with another connector is told so.
 fn isolation_of(
     names: [&str; 2],
     choices: &[Choice; 2],
     wanted: Option<Isolation>,
+    cached: bool,
 ) -> Result<Isolation, CliError> {
+    if cached {
+        // The cache is this process's: a worker has no store of any kind.
+        return match wanted {
+            Some(Isolation::Worker) => {
+                let what = "isolation worker is for a sync without a cache";
+                Err(ConfigError::Usage(what.into()).into())
+            }
+            Some(Isolation::InProcess) | None => Ok(Isolation::InProcess),
+        };
+    }
     let is_component = |choice: &Choice| matches!(choice.method, Method::Component(_));
     let other = names.iter().zip(choices).find(|(_, choice)| !is_component(choice));
     let other = other.map(|(name, _)| redacted(name));
@@ -300,8 +339,12 @@ fn isolation_of(
 
 /// The report for people.
 fn human(report: &Report) -> String {
-    let mut rows =
-        vec![["stream", "mode", "read", "committed", "size", "status"].map(str::to_owned).to_vec()];
+    let cached = report.cache.is_some();
+    let mut head = vec!["stream", "mode", "read", "committed", "size", "status"];
+    if cached {
+        head.splice(3..3, ["cached", "sent"]);
+    }
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for stream in &report.streams {
         let name = match &stream.namespace {
             Some(namespace) => format!("{namespace}.{}", stream.name),
@@ -314,14 +357,19 @@ fn human(report: &Report) -> String {
                 format!("{} ({} rejected)", grouped(stream.records_committed), grouped(rejected))
             }
         };
-        rows.push(vec![
+        let mut row = vec![
             name,
             mode,
             grouped(stream.records_emitted),
             committed,
             sized(stream.bytes_emitted),
             stream.status.to_owned(),
-        ]);
+        ];
+        if cached {
+            let counts = [stream.records_cached, stream.records_sent];
+            row.splice(3..3, counts.map(grouped));
+        }
+        rows.push(row);
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
     let seconds = report.duration_ms as f64 / 1000.0;
@@ -329,7 +377,7 @@ fn human(report: &Report) -> String {
         "sync {}: {} -> {} in {seconds:.2} s\n",
         report.status, report.source.connector, report.destination.connector,
     );
-    text.push_str(&table(&rows, &[2, 3, 4]));
+    text.push_str(&table(&rows, if cached { &[2, 3, 4, 5, 6] } else { &[2, 3, 4] }));
     text.push_str(&format!(
         "  {} of {} checkpoints committed; connection {}{}\n",
         report.checkpoints_committed,
@@ -337,6 +385,10 @@ fn human(report: &Report) -> String {
         report.connection,
         if report.resumed { ", went on from stored states" } else { "" },
     ));
+    if let Some(cache) = &report.cache {
+        let CacheReport { kind, place, source_key, .. } = cache;
+        text.push_str(&format!("  through the cache {kind}:{place}, source {source_key}\n"));
+    }
     for (side, connector) in [("source", &report.source), ("destination", &report.destination)] {
         // A whole fence is what everyone expects.
         if let Some(fence) = &connector.fence
