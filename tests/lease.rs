@@ -324,6 +324,9 @@ fn states_are_not_changed_while_a_sync_runs() {
         let file = file.display().to_string();
         assert_refused(&of(&["set", "k", &file]), first.id());
         assert_refused(&of(&["clear", "k"]), first.id());
+        until("its first state", || stored(open(&state).as_ref()) == Some(1));
+        let listed = String::from_utf8(of(&["show"]).stdout).unwrap();
+        assert!(listed.contains(&format!("synced by process {} on ", first.id())), "{listed}");
         let shown = of(&["show", "k"]);
         assert_well(&shown);
         assert!(errors(&shown).contains("k is being synced by process"), "{}", errors(&shown));

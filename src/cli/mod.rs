@@ -11,6 +11,7 @@ mod logger;
 mod output;
 mod policy;
 mod progress;
+mod read;
 mod record;
 mod runs;
 mod signals;
@@ -105,6 +106,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Check(call) => check::run(&call, output).await,
         Command::Discover(call) => discover::run(&call, output).await,
         Command::Sync(call) => sync::run(*call, output).await,
+        Command::Read(call) => read::run(&call, output).await,
         Command::Exec(call) => exec::run(&call, output).await,
         // Run without a runtime, above.
         Command::CompileComponent { .. } => Ok(()),

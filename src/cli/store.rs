@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
 use super::output::CliError;
+use crate::cache::RecordCache;
 use crate::config::{ConfigError, ConnectorReference, Project};
 use crate::connector::Host;
 use crate::executor::secrets::{SecretSource, SystemSecrets};
@@ -74,6 +75,25 @@ impl StoreChoice<'_> {
             (None, Some(choice)) => open_store(choice, self.folder, self.folder).await,
             (None, None) => open_store("default", self.folder, self.folder).await,
         }
+    }
+}
+
+/// What `--state` names: `cache` is the cache's own database.
+pub(super) fn state_choice(
+    state: &str,
+    cache: &str,
+    opened: Option<&dyn RecordCache>,
+) -> Result<String, ConfigError> {
+    match (state, opened.map(RecordCache::describe)) {
+        ("cache", None) => {
+            Err(ConfigError::Usage("--state cache is for a sync with --cache".into()))
+        }
+        ("cache", Some(of)) if of.kind == "sqlite" => Ok(format!("sqlite:{}", of.place)),
+        ("cache", Some(of)) if of.kind == "postgres" => Ok(cache.to_owned()),
+        ("cache", Some(of)) => {
+            Err(ConfigError::Usage(format!("a {} cache keeps no states", of.kind)))
+        }
+        (other, _) => Ok(other.to_owned()),
     }
 }
 

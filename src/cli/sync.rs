@@ -10,8 +10,9 @@ use super::output::{CliError, Output, grouped, sized, table};
 use super::progress::Progress;
 use super::record::Recording;
 use super::signals;
-use super::store::{StoreChoice, here, host_here, state_folder};
+use super::store::{StoreChoice, here, host_here, state_choice, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
+use crate::cache::open_cache;
 use crate::component::Kind;
 use crate::config::{
     ConfigError, ConfigFile, ConnectorOptions, ConnectorSettings, Isolation, Project, Strategy,
@@ -24,7 +25,8 @@ use crate::runs::Side;
 use crate::sandbox::redacted;
 use crate::state::first_name;
 use crate::sync::{
-    ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions, default_connection,
+    CacheReport, ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions,
+    default_connection,
 };
 
 /// One side of a sync, named and not loaded yet.
@@ -47,6 +49,8 @@ struct Job {
     isolation: Option<Isolation>,
     /// Where states are kept, as the file has it.
     state: Option<String>,
+    /// As `--cache` names it.
+    cache: String,
     options: WriteOptions,
 }
 
@@ -56,10 +60,6 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
             "{option} goes with --source and --destination; the connectors of lockgate.toml are set there"
         );
         return Err(ConfigError::Usage(what).into());
-    }
-    if call.cache != "none" {
-        let what = "records cannot be cached yet: --cache none is the only choice";
-        return Err(ConfigError::Usage(what.into()).into());
     }
     let job = job(&call)?;
     let recording = Recording::begin("sync", !call.no_record, &job.folder, output)?;
@@ -89,11 +89,11 @@ async fn write(
     report: &mut Option<Report>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let Job { host, folder, source, destination, isolation, state, mut options } = job;
+    let Job { host, folder, source, destination, isolation, state, cache, mut options } = job;
     let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
     let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
     let names = [source.connector.as_str(), destination.connector.as_str()];
-    let isolation = isolation_of(names, &choices, isolation)?;
+    let isolation = isolation_of(names, &choices, isolation, cache != "none")?;
     let [source_choice, destination_choice] = choices;
     let host = match isolation {
         Isolation::Worker => host.for_workers(),
@@ -114,7 +114,14 @@ async fn write(
         let kind = Some(Kind::Destination);
         host.chosen(connector, destination_choice, options, config.clone(), kind)
     })?;
-    let (given, of_file) = (call.state.as_deref(), state.as_deref());
+    options.cache = open_cache(&cache, &folder)?;
+    options.from_cache = call.from_cache;
+    let of_cache = |choice: Option<&str>| {
+        let of = |choice| state_choice(choice, &cache, options.cache.as_deref());
+        choice.map(of).transpose()
+    };
+    let (given, of_file) = (of_cache(call.state.as_deref())?, of_cache(state.as_deref())?);
+    let (given, of_file) = (given.as_deref(), of_file.as_deref());
     if let Some(store) = (StoreChoice { given, of_file, folder: &folder }).open().await? {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
@@ -214,7 +221,7 @@ fn writing_back(
     [source.on_config_change(from), destination.on_config_change(to)]
 }
 
-fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
+pub(super) fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
     Arc::new(move |plan, counters| {
         for note in &plan.notes {
             output.note(&format!("note: {note}"));
@@ -229,8 +236,12 @@ fn job(call: &Sync) -> Result<Job, CliError> {
     let Some(source) = &call.source else {
         let project = Project::find(&here)?;
         let connection = project.connection(call.name.as_deref())?;
+        let cache = call.cache.clone().or(connection.cache);
+        let cache = cache.unwrap_or_else(|| "none".into());
         let options = WriteOptions {
             connection: Some(connection.name),
+            // Its name in the file stays where its configuration changes.
+            source_key: (cache != "none").then(|| connection.source.key.clone()),
             streams: call.streams.as_deref().map_or(connection.streams, StreamSelection::parse),
             strategy: call.strategy.map_or(connection.strategy, Strategy::from),
             full_refresh: call.full_refresh || connection.full_refresh,
@@ -250,6 +261,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             destination: named("destinations", connection.destination),
             isolation: call.isolation.map(Isolation::from).or(connection.isolation),
             state: connection.state,
+            cache,
             options,
         });
     };
@@ -273,6 +285,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
         )?,
         isolation: call.isolation.map(Isolation::from),
         state: None,
+        cache: call.cache.clone().unwrap_or_else(|| "none".into()),
         options: WriteOptions {
             connection: call.connection.clone(),
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
@@ -289,7 +302,18 @@ fn isolation_of(
     names: [&str; 2],
     choices: &[Choice; 2],
     wanted: Option<Isolation>,
+    cached: bool,
 ) -> Result<Isolation, CliError> {
+    if cached {
+        // The cache is this process's: a worker has no store of any kind.
+        return match wanted {
+            Some(Isolation::Worker) => {
+                let what = "isolation worker is for a sync without a cache";
+                Err(ConfigError::Usage(what.into()).into())
+            }
+            Some(Isolation::InProcess) | None => Ok(Isolation::InProcess),
+        };
+    }
     let is_component = |choice: &Choice| matches!(choice.method, Method::Component(_));
     let other = names.iter().zip(choices).find(|(_, choice)| !is_component(choice));
     let other = other.map(|(name, _)| redacted(name));
@@ -305,8 +329,12 @@ fn isolation_of(
 
 /// The report for people.
 fn human(report: &Report) -> String {
-    let mut rows =
-        vec![["stream", "mode", "read", "committed", "size", "status"].map(str::to_owned).to_vec()];
+    let cached = report.cache.is_some();
+    let mut head = vec!["stream", "mode", "read", "committed", "size", "status"];
+    if cached {
+        head.splice(3..3, ["cached", "sent"]);
+    }
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for stream in &report.streams {
         let name = match &stream.namespace {
             Some(namespace) => format!("{namespace}.{}", stream.name),
@@ -319,14 +347,19 @@ fn human(report: &Report) -> String {
                 format!("{} ({} rejected)", grouped(stream.records_committed), grouped(rejected))
             }
         };
-        rows.push(vec![
+        let mut row = vec![
             name,
             mode,
             grouped(stream.records_emitted),
             committed,
             sized(stream.bytes_emitted),
             stream.status.to_owned(),
-        ]);
+        ];
+        if cached {
+            let counts = [stream.records_cached, stream.records_sent];
+            row.splice(3..3, counts.map(grouped));
+        }
+        rows.push(row);
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
     let seconds = report.duration_ms as f64 / 1000.0;
@@ -334,7 +367,7 @@ fn human(report: &Report) -> String {
         "sync {}: {} -> {} in {seconds:.2} s\n",
         report.status, report.source.connector, report.destination.connector,
     );
-    text.push_str(&table(&rows, &[2, 3, 4]));
+    text.push_str(&table(&rows, if cached { &[2, 3, 4, 5, 6] } else { &[2, 3, 4] }));
     text.push_str(&format!(
         "  {} of {} checkpoints committed; connection {}{}\n",
         report.checkpoints_committed,
@@ -342,6 +375,10 @@ fn human(report: &Report) -> String {
         report.connection,
         if report.resumed { ", went on from stored states" } else { "" },
     ));
+    if let Some(cache) = &report.cache {
+        let CacheReport { kind, place, source_key, .. } = cache;
+        text.push_str(&format!("  through the cache {kind}:{place}, source {source_key}\n"));
+    }
     for (side, connector) in [("source", &report.source), ("destination", &report.destination)] {
         // A whole fence is what everyone expects.
         if let Some(fence) = &connector.fence

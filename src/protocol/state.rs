@@ -2,6 +2,7 @@
 //! counts are read (protocol 0.18, `AirbyteStateMessage`).
 
 mod global;
+mod members;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::plan::supported;
 use super::write::blocking;
-use super::{Confirmed, StateSink, SyncError};
+use super::{Confirmed, Plan, PlanError, StateSink, SyncError, WriteOptions};
 use crate::protocol::{
-    Catalog, ConfiguredStream, Failure, StateMessage, StateScope, StreamDescriptor, SyncMode,
+    Catalog, ConfiguredStream, DestinationSyncMode, Failure, Specification, StateMessage,
+    StateScope, StreamDescriptor, SyncMode,
 };
 use crate::state::{
     StateStore, StoredState, StreamBegin, StreamNumbers, StreamStart, SyncNumbers, SyncStart,
@@ -25,60 +27,119 @@ pub enum Refresh {
     Truncate,
 }
 
-/// How a stream of this sync begins.
-fn begin(stream: &ConfiguredStream, refresh: Option<Refresh>) -> StreamBegin {
-    let full = stream.sync_mode == SyncMode::FullRefresh;
-    let truncates = stream.truncates();
-    match refresh {
-        Some(refresh) => StreamBegin::Refresh {
-            truncates: truncates || refresh == Refresh::Truncate,
-            resumable: !full || stream.stream.resumable,
-        },
-        None if full => StreamBegin::FullRead { truncates, resumable: stream.stream.resumable },
-        None => StreamBegin::GoOn,
+/// How the streams of a sync begin.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begin {
+    pub(super) refresh: Option<Refresh>,
+    /// Nothing is read, and nothing stays.
+    pub(super) clear: bool,
+    /// Whatever an earlier sync stored is of no use.
+    pub(super) full_refresh: bool,
+    /// It is another attempt of the sync with this id.
+    pub(super) again: Option<u64>,
+    /// See [`SyncStart::rows_stay`].
+    pub(super) rows_stay: bool,
+}
+
+impl Begin {
+    pub(super) fn of(options: &WriteOptions, again: Option<u64>, to: &Specification) -> Self {
+        Self {
+            refresh: options.refresh,
+            clear: options.clear,
+            full_refresh: options.full_refresh,
+            again,
+            rows_stay: to.supports_refreshes(),
+        }
+    }
+
+    fn stream(&self, stream: &ConfiguredStream) -> StreamBegin {
+        let full = stream.sync_mode == SyncMode::FullRefresh;
+        let truncates = stream.truncates();
+        match self.refresh {
+            _ if self.clear => StreamBegin::Refresh { truncates: true, resumable: false },
+            Some(refresh) => StreamBegin::Refresh {
+                truncates: truncates || refresh == Refresh::Truncate,
+                resumable: !full || stream.stream.resumable,
+            },
+            None if full => StreamBegin::FullRead {
+                truncates,
+                // What an earlier attempt of this sync stored is not old.
+                resumable: stream.stream.resumable && (!self.full_refresh || self.again.is_some()),
+            },
+            None => StreamBegin::GoOn,
+        }
+    }
+
+    fn truncates(&self) -> bool {
+        self.clear || self.refresh == Some(Refresh::Truncate)
+    }
+
+    pub(super) fn start(&self, catalog: &Catalog) -> SyncStart {
+        let streams = catalog.streams.iter().map(|stream| StreamStart {
+            descriptor: stream.stream.descriptor.clone(),
+            begin: self.stream(stream),
+        });
+        SyncStart { streams: streams.collect(), again: self.again, rows_stay: self.rows_stay }
     }
 }
 
-/// Gives the streams their numbers, and the states the source goes on from. `rows_stay`: see
-/// [`SyncStart::rows_stay`].
+/// Gives the streams their numbers, and the states the source goes on from.
 pub(super) async fn number(
-    catalog: &mut Catalog,
+    plan: &mut Plan,
     connection: &str,
     store: Option<&Arc<dyn StateStore>>,
-    refresh: Option<Refresh>,
-    rows_stay: bool,
+    begin: Begin,
+    destination: &Specification,
 ) -> Result<Vec<StateMessage>, SyncError> {
+    let catalog = &mut plan.catalog;
     let Some(store) = store else {
         for stream in &mut catalog.streams {
-            let truncates = stream.truncates() || refresh == Some(Refresh::Truncate);
+            let truncates = stream.truncates() || begin.truncates();
             stream.generation_id = 1;
             stream.minimum_generation_id = u64::from(truncates);
             stream.sync_id = 1;
         }
         return Ok(Vec::new());
     };
-    let start = SyncStart {
-        streams: catalog
-            .streams
-            .iter()
-            .map(|stream| StreamStart {
-                descriptor: stream.stream.descriptor.clone(),
-                begin: begin(stream, refresh),
-            })
-            .collect(),
-        again: None,
-        rows_stay,
-    };
+    let start = begin.start(catalog);
     let key = connection.to_owned();
     let (numbers, stored) =
         blocking(store, move |s| Ok((s.begin_sync(&key, &start, None)?, s.load(&key)?))).await?;
     let SyncNumbers { sync_id, streams } = numbers;
-    for (stream, numbers) in catalog.streams.iter_mut().zip(&streams) {
+    apply(plan, &streams, sync_id, destination)?;
+    Ok(usable(&plan.catalog, &streams, stored))
+}
+
+/// Gives the streams of a plan their numbers. One whose earlier rows have to disappear because a
+/// refresh before was interrupted is overwritten, where the destination does not know generations.
+pub(super) fn apply(
+    plan: &mut Plan,
+    numbers: &[StreamNumbers],
+    sync_id: u64,
+    destination: &Specification,
+) -> Result<(), PlanError> {
+    for (stream, numbers) in plan.catalog.streams.iter_mut().zip(numbers) {
         stream.generation_id = numbers.generation;
         stream.minimum_generation_id = numbers.minimum_generation;
         stream.sync_id = sync_id;
+        let overwrites = stream.destination_sync_mode == DestinationSyncMode::Overwrite;
+        if !stream.truncates() || overwrites || destination.supports_refreshes() {
+            continue;
+        }
+        if !destination.supports(DestinationSyncMode::Overwrite) {
+            return Err(PlanError::CannotTruncate {
+                stream: stream.stream.descriptor.to_string(),
+                wanted: "the refresh that was interrupted",
+                supported: supported(destination),
+            });
+        }
+        stream.destination_sync_mode = DestinationSyncMode::Overwrite;
+        plan.notes.push(format!(
+            "stream {}: the refresh that was interrupted begins again, and its rows are overwritten",
+            stream.stream.descriptor
+        ));
     }
-    Ok(usable(catalog, &streams, stored))
+    Ok(())
 }
 
 /// Of the stored states those that this sync goes on from.
@@ -104,9 +165,10 @@ pub(super) fn usable(
                 && n.goes_on
                 && stored.generations.get(stream) == Some(&n.generation)
         }),
-        (StateScope::Global, false) => {
-            catalog.streams.iter().any(|s| s.sync_mode == SyncMode::Incremental)
-        }
+        // Where each of its streams begins again, what they share is of no use either.
+        (StateScope::Global, false) => catalog.streams.iter().zip(numbers).any(|(s, n)| {
+            s.sync_mode == SyncMode::Incremental && is_late(stored, &s.stream.descriptor, n.since)
+        }),
         // It cannot be taken apart: one stream that begins again, and all do.
         (StateScope::Legacy, false) => {
             let mut streams = catalog.streams.iter().zip(numbers);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::arguments::{State, StateAction};
 use super::output::{CliError, Output};
-use super::store::{StoreChoice, here, state_folder};
+use super::store::{StoreChoice, here, state_choice, state_folder};
+use crate::cache::open_cache;
 use crate::config::{ConfigError, Project};
 use crate::protocol::{StateMessage, StreamDescriptor};
 use crate::state::{Fenced, Holder, LEASE_TIME, StateStore, StateStoreError, StoredState};
@@ -25,8 +26,16 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
             Some(connection.as_str())
         }
     };
-    let of_file = project.as_ref().zip(name).and_then(|(project, name)| project.state_of(name));
-    let choice = StoreChoice { given: call.state.as_deref(), of_file, folder: &folder };
+    let of_file = match project.as_ref().zip(name).map(|(project, name)| project.stores_of(name)) {
+        Some((Some("cache"), Some(cache))) => {
+            let opened = open_cache(cache, &folder)?;
+            Some(state_choice("cache", cache, opened.as_deref())?)
+        }
+        Some((state, _)) => state.map(str::to_owned),
+        None => None,
+    };
+    let (given, of_file) = (call.state.as_deref(), of_file.as_deref());
+    let choice = StoreChoice { given, of_file, folder: &folder };
     let Some(open) = choice.open().await? else {
         return Err(ConfigError::Usage("--state none keeps no states".into()).into());
     };
