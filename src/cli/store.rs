@@ -45,19 +45,35 @@ pub(super) struct OpenStore {
     pub(super) folder: Option<PathBuf>,
 }
 
-/// Opens what `--state` names: `none`, `default` or `sqlite:PATH`.
-pub(super) fn open_store(choice: &str, folder: &Path) -> Result<Option<OpenStore>, CliError> {
-    let path = match choice {
-        "none" => return Ok(None),
-        "default" => folder.join(".lockgate/state.db"),
+/// The file that `--state` names.
+fn file(choice: &str, folder: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    match choice {
+        "none" => Ok(None),
+        "default" => Ok(Some(folder.join(".lockgate/state.db"))),
         other => match other.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => PathBuf::from(path),
+            Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
             _ => {
                 let what = format!("--state {other:?} is not one of default, sqlite:PATH and none");
-                return Err(ConfigError::Usage(what).into());
+                Err(ConfigError::Usage(what))
             }
         },
-    };
+    }
+}
+
+/// Opens what `--state` names where there is something, for a command that stores nothing.
+pub(super) fn open_store_that_is_there(
+    choice: &str,
+    folder: &Path,
+) -> Result<Option<OpenStore>, CliError> {
+    match file(choice, folder)? {
+        Some(path) if !path.exists() => Ok(None),
+        _ => open_store(choice, folder),
+    }
+}
+
+/// Opens what `--state` names: `none`, `default` or `sqlite:PATH`.
+pub(super) fn open_store(choice: &str, folder: &Path) -> Result<Option<OpenStore>, CliError> {
+    let Some(path) = file(choice, folder)? else { return Ok(None) };
     let store = Arc::new(SqliteStateStore::open(&path)?);
     Ok(Some(OpenStore { store, folder: path.parent().map(Path::to_owned) }))
 }

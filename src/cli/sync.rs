@@ -1,16 +1,18 @@
 //! `lockgate sync`.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
 use super::arguments::Sync;
 use super::output::{CliError, Output, grouped, sized, table};
+use super::plan;
 use super::progress::Progress;
 use super::record::Recording;
 use super::signals;
-use super::store::{here, host_here, open_store, state_folder};
+use super::store::{here, host_here, open_store, open_store_that_is_there, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
 use crate::component::Kind;
 use crate::config::{
@@ -24,7 +26,8 @@ use crate::runs::Side;
 use crate::sandbox::redacted;
 use crate::state::first_name;
 use crate::sync::{
-    ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions, default_connection,
+    Again, ErrorReport, Refresh, Report, SyncFailure, Watch, WorkerProgram, WriteOptions,
+    default_connection,
 };
 
 /// One side of a sync, named and not loaded yet.
@@ -59,8 +62,16 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
         let what = "records cannot be cached yet: --cache none is the only choice";
         return Err(ConfigError::Usage(what.into()).into());
     }
+    if (call.refresh.is_some() || call.clear) && call.state == "none" {
+        let option = if call.clear { "--clear" } else { "--refresh" };
+        let what = format!(
+            "{option} and --state none exclude each other: generations are counted where states are kept"
+        );
+        return Err(ConfigError::Usage(what).into());
+    }
     let job = job(&call)?;
-    let recording = Recording::begin("sync", !call.no_record, &job.folder, output)?;
+    let command = if call.dry_run { "sync --dry-run" } else { "sync" };
+    let recording = Recording::begin(command, !call.no_record, &job.folder, output)?;
     let mut report = None;
     let result = write(&call, job, &recording, &mut report, output).await;
     // Our own types always serialise.
@@ -91,7 +102,11 @@ async fn write(
     let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
     let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
     let names = [source.connector.as_str(), destination.connector.as_str()];
-    let isolation = isolation_of(names, &choices, isolation)?;
+    let isolation = match isolation_of(names, &choices, isolation)? {
+        // It asks questions and moves nothing, as `check` and `discover`.
+        _ if call.dry_run => Isolation::InProcess,
+        isolation => isolation,
+    };
     let [source_choice, destination_choice] = choices;
     let host = match isolation {
         Isolation::Worker => host.for_workers(),
@@ -112,7 +127,8 @@ async fn write(
         let kind = Some(Kind::Destination);
         host.chosen(connector, destination_choice, options, config.clone(), kind)
     })?;
-    if let Some(store) = open_store(&call.state, &folder)? {
+    let open = if call.dry_run { open_store_that_is_there } else { open_store };
+    if let Some(store) = open(&call.state, &folder)? {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
     }
@@ -138,7 +154,19 @@ async fn write(
         *output,
     );
     options.connection = Some(connection);
+    if call.dry_run {
+        let (to, from) = (Destination::from(destination.clone()), Source::from(source.clone()));
+        let planned = async { Ok(to.plan(&from, &options).await?) };
+        let planned = signals::until_stopped(planned).await;
+        for (side, connector) in [(Side::Source, &source), (Side::Destination, &destination)] {
+            recording.needs(side, connector)?;
+        }
+        plan::print(&planned?, output);
+        return Ok(());
+    }
     options.run = recording.id();
+    let note = *output;
+    options.on_retry = Some(Arc::new(move |again: &Again| note.note(&retried(again))));
     let progress = Arc::new(Mutex::new(None));
     options.watch = Some(watch(*output, progress.clone()));
     if let Some(text) = &call.idle_timeout {
@@ -211,10 +239,26 @@ fn writing_back(
     [source.on_config_change(from), destination.on_config_change(to)]
 }
 
+/// Why a sync is tried again, and when.
+fn retried(again: &Again) -> String {
+    let Again { number, most, error, wait } = again;
+    format!(
+        "attempt {} of {most} failed: {}: {}; it is tried again in {:.1} s",
+        number - 1,
+        error.code,
+        error.message,
+        wait.as_secs_f64()
+    )
+}
+
 fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
+    let said = AtomicBool::new(false);
     Arc::new(move |plan, counters| {
-        for note in &plan.notes {
-            output.note(&format!("note: {note}"));
+        // Another attempt has the same to say.
+        if !said.swap(true, Ordering::Relaxed) {
+            for note in &plan.notes {
+                output.note(&format!("note: {note}"));
+            }
         }
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Progress::start(counters, output);
     })
@@ -230,7 +274,13 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             connection: Some(connection.name),
             streams: call.streams.as_deref().map_or(connection.streams, StreamSelection::parse),
             strategy: call.strategy.map_or(connection.strategy, Strategy::from),
-            full_refresh: call.full_refresh || connection.full_refresh,
+            // Both read everything; what was typed says more.
+            full_refresh: call.full_refresh
+                || (connection.full_refresh && call.refresh.is_none() && !call.clear),
+            refresh: call.refresh.map(Refresh::from),
+            clear: call.clear,
+            stream_options: connection.stream_options,
+            attempts: call.attempts.or(connection.attempts),
             ..WriteOptions::default()
         };
         let named = |list: &str, side: ConnectorSettings| Named {
@@ -273,6 +323,9 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
             strategy: call.strategy.map_or(Strategy::Auto, Strategy::from),
             full_refresh: call.full_refresh,
+            refresh: call.refresh.map(Refresh::from),
+            clear: call.clear,
+            attempts: call.attempts,
             ..WriteOptions::default()
         },
     })
@@ -337,6 +390,9 @@ fn human(report: &Report) -> String {
         report.connection,
         if report.resumed { ", went on from stored states" } else { "" },
     ));
+    if report.attempts.len() > 1 {
+        text.push_str(&format!("  {} attempts\n", report.attempts.len()));
+    }
     for (side, connector) in [("source", &report.source), ("destination", &report.destination)] {
         // A whole fence is what everyone expects.
         if let Some(fence) = &connector.fence

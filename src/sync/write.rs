@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::attempts::{self, Backoff, OnRetry};
 use super::clear::nothing_of;
 use super::lock::ConnectionLock;
+use super::memory::MemoryStore;
 use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
 use super::plan::Wanted;
 use super::worker::{self, Supervised, WorkerProgram};
@@ -178,8 +179,16 @@ impl Destination {
             Some(folder) => Some(ConnectionLock::take_soon(folder, &connection).await?),
             None => None,
         };
-        attempts::run(options, async |again| {
-            self.attempt(source, &connection, options, again, lock.as_ref()).await
+        // Where nothing is kept, another attempt goes on from what this run remembers.
+        let remembering = options.state.is_none().then(|| WriteOptions {
+            state: Some(Arc::new(MemoryStore::default())),
+            ..options.clone()
+        });
+        let options = remembering.as_ref().unwrap_or(options);
+        let (connection, lock) = (connection.as_str(), lock.as_ref());
+        // A future with a name: whoever moves a sync to another thread needs it to be `Send`.
+        attempts::run(options, |again| {
+            Box::pin(self.attempt(source, connection, options, again, lock))
         })
         .await
     }
