@@ -33,6 +33,14 @@ pub enum CacheError {
         /// What is wrong.
         reason: String,
     },
+    /// A row that the source sent and no table can take. Shows nothing of it.
+    #[error("stream {stream}: {reason}")]
+    Row {
+        /// The stream.
+        stream: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Another sync fills the same source's part of it.
     #[error("the cache {cache} is being filled from {source_name} by {holder}")]
     Busy {
@@ -87,6 +95,7 @@ impl Fault for CacheError {
             Self::Database { .. } => "CACHE",
             Self::Layout { .. } => "CACHE_LAYOUT",
             Self::Damaged { .. } => "CACHE_DAMAGED",
+            Self::Row { .. } => "CACHE_ROW",
             Self::Busy { .. } => "CACHE_BUSY",
             Self::Unknown { .. } => "CACHE_UNKNOWN",
             Self::Replaced { .. } => "CACHE_REPLACED",
@@ -102,6 +111,10 @@ impl Fault for CacheError {
             Self::Layout { .. } => "use the newer lockgate that made it".into(),
             Self::Damaged { .. } => {
                 "`lockgate cache remove` removes it; the next sync fills it again".into()
+            }
+            Self::Row { .. } => {
+                "a record is one JSON object: this is the source's fault; --verbose shows its log"
+                    .into()
             }
             Self::Busy { .. } => "wait for it to end, or use another cache".into(),
             Self::Unknown { .. } => "`lockgate cache tables` lists all".into(),

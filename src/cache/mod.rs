@@ -13,10 +13,21 @@
 //! All methods block: call them off the async threads.
 
 mod error;
+mod key;
+mod names;
+mod number;
+mod plan;
+mod record;
+mod schema;
+mod sqlite;
+mod time;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::CacheError;
+pub use names::{MAX_NAME_BYTES, identifier};
+pub use schema::{MAX_COLUMNS, MAX_MEMBER_BYTES, columns};
+pub use sqlite::SqliteCache;
 
 use crate::protocol::{Catalog, Rows, StateMessage, StreamDescriptor};
 use crate::state::StoredState;
@@ -262,3 +273,6 @@ pub trait CacheWriter: Send {
     /// [`CacheError`].
     fn end(self: Box<Self>) -> Result<Vec<CachedRead>, CacheError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::protocol::{Json, StateScope, StreamDescriptor};
 use crate::state::{
-    Generation, Holder, Kept, Lease, PastStates, StateStore, StateStoreError, StoredState,
+    Generation, Held, Holder, Kept, Lease, PastStates, StateStore, StateStoreError, StoredState,
     SyncNumbers, SyncStart,
 };
 
@@ -59,6 +59,10 @@ impl StateStore for MemoryStore {
 
     fn release(&self, _: &Lease) -> Result<(), StateStoreError> {
         Ok(())
+    }
+
+    fn held(&self, _: &str) -> Result<Option<Held>, StateStoreError> {
+        Ok(None)
     }
 
     fn begin_sync(
@@ -129,19 +133,13 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
-    fn clear(
+    fn set(
         &self,
         _: &str,
-        streams: Option<&[StreamDescriptor]>,
+        states: &[StoredState],
+        _: Option<u64>,
     ) -> Result<usize, StateStoreError> {
-        let mut memory = self.lock();
-        let before = memory.states.len();
-        memory.states.retain(|stored| match (stored.state.scope(), streams) {
-            (_, None) => false,
-            (StateScope::Stream(of), Some(streams)) => !streams.contains(of),
-            (StateScope::Global | StateScope::Legacy, Some(_)) => true,
-        });
-        Ok(before - memory.states.len())
+        Ok(std::mem::replace(&mut self.lock().states, states.to_vec()).len())
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {

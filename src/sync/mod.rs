@@ -4,6 +4,7 @@
 mod attempts;
 mod clear;
 mod counters;
+mod lease;
 mod ledger;
 mod lock;
 mod memory;

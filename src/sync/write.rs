@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::attempts::{self, Backoff, OnRetry};
 use super::clear::nothing_of;
-use super::lock::ConnectionLock;
+use super::lease::Holding;
 use super::memory::MemoryStore;
 use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
 use super::plan::Wanted;
@@ -22,7 +22,7 @@ use crate::config::{Strategy, StreamOptions, StreamSelection, config_digest, rep
 use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
-use crate::state::{StateStore, StateStoreError};
+use crate::state::{LeaseTimes, StateStore, StateStoreError};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
@@ -58,6 +58,8 @@ pub struct WriteOptions {
     pub state: Option<Arc<dyn StateStore>>,
     /// The folder of locks, beside the state store; none: no lock.
     pub lock_folder: Option<PathBuf>,
+    /// How long the lease of the connection in the state store lasts.
+    pub lease: LeaseTimes,
     /// How long nothing at all may happen; none: 3 hours.
     pub idle_time: Option<Duration>,
     /// The name of the run's record, for the report; none: none is kept.
@@ -175,37 +177,33 @@ impl Destination {
             .connection
             .clone()
             .unwrap_or_else(|| default_connection(source.connector(), self.connector()));
-        let lock = match &options.lock_folder {
-            Some(folder) => Some(ConnectionLock::take_soon(folder, &connection).await?),
-            None => None,
-        };
+        let (holding, mut options) = Holding::take(&connection, options).await?;
         // Where nothing is kept, another attempt goes on from what this run remembers.
-        let remembering = options.state.is_none().then(|| WriteOptions {
-            state: Some(Arc::new(MemoryStore::default())),
-            ..options.clone()
-        });
-        let options = remembering.as_ref().unwrap_or(options);
-        let (connection, lock) = (connection.as_str(), lock.as_ref());
+        options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
+        let (connection, options, held) = (connection.as_str(), &options, &holding);
         // A future with a name: whoever moves a sync to another thread needs it to be `Send`.
-        attempts::run(options, |again| {
-            Box::pin(self.attempt(source, connection, options, again, lock))
+        let result = attempts::run(options, |again| {
+            Box::pin(self.attempt(source, connection, options, again, held))
         })
-        .await
+        .await;
+        holding.end(result).await
     }
 
-    /// One attempt, in a worker or here. `again`: it is another one of the sync with this id.
+    /// One attempt, in a worker or here, with the connection held. `again`: it is another one of the
+    /// sync with this id.
     async fn attempt(
         &self,
         source: &Source,
         connection: &str,
         options: &WriteOptions,
         again: Option<u64>,
-        lock: Option<&ConnectionLock>,
+        holding: &Holding,
     ) -> Result<WriteResult, Box<SyncFailure>> {
         if let Some(program) = &options.worker
             && let Some(components) = worker::both(source.connector(), self.connector())
         {
             let sides = [source.connector(), self.connector()];
+            let lock = holding.lock();
             let job = Supervised { sides, components, connection, options, again, program, lock };
             // Whoever listens here is the host's code, and may be at fault as any other.
             let supervised = async { Ok(worker::supervise(job).await) };

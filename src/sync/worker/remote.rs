@@ -26,8 +26,8 @@ use crate::protocol::{
 };
 use crate::sandbox::{Limits, Policy};
 use crate::state::{
-    Generation, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState, SyncNumbers,
-    SyncStart,
+    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
+    SyncNumbers, SyncStart,
 };
 
 /// Messages that wait to be written. A connector that says more waits: that is the back-pressure.
@@ -192,6 +192,14 @@ impl StateStore for RemoteStore {
             Answer::Done => Ok(()),
             _ => odd(),
         }
+    }
+
+    fn held(&self, _: &str) -> Result<Option<Held>, StateStoreError> {
+        Err(refused("a worker is told who holds what".into()))
+    }
+
+    fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
+        Err(refused("a worker does not set states".into()))
     }
 
     fn clear(
