@@ -93,7 +93,10 @@ pub use config::{
 pub use connector::{ConfigCallback, Connector, ConnectorError, Destination, Host, Source};
 pub use postgres::PostgresUrl;
 pub use state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
-pub use sync::{PlanReport, Report, SyncFailure, WorkerProgram, WriteOptions, WriteResult};
+pub use sync::{
+    PlanReport, ReadOptions, ReadResult, Report, SourceData, SyncFailure, WorkerProgram,
+    WriteOptions, WriteResult,
+};
 
 /// The destination that keeps nothing: to try a source, or to measure one. Needs no file, no
 /// network and no engine.

@@ -16,6 +16,7 @@ mod error;
 mod key;
 mod names;
 mod number;
+mod open;
 mod plan;
 mod record;
 mod schema;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::CacheError;
 pub use names::{MAX_NAME_BYTES, identifier};
+pub use open::open_cache;
 pub use schema::{MAX_COLUMNS, MAX_MEMBER_BYTES, columns};
 pub use sqlite::SqliteCache;
 

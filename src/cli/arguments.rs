@@ -71,6 +71,8 @@ pub(super) enum Command {
     Discover(WithConfig),
     /// Move rows from a source to a destination
     Sync(Box<Sync>),
+    /// Read a source into a cache, where its rows can be queried, exported and written from
+    Read(Box<super::read::Read>),
     /// Behave like an Airbyte connector executable, whatever the connector is
     Exec(Exec),
     /// Print what a component is, imports and needs; it is granted nothing meanwhile
@@ -190,18 +192,24 @@ pub(super) struct Sync {
     #[arg(long, value_name = "DURATION", help_heading = "What is moved, and how")]
     pub(super) idle_timeout: Option<String>,
     /// Where two components run: in a process of their own, which is killed when they do not stop, or
-    /// in this one, which asks them all the time whether they may go on [default: worker]
+    /// in this one, which asks them all the time whether they may go on [default: worker; in-process
+    /// with a cache]
     #[arg(long, value_enum, value_name = "PLACE", help_heading = "What is moved, and how")]
     pub(super) isolation: Option<IsolationArgument>,
     /// The name under which states are kept, for a sync by flags
     #[arg(long, value_name = "NAME", requires = "source", help_heading = "What is stored")]
     pub(super) connection: Option<String>,
-    /// Where states are kept: default, sqlite:PATH, or none to start again each time
+    /// Where states are kept: default, sqlite:PATH, cache (in the cache's own database), or none to
+    /// start again each time
     #[arg(long, value_name = "STORE", default_value = "default", help_heading = "What is stored")]
     pub(super) state: String,
-    /// Where records are kept on their way; none is the only choice so far
-    #[arg(long, value_name = "CACHE", default_value = "none", help_heading = "What is stored")]
-    pub(super) cache: String,
+    /// Where records are kept on their way, to be queried and sent again: none, default, a name,
+    /// sqlite:PATH or postgres:URL [default: none]
+    #[arg(long, value_name = "CACHE", help_heading = "What is stored")]
+    pub(super) cache: Option<String>,
+    /// Send what the cache has, without asking the source: it may be gone
+    #[arg(long, help_heading = "What is stored")]
+    pub(super) from_cache: bool,
     /// Keep no record of this run: no audit trail in .lockgate/runs
     #[arg(long, help_heading = "What is stored")]
     pub(super) no_record: bool,

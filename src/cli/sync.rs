@@ -1,6 +1,6 @@
 //! `lockgate sync`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +14,7 @@ use super::record::Recording;
 use super::signals;
 use super::store::{here, host_here, open_store, open_store_that_is_there, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
+use crate::cache::{RecordCache, open_cache};
 use crate::component::Kind;
 use crate::config::{
     ConfigError, ConfigFile, ConnectorOptions, ConnectorSettings, Isolation, Project, Strategy,
@@ -26,8 +27,8 @@ use crate::runs::Side;
 use crate::sandbox::redacted;
 use crate::state::first_name;
 use crate::sync::{
-    Again, ErrorReport, Refresh, Report, SyncFailure, Watch, WorkerProgram, WriteOptions,
-    default_connection,
+    Again, CacheReport, ErrorReport, Refresh, Report, SyncFailure, Watch, WorkerProgram,
+    WriteOptions, default_connection,
 };
 
 /// One side of a sync, named and not loaded yet.
@@ -48,6 +49,8 @@ struct Job {
     source: Named,
     destination: Named,
     isolation: Option<Isolation>,
+    /// As `--cache` names it.
+    cache: String,
     options: WriteOptions,
 }
 
@@ -57,10 +60,6 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
             "{option} goes with --source and --destination; the connectors of lockgate.toml are set there"
         );
         return Err(ConfigError::Usage(what).into());
-    }
-    if call.cache != "none" {
-        let what = "records cannot be cached yet: --cache none is the only choice";
-        return Err(ConfigError::Usage(what.into()).into());
     }
     if (call.refresh.is_some() || call.clear) && call.state == "none" {
         let option = if call.clear { "--clear" } else { "--refresh" };
@@ -98,11 +97,11 @@ async fn write(
     report: &mut Option<Report>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let Job { host, folder, source, destination, isolation, mut options } = job;
+    let Job { host, folder, source, destination, isolation, cache, mut options } = job;
     let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
     let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
     let names = [source.connector.as_str(), destination.connector.as_str()];
-    let isolation = match isolation_of(names, &choices, isolation)? {
+    let isolation = match isolation_of(names, &choices, isolation, cache != "none")? {
         // It asks questions and moves nothing, as `check` and `discover`.
         _ if call.dry_run => Isolation::InProcess,
         isolation => isolation,
@@ -127,8 +126,20 @@ async fn write(
         let kind = Some(Kind::Destination);
         host.chosen(connector, destination_choice, options, config.clone(), kind)
     })?;
+    let mut state = call.state.clone();
+    let mut cache = cache;
+    if call.dry_run && !is_there(&cache, &folder) {
+        // It makes none.
+        if state == "cache" {
+            state = "none".into();
+        }
+        cache = "none".into();
+    }
+    options.cache = open_cache(&cache, &folder)?;
+    options.from_cache = call.from_cache;
+    let state = state_choice(&state, &cache, options.cache.as_deref())?;
     let open = if call.dry_run { open_store_that_is_there } else { open_store };
-    if let Some(store) = open(&call.state, &folder)? {
+    if let Some(store) = open(&state, &folder)? {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
     }
@@ -239,6 +250,15 @@ fn writing_back(
     [source.on_config_change(from), destination.on_config_change(to)]
 }
 
+/// Whether a cache is there to be opened; one that is no file is, or says so itself.
+fn is_there(cache: &str, folder: &Path) -> bool {
+    match cache.strip_prefix("sqlite:") {
+        Some(path) => Path::new(path).exists(),
+        None if cache.contains(':') => true,
+        None => folder.join(".lockgate/cache").join(format!("{cache}.db")).exists(),
+    }
+}
+
 /// Why a sync is tried again, and when.
 fn retried(again: &Again) -> String {
     let Again { number, most, error, wait } = again;
@@ -251,7 +271,7 @@ fn retried(again: &Again) -> String {
     )
 }
 
-fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
+pub(super) fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
     let said = AtomicBool::new(false);
     Arc::new(move |plan, counters| {
         // Another attempt has the same to say.
@@ -270,8 +290,12 @@ fn job(call: &Sync) -> Result<Job, CliError> {
     let Some(source) = &call.source else {
         let project = Project::find(&here)?;
         let connection = project.connection(call.name.as_deref())?;
+        let cache = call.cache.clone().or(connection.cache);
+        let cache = cache.unwrap_or_else(|| "none".into());
         let options = WriteOptions {
             connection: Some(connection.name),
+            // Its name in the file stays where its configuration changes.
+            source_key: (cache != "none").then(|| connection.source.key.clone()),
             streams: call.streams.as_deref().map_or(connection.streams, StreamSelection::parse),
             strategy: call.strategy.map_or(connection.strategy, Strategy::from),
             // Both read everything; what was typed says more.
@@ -296,6 +320,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             source: named("sources", connection.source),
             destination: named("destinations", connection.destination),
             isolation: call.isolation.map(Isolation::from).or(connection.isolation),
+            cache,
             options,
         });
     };
@@ -318,6 +343,7 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             call.destination_config.as_ref(),
         )?,
         isolation: call.isolation.map(Isolation::from),
+        cache: call.cache.clone().unwrap_or_else(|| "none".into()),
         options: WriteOptions {
             connection: call.connection.clone(),
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
@@ -331,13 +357,43 @@ fn job(call: &Sync) -> Result<Job, CliError> {
     })
 }
 
+/// What `--state` names: `cache` is the cache's own database.
+fn state_choice(
+    state: &str,
+    cache: &str,
+    opened: Option<&dyn RecordCache>,
+) -> Result<String, ConfigError> {
+    match (state, opened.map(RecordCache::describe)) {
+        ("cache", None) => {
+            Err(ConfigError::Usage("--state cache is for a sync with --cache".into()))
+        }
+        ("cache", Some(of)) if of.kind == "sqlite" => Ok(format!("sqlite:{}", of.place)),
+        ("cache", Some(of)) if of.kind == "postgres" => Ok(cache.to_owned()),
+        ("cache", Some(of)) => {
+            Err(ConfigError::Usage(format!("a {} cache keeps no states", of.kind)))
+        }
+        (other, _) => Ok(other.to_owned()),
+    }
+}
+
 /// Where a sync of two connectors runs. Only components can run in a worker; whoever asks for one
 /// with another connector is told so.
 fn isolation_of(
     names: [&str; 2],
     choices: &[Choice; 2],
     wanted: Option<Isolation>,
+    cached: bool,
 ) -> Result<Isolation, CliError> {
+    if cached {
+        // The cache is this process's: a worker has no store of any kind.
+        return match wanted {
+            Some(Isolation::Worker) => {
+                let what = "isolation worker is for a sync without a cache";
+                Err(ConfigError::Usage(what.into()).into())
+            }
+            Some(Isolation::InProcess) | None => Ok(Isolation::InProcess),
+        };
+    }
     let is_component = |choice: &Choice| matches!(choice.method, Method::Component(_));
     let other = names.iter().zip(choices).find(|(_, choice)| !is_component(choice));
     let other = other.map(|(name, _)| redacted(name));
@@ -353,8 +409,12 @@ fn isolation_of(
 
 /// The report for people.
 fn human(report: &Report) -> String {
-    let mut rows =
-        vec![["stream", "mode", "read", "committed", "size", "status"].map(str::to_owned).to_vec()];
+    let cached = report.cache.is_some();
+    let mut head = vec!["stream", "mode", "read", "committed", "size", "status"];
+    if cached {
+        head.splice(3..3, ["cached", "sent"]);
+    }
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for stream in &report.streams {
         let name = match &stream.namespace {
             Some(namespace) => format!("{namespace}.{}", stream.name),
@@ -367,14 +427,19 @@ fn human(report: &Report) -> String {
                 format!("{} ({} rejected)", grouped(stream.records_committed), grouped(rejected))
             }
         };
-        rows.push(vec![
+        let mut row = vec![
             name,
             mode,
             grouped(stream.records_emitted),
             committed,
             sized(stream.bytes_emitted),
             stream.status.to_owned(),
-        ]);
+        ];
+        if cached {
+            let counts = [stream.records_cached, stream.records_sent];
+            row.splice(3..3, counts.map(grouped));
+        }
+        rows.push(row);
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
     let seconds = report.duration_ms as f64 / 1000.0;
@@ -382,7 +447,7 @@ fn human(report: &Report) -> String {
         "sync {}: {} -> {} in {seconds:.2} s\n",
         report.status, report.source.connector, report.destination.connector,
     );
-    text.push_str(&table(&rows, &[2, 3, 4]));
+    text.push_str(&table(&rows, if cached { &[2, 3, 4, 5, 6] } else { &[2, 3, 4] }));
     text.push_str(&format!(
         "  {} of {} checkpoints committed; connection {}{}\n",
         report.checkpoints_committed,
@@ -392,6 +457,10 @@ fn human(report: &Report) -> String {
     ));
     if report.attempts.len() > 1 {
         text.push_str(&format!("  {} attempts\n", report.attempts.len()));
+    }
+    if let Some(cache) = &report.cache {
+        let CacheReport { kind, place, source_key, .. } = cache;
+        text.push_str(&format!("  through the cache {kind}:{place}, source {source_key}\n"));
     }
     for (side, connector) in [("source", &report.source), ("destination", &report.destination)] {
         // A whole fence is what everyone expects.

@@ -94,6 +94,8 @@ pub struct ConnectionSettings {
     pub attempts: Option<u32>,
     /// Where it runs; none: in a worker, if both are components.
     pub isolation: Option<Isolation>,
+    /// Where records are kept on their way, as `--cache` names it; none: nowhere.
+    pub cache: Option<String>,
 }
 
 /// A project file.
@@ -136,6 +138,7 @@ struct RawConnection {
     stream_options: BTreeMap<String, RawStreamOptions>,
     attempts: Option<NonZeroU32>,
     isolation: Option<Isolation>,
+    cache: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -264,7 +267,17 @@ impl Project {
             stream_options: stream_options.collect::<Result<_, ConfigError>>()?,
             attempts: raw.attempts.map(NonZeroU32::get),
             isolation: raw.isolation,
+            cache: raw.cache.clone(),
         })
+    }
+
+    /// A source by its name in the file, if it has one of that name.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn source(&self, key: &str) -> Result<Option<ConnectorSettings>, ConfigError> {
+        let raw = self.raw.sources.get(key);
+        raw.map(|raw| self.connector("source", key, raw)).transpose()
     }
 
     fn connector(

@@ -38,7 +38,16 @@ pub struct StreamCounters {
     estimate: AtomicU64,
     estimate_bytes: AtomicU64,
     status: AtomicU8,
+    /// Which half of a cached sync runs: [`DIRECT`], [`FILLS`] or [`SENDS`].
+    half: AtomicU8,
 }
+
+/// From the source to the destination, without a cache.
+const DIRECT: u8 = 0;
+/// From the source to the cache: what is durable there is cached, and nothing is sent.
+const FILLS: u8 = 1;
+/// From the cache to the destination: nothing more is emitted.
+const SENDS: u8 = 2;
 
 /// All counts of a sync. Read while it runs and after it ended.
 #[derive(Debug)]
@@ -111,6 +120,7 @@ impl Counters {
             estimate: AtomicU64::new(0),
             estimate_bytes: AtomicU64::new(0),
             status: AtomicU8::new(0),
+            half: AtomicU8::new(DIRECT),
         });
         Self { started: Instant::now(), streams: streams.collect(), totals: Default::default() }
     }
@@ -156,6 +166,28 @@ impl Counters {
     pub fn estimate_bytes(&self) -> Option<u64> {
         let mut streams = self.streams.iter();
         streams.try_fold(0_u64, |sum, s| Some(sum.saturating_add(s.estimate().1?)))
+    }
+
+    /// From here on rows go from the source to a cache.
+    pub(super) fn fills(&self) {
+        self.begin_half(FILLS);
+    }
+
+    /// From here on rows go from a cache to the destination: whose states and statuses count.
+    pub(super) fn sends(&self) {
+        self.begin_half(SENDS);
+    }
+
+    fn begin_half(&self, half: u8) {
+        for total in &self.totals {
+            total.store(0, Ordering::Relaxed);
+        }
+        for stream in &self.streams {
+            stream.half.store(half, Ordering::Relaxed);
+            stream.status.store(0, Ordering::Relaxed);
+            stream.checkpoints.store(0, Ordering::Relaxed);
+            stream.checkpoints_committed.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Takes over what a worker counted.
@@ -273,12 +305,22 @@ impl StreamCounters {
         self.status.store(code, Ordering::Relaxed);
     }
 
+    fn half(&self) -> u8 {
+        self.half.load(Ordering::Relaxed)
+    }
+
     pub(super) fn emitted(&self, rows: u64, bytes: u64) {
+        if self.half() == SENDS {
+            return;
+        }
         self.emitted.fetch_add(rows, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn settled(&self, committed: u64, rejected: u64) {
+        if self.half() == FILLS {
+            return self.cached.store(committed, Ordering::Relaxed);
+        }
         self.committed.store(committed, Ordering::Relaxed);
         self.rejected.store(rejected, Ordering::Relaxed);
     }
@@ -300,13 +342,11 @@ impl StreamCounters {
         self.state_stored_at.store(u64::try_from(at).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Rows became durable in the cache.
-    pub(super) fn cached(&self, rows: u64) {
-        self.cached.fetch_add(rows, Ordering::Relaxed);
-    }
-
     /// Rows were given to the destination.
     pub(super) fn sent(&self, rows: u64) {
+        if self.half() == FILLS {
+            return;
+        }
         self.sent.fetch_add(rows, Ordering::Relaxed);
     }
 

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::protocol::Catalog;
 use crate::sandbox::secrets::Redactor;
 
-use super::{Attempt, Counters, SyncError, SyncFailure, WriteResult};
+use super::{Attempt, CacheReport, Counters, SyncError, SyncFailure, WriteResult};
 
 /// One connector of a sync.
 #[derive(Debug, Clone, Serialize)]
@@ -169,6 +169,9 @@ pub struct Report {
     pub source: ConnectorReport,
     /// Where they went.
     pub destination: ConnectorReport,
+    /// The cache between them; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheReport>,
     /// In the source's order.
     pub streams: Vec<StreamReport>,
     /// All streams together.
@@ -222,6 +225,7 @@ impl Report {
             isolation,
             source,
             destination,
+            cache: None,
             streams: Vec::new(),
             records_emitted: 0,
             records_committed: 0,

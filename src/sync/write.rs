@@ -15,7 +15,8 @@ use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
 use super::plan::Wanted;
 use super::worker::{self, Supervised, WorkerProgram};
 use super::{
-    ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms, pipeline,
+    ConnectorReport, Counters, Ledger, Plan, Report, SourceData, StateSink, SyncError, cached,
+    now_ms, pipeline,
 };
 use crate::cache::RecordCache;
 use crate::config::{Strategy, StreamOptions, StreamSelection, config_digest, repository};
@@ -52,6 +53,8 @@ pub struct WriteOptions {
     pub on_retry: Option<OnRetry>,
     /// Where records are kept on their way; none: nowhere.
     pub cache: Option<Arc<dyn RecordCache>>,
+    /// What the cache has is sent, and the source is not asked: it may be gone.
+    pub from_cache: bool,
     /// The key of the source in the cache; none: [`default_source_key`].
     pub source_key: Option<String>,
     /// Where states are kept; none: nowhere, so that every sync starts again.
@@ -163,30 +166,80 @@ pub fn default_source_key(source: &Connector) -> String {
 }
 
 impl Destination {
-    /// Moves the source's streams here: plans, reads, writes, and stores each state once the rows
-    /// before it are durable.
+    /// Moves the source's streams here, or what was read before: plans, reads, writes, and stores each
+    /// state once the rows before it are durable.
+    ///
+    /// Through a cache ([`WriteOptions::cache`]) the source is read into it first, and the destination
+    /// is given what it has not confirmed of what is there; each half fails by itself. Of a
+    /// [`ReadResult`](super::ReadResult) it is given what that read covered and it has not confirmed.
     ///
     /// # Errors
     /// [`SyncFailure`]. What was confirmed before it stays stored: the same call goes on there.
-    pub async fn write(
+    /// [`SyncError::Argument`] where an option has nothing to say.
+    pub async fn write<'a>(
         &self,
-        source: &Source,
+        data: impl Into<SourceData<'a>>,
         options: &WriteOptions,
     ) -> Result<WriteResult, Box<SyncFailure>> {
+        let data = data.into();
+        unused(data, options)?;
+        let source = match data {
+            SourceData::Source(source) => source.connector(),
+            SourceData::ReadResult(read) => read.source(),
+        };
         let connection = options
             .connection
             .clone()
-            .unwrap_or_else(|| default_connection(source.connector(), self.connector()));
-        let (holding, mut options) = Holding::take(&connection, options).await?;
-        // Where nothing is kept, another attempt goes on from what this run remembers.
-        options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
-        let (connection, options, held) = (connection.as_str(), &options, &holding);
-        // A future with a name: whoever moves a sync to another thread needs it to be `Send`.
-        let result = attempts::run(options, |again| {
-            Box::pin(self.attempt(source, connection, options, again, held))
-        })
-        .await;
+            .unwrap_or_else(|| default_connection(source, self.connector()));
+        let (holding, options) = Holding::take(&connection, options).await?;
+        let result = self.write_held(data, &connection, &options, &holding).await;
         holding.end(result).await
+    }
+
+    /// The same, with the connection held.
+    async fn write_held(
+        &self,
+        data: SourceData<'_>,
+        connection: &str,
+        options: &WriteOptions,
+        holding: &Holding,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        match (data, &options.cache) {
+            (SourceData::ReadResult(read), _) => {
+                self.write_through(data, read.cache(), connection, options).await
+            }
+            // Where all is cleared nothing is read, and nothing kept.
+            (SourceData::Source(_), Some(cache)) if !options.clear => {
+                self.write_through(data, cache, connection, options).await
+            }
+            (SourceData::Source(source), _) => {
+                let mut options = options.clone();
+                // Where nothing is kept, another attempt goes on from what this run remembers.
+                options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
+                let options = &options;
+                // A future with a name: whoever moves a sync to another thread needs it to be `Send`.
+                attempts::run(options, |again| {
+                    Box::pin(self.attempt(source, connection, options, again, holding))
+                })
+                .await
+            }
+        }
+    }
+
+    /// The same through a cache.
+    async fn write_through(
+        &self,
+        data: SourceData<'_>,
+        cache: &Arc<dyn RecordCache>,
+        connection: &str,
+        options: &WriteOptions,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        // A read that went well is not done again because the write after it failed.
+        let read = &cached::Filled::default();
+        attempts::run(options, |again| {
+            Box::pin(cached::write(self, data, cache, connection, options, again, read))
+        })
+        .await
     }
 
     /// One attempt, in a worker or here, with the connection held. `again`: it is another one of the
@@ -233,6 +286,7 @@ impl Destination {
             ready = preparing => ready?,
         };
         let Ready { source, destination, source_spec, destination_spec, plan, states } = ready;
+        let states = cached::for_source(states);
         let resumed = !states.is_empty();
 
         let catalog = Arc::new(plan.catalog.clone());
@@ -271,7 +325,7 @@ impl Destination {
             idle_time: Some(options.idle_time.unwrap_or(IDLE_TIME)),
         })
         .await;
-        let mut result = judged(result, &source, &destination);
+        let mut result = judged(result, Some(&source), Some(&destination));
         if let (Ok(()), Some(store)) = (&result, &options.state) {
             result = complete(store, connection, &catalog, options).await;
         }
@@ -343,8 +397,34 @@ impl Destination {
     }
 }
 
+/// Refuses what would be ignored.
+fn unused(data: SourceData<'_>, options: &WriteOptions) -> Result<(), SyncError> {
+    let refuse = |argument, reason| Err(SyncError::Argument { argument, reason });
+    match data {
+        SourceData::ReadResult(_) if options.cache.is_some() => {
+            refuse("cache", "what was read is in a cache already")
+        }
+        SourceData::ReadResult(_) if options.source_key.is_some() => {
+            refuse("source_key", "what was read has the key that it was read under")
+        }
+        SourceData::ReadResult(_) if options.from_cache => {
+            refuse("from_cache", "what was read is never asked of its source again")
+        }
+        SourceData::ReadResult(_) if options.clear => {
+            refuse("clear", "what was read is there to be written")
+        }
+        SourceData::Source(_) if options.cache.is_none() && options.source_key.is_some() => {
+            refuse("source_key", "there is no cache")
+        }
+        SourceData::Source(_) if options.cache.is_none() && options.from_cache => {
+            refuse("from_cache", "there is no cache")
+        }
+        SourceData::Source(_) | SourceData::ReadResult(_) => Ok(()),
+    }
+}
+
 /// Notes that every stream of a sync is complete: what was begun in its generation has ended.
-async fn complete(
+pub(super) async fn complete(
     store: &Arc<dyn StateStore>,
     connection: &str,
     catalog: &Catalog,
@@ -410,7 +490,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// The connector with what it changed of its configuration in earlier syncs, and an observer that
 /// keeps what it changes in this one.
-async fn prepared(
+pub(super) async fn prepared(
     connector: &Connector,
     spec: &Arc<Specification>,
     side: &'static str,
@@ -432,15 +512,16 @@ pub(super) fn change_store(
 
 /// The result of a sync: a failure where a change of a configuration was refused, whatever the
 /// connector made of it. A sync that was stopped was stopped.
-fn judged(
+pub(super) fn judged(
     result: Result<(), SyncError>,
-    source: &Connector,
-    destination: &Connector,
+    source: Option<&Connector>,
+    destination: Option<&Connector>,
 ) -> Result<(), SyncError> {
     if matches!(result, Err(SyncError::Cancelled)) {
         return result;
     }
-    let refused = |side: &Connector| {
+    let refused = |side: Option<&Connector>| {
+        let side = side?;
         side.refused_change().map(|error| (side.name().to_owned(), Box::new(error)))
     };
     if let Some((name, error)) = refused(source) {

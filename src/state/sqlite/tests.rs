@@ -1,6 +1,7 @@
 //! What is kept, and what it keeps apart.
 
 use super::*;
+use crate::protocol::StateMessage;
 use crate::state::{KEPT_PASTS, StreamBegin, StreamNumbers, StreamStart};
 
 fn store() -> (tempfile::TempDir, SqliteStateStore) {
