@@ -54,6 +54,7 @@
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
 //! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
 //! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
+//! | 1 | [`postgres`] | how a PostgreSQL server is reached |
 //! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |
 //!
 //! [`fault`] is beside them: what every error can say besides its message.
@@ -77,6 +78,7 @@ pub mod config;
 pub mod connector;
 pub mod executor;
 pub mod fault;
+pub mod postgres;
 pub mod protocol;
 pub mod registry;
 pub mod runs;
@@ -89,7 +91,8 @@ pub use config::{
     UsePython,
 };
 pub use connector::{ConfigCallback, Connector, ConnectorError, Destination, Host, Source};
-pub use state::{SqliteStateStore, StateStore};
+pub use postgres::PostgresUrl;
+pub use state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
 pub use sync::{
     ReadOptions, ReadResult, Report, SourceData, SyncFailure, WorkerProgram, WriteOptions,
     WriteResult,

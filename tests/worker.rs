@@ -24,7 +24,8 @@ use lockgate::component::CompileCache;
 use lockgate::fault::Fault;
 use lockgate::protocol::{Decision, Failure, Json, LogLevel, Observer, StreamDescriptor};
 use lockgate::state::{
-    Generation, Holder, Lease, PastStates, StateStoreError, StoredState, SyncNumbers, SyncStart,
+    Generation, Held, Holder, Lease, PastStates, StateStoreError, StoredState, SyncNumbers,
+    SyncStart,
 };
 use lockgate::sync::{Counters, SyncFailure, WriteResult};
 use lockgate::{
@@ -473,8 +474,12 @@ impl StateStore for Gate {
         self.inner.store(connection, states, lease)
     }
 
-    fn clear(&self, _: &str, _: Option<&[StreamDescriptor]>) -> Result<usize, StateStoreError> {
-        unreachable!("a sync clears nothing")
+    fn held(&self, connection: &str) -> Result<Option<Held>, StateStoreError> {
+        self.inner.held(connection)
+    }
+
+    fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
+        unreachable!("a sync sets nothing")
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {

@@ -6,11 +6,28 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{StateStoreError, shown_time};
+
 /// How long a lease lasts that is not renewed: long enough for a pause of the machine, short enough to
 /// be waited for.
 pub const LEASE_TIME: Duration = Duration::from_secs(30);
 /// Between two renewals.
 pub const RENEWAL: Duration = Duration::from_secs(10);
+
+/// How long a lease lasts, and how often it is renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTimes {
+    /// From one renewal until it ends.
+    pub lease: Duration,
+    /// Between two renewals: several fit into the lease, so that one may fail.
+    pub renewal: Duration,
+}
+
+impl Default for LeaseTimes {
+    fn default() -> Self {
+        Self { lease: LEASE_TIME, renewal: RENEWAL }
+    }
+}
 
 /// Who runs a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +88,45 @@ fn start(process: u32) -> Option<String> {
     }
     let ticks = fields.nth(18)?;
     Some(format!("{}{} {ticks}", boot.trim(), namespace.display()))
+}
+
+/// Who has a connection, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// None: whoever it is cannot be read.
+    pub holder: Option<Holder>,
+    /// Since when, in ms since the epoch.
+    pub since: i64,
+    /// When the lease ends that is not renewed, in ms since the epoch, by the clock of the store.
+    pub until: i64,
+    /// Its time is over, or its holder is known to be gone: whoever asks gets the connection.
+    pub ended: bool,
+}
+
+impl Held {
+    /// `holder` as it is stored; `now` by the clock of the store.
+    pub(super) fn new(holder: &str, since: i64, until: i64, now: i64) -> Self {
+        let holder: Option<Holder> = serde_json::from_str(holder).ok();
+        let ended = until <= now || holder.as_ref().is_some_and(Holder::is_gone);
+        Self { holder, since, until, ended }
+    }
+
+    /// What is said to whoever wants the connection as well.
+    #[must_use]
+    pub fn refusal(&self, connection: &str) -> StateStoreError {
+        let another = || "another host".to_owned();
+        StateStoreError::Held {
+            connection: connection.to_owned(),
+            holder: self.holder.as_ref().map_or_else(another, ToString::to_string),
+            since: shown_time(self.since),
+            until: shown_time(self.until),
+        }
+    }
+}
+
+/// The end of a lease that begins now.
+pub(super) fn end(now: i64, time: Duration) -> i64 {
+    now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A lease that is held.

@@ -1,105 +1,33 @@
 //! Floor 3: where syncs remember. States, generations, sync ids, who runs a connection, and changed
 //! configuration members, keyed by connection.
+//!
+//! Three stores say the same: a SQLite file (the default), a PostgreSQL server that several hosts
+//! share, and a JSON file for the edge. `tests/state_stores.rs` holds them to it.
 
+mod error;
+mod fenced;
 mod generation;
+mod json;
 mod lease;
+mod postgres;
+mod rows;
 mod sqlite;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
+
+pub use error::StateStoreError;
+pub use fenced::Fenced;
 
 pub use generation::{
     Generation, Kept, Open, StreamBegin, StreamNumbers, StreamStart, SyncNumbers, SyncStart,
 };
-pub use lease::{Holder, LEASE_TIME, Lease, RENEWAL};
+pub use json::JsonStateStore;
+pub use lease::{Held, Holder, LEASE_TIME, Lease, LeaseTimes, RENEWAL};
+pub use postgres::PostgresStateStore;
 pub use sqlite::SqliteStateStore;
 
-use crate::fault::{ExitClass, Fault};
 use crate::protocol::{Json, StateMessage, StateScope, StreamDescriptor};
-
-/// Why the state store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StateStoreError {
-    /// The database said no.
-    #[error("the state store {path}: {reason}")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// The database's reason.
-        reason: String,
-    },
-    /// A later version wrote it.
-    #[error("the state store {path} has layout {found}; this version knows {known}")]
-    Layout {
-        /// The file.
-        path: PathBuf,
-        /// The layout found.
-        found: i64,
-        /// The layout known.
-        known: i64,
-    },
-    /// A row that cannot be what we wrote.
-    #[error("the state store {path} holds a damaged state of {connection}: {reason}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The connection.
-        connection: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Somebody else runs the connection.
-    #[error(
-        "connection {connection} is being synced by {holder}, since {since}; without a word from it, its lease ends at {until}"
-    )]
-    Held {
-        /// The connection.
-        connection: String,
-        /// Who.
-        holder: String,
-        /// Since when, as RFC 3339.
-        since: String,
-        /// When the lease ends that is not renewed, as RFC 3339.
-        until: String,
-    },
-    /// The lease ended, and somebody else may run the connection.
-    #[error("this sync no longer holds connection {connection}: its lease was not renewed in time")]
-    Lost {
-        /// The connection.
-        connection: String,
-    },
-}
-
-impl Fault for StateStoreError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Database { .. } => "STATE_STORE",
-            Self::Layout { .. } => "STATE_STORE_LAYOUT",
-            Self::Damaged { .. } => "STATE_STORE_DAMAGED",
-            Self::Held { .. } => "CONNECTION_BUSY",
-            Self::Lost { .. } => "LEASE_LOST",
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Database { .. } => "check that its folder can be written to and has room".into(),
-            Self::Layout { .. } => "use the newer lockgate that wrote it".into(),
-            Self::Damaged { .. } => {
-                "`lockgate state clear CONNECTION` removes it; the next sync starts again".into()
-            }
-            Self::Held { .. } => "wait for it to end, or stop it".into(),
-            Self::Lost { .. } => {
-                "run it again: it goes on from what was stored, once the connection is free".into()
-            }
-        })
-    }
-
-    fn exit(&self) -> ExitClass {
-        ExitClass::Failed
-    }
-}
 
 /// A state, and whether it comes from a full read: then no incremental read goes on from it.
 #[derive(Debug, Clone)]
@@ -183,6 +111,12 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     /// [`StateStoreError`].
     fn release(&self, lease: &Lease) -> Result<(), StateStoreError>;
 
+    /// Who holds a connection, or held it last and did not give it back.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn held(&self, connection: &str) -> Result<Option<Held>, StateStoreError>;
+
     /// Counts a new sync, or goes on with one, and gives its streams their generations. What was
     /// stored before is remembered ([`StateStore::past`]).
     ///
@@ -239,8 +173,20 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         lease: Option<u64>,
     ) -> Result<(), StateStoreError>;
 
-    /// Forgets the states of some streams, or of all, and remembers them as past. Returns how many
-    /// were forgotten.
+    /// Makes these all the states of a connection, and remembers those before as past. Returns how
+    /// many there were. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn set(
+        &self,
+        connection: &str,
+        states: &[StoredState],
+        lease: Option<u64>,
+    ) -> Result<usize, StateStoreError>;
+
+    /// Forgets the states of some streams, also their parts of a global one, or of all, and remembers
+    /// them as past. Returns how many were forgotten. Under a lease no other writes meanwhile.
     ///
     /// # Errors
     /// [`StateStoreError`].
@@ -248,7 +194,14 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         &self,
         connection: &str,
         streams: Option<&[StreamDescriptor]>,
-    ) -> Result<usize, StateStoreError>;
+    ) -> Result<usize, StateStoreError> {
+        let Some(streams) = streams else { return self.set(connection, &[], None) };
+        let (left, cleared) = without(self.load(connection)?, streams);
+        if cleared > 0 {
+            self.set(connection, &left, None)?;
+        }
+        Ok(cleared)
+    }
 
     /// Every connection that has states, with how many and when the last was stored (ms).
     ///
@@ -292,6 +245,23 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         digest: &str,
         members: Option<&Json>,
     ) -> Result<(), StateStoreError>;
+}
+
+/// States without those of some streams, and how many these were.
+fn without(states: Vec<StoredState>, streams: &[StreamDescriptor]) -> (Vec<StoredState>, usize) {
+    let is_named = |stream: &StreamDescriptor| streams.contains(stream);
+    let mut cleared = 0;
+    let mut left = Vec::with_capacity(states.len());
+    for stored in states {
+        if matches!(stored.state.scope(), StateScope::Stream(stream) if is_named(stream)) {
+            cleared += 1;
+            continue;
+        }
+        cleared += stored.state.parts().iter().filter(|part| is_named(&part.descriptor)).count();
+        let StoredState { state, of_full_read, generations } = stored;
+        left.push(StoredState { state: state.without(is_named), of_full_read, generations });
+    }
+    (left, cleared)
 }
 
 /// A time for people and machines, as RFC 3339.

@@ -7,6 +7,7 @@ mod cached;
 mod clear;
 mod counters;
 mod data;
+mod lease;
 mod ledger;
 mod lock;
 mod numbers;

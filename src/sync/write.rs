@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::attempts::{self, Backoff, OnRetry};
 use super::clear::nothing_of;
+use super::lease::Holding;
 use super::lock::ConnectionLock;
 use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
 use super::plan::Wanted;
@@ -22,7 +23,7 @@ use crate::config::{Strategy, StreamOptions, StreamSelection, config_digest, rep
 use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
-use crate::state::{StateStore, StateStoreError};
+use crate::state::{LeaseTimes, StateStore, StateStoreError};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(3 * 3600);
@@ -60,6 +61,8 @@ pub struct WriteOptions {
     pub state: Option<Arc<dyn StateStore>>,
     /// The folder of locks, beside the state store; none: no lock.
     pub lock_folder: Option<PathBuf>,
+    /// How long the lease of the connection in the state store lasts.
+    pub lease: LeaseTimes,
     /// How long nothing at all may happen; none: 3 hours.
     pub idle_time: Option<Duration>,
     /// The name of the run's record, for the report; none: none is kept.
@@ -188,15 +191,24 @@ impl Destination {
             .connection
             .clone()
             .unwrap_or_else(|| default_connection(source, self.connector()));
-        let lock = match &options.lock_folder {
-            Some(folder) => Some(ConnectionLock::take_soon(folder, &connection).await?),
-            None => None,
-        };
+        let (holding, options) = Holding::take(&connection, options).await?;
+        let result = self.write_held(data, &connection, &options, &holding).await;
+        holding.end(result).await
+    }
+
+    /// The same, with the connection held.
+    async fn write_held(
+        &self,
+        data: SourceData<'_>,
+        connection: &str,
+        options: &WriteOptions,
+        holding: &Holding,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
         let through = async |cache: &Arc<dyn RecordCache>| {
             // A read that went well is not done again because the write after it failed.
             let read = cached::Filled::default();
             attempts::run(options, async |again| {
-                cached::write(self, data, cache, &connection, options, again, &read).await
+                cached::write(self, data, cache, connection, options, again, &read).await
             })
             .await
         };
@@ -206,7 +218,7 @@ impl Destination {
             (SourceData::Source(_), Some(cache)) if !options.clear => through(cache).await,
             (SourceData::Source(source), _) => {
                 attempts::run(options, async |again| {
-                    self.attempt(source, &connection, options, again, lock.as_ref()).await
+                    self.attempt(source, connection, options, again, holding.lock()).await
                 })
                 .await
             }

@@ -5,11 +5,22 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{StateStoreError, now, unsigned};
-use crate::state::{Holder, Lease, shown_time};
+use crate::state::lease::end;
+use crate::state::{Held, Holder, Lease};
 
-/// The end of a lease that begins now.
-fn end(time: Duration) -> i64 {
-    now().saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+/// Who holds a connection, or held it last and did not give it back.
+pub(super) fn held(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<Option<Held>> {
+    let row: Option<(Option<String>, i64, i64)> = t
+        .query_row(
+            "SELECT holder, since, until FROM _lockgate_leases WHERE connection = ?1",
+            params![connection],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .optional()?;
+    let held = |(holder, since, until): (Option<String>, i64, i64)| {
+        Some(Held::new(&holder?, since, until, now()))
+    };
+    Ok(row.and_then(held))
 }
 
 pub(super) fn acquire(
@@ -18,25 +29,8 @@ pub(super) fn acquire(
     holder: &Holder,
     time: Duration,
 ) -> rusqlite::Result<Result<Lease, StateStoreError>> {
-    let held: Option<(Option<String>, i64, i64)> = t
-        .query_row(
-            "SELECT holder, since, until FROM _lockgate_leases WHERE connection = ?1",
-            params![connection],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .optional()?;
-    if let Some((Some(text), since, until)) = held
-        && until > now()
-    {
-        let by: Option<Holder> = serde_json::from_str(&text).ok();
-        if !by.as_ref().is_some_and(Holder::is_gone) {
-            return Ok(Err(StateStoreError::Held {
-                connection: connection.to_owned(),
-                holder: by.map_or_else(|| "another host".to_owned(), |by| by.to_string()),
-                since: shown_time(since),
-                until: shown_time(until),
-            }));
-        }
+    if let Some(held) = held(t, connection)?.filter(|held| !held.ended) {
+        return Ok(Err(held.refusal(connection)));
     }
     // Strings and numbers always serialise.
     let text = serde_json::to_string(holder).unwrap_or_default();
@@ -46,7 +40,7 @@ pub(super) fn acquire(
             token = token + 1, holder = excluded.holder, since = excluded.since,
             until = excluded.until
          RETURNING token",
-        params![connection, text, now(), end(time)],
+        params![connection, text, now(), end(now(), time)],
         |row| row.get(0),
     )?;
     Ok(Ok(Lease { connection: connection.to_owned(), token: unsigned(token) }))
@@ -60,7 +54,7 @@ pub(super) fn renew(
     let renewed = t.execute(
         "UPDATE _lockgate_leases SET until = ?3
          WHERE connection = ?1 AND token = ?2 AND holder IS NOT NULL",
-        params![lease.connection, i64::try_from(lease.token).unwrap_or(-1), end(time)],
+        params![lease.connection, i64::try_from(lease.token).unwrap_or(-1), end(now(), time)],
     )?;
     Ok(match renewed {
         0 => Err(StateStoreError::Lost { connection: lease.connection.clone() }),

@@ -4,7 +4,7 @@ mod leases;
 mod past;
 mod tables;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::rows::{Row, begin, effects, stream_key};
 use super::{
-    Generation, Holder, Kept, Lease, PastStates, StateStore, StateStoreError, StoredState,
+    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
     SyncNumbers, SyncStart,
 };
 use crate::config::merge_members;
-use crate::protocol::{Json, StateMessage, StateScope, StreamDescriptor};
+use crate::protocol::{Json, StreamDescriptor};
 use tables::{LAYOUT, lay_out};
 
 /// States in a SQLite file.
@@ -26,19 +27,6 @@ use tables::{LAYOUT, lay_out};
 pub struct SqliteStateStore {
     path: PathBuf,
     connection: Mutex<Connection>,
-}
-
-fn key(scope: &StateScope) -> String {
-    match scope {
-        StateScope::Stream(descriptor) => stream_key(descriptor),
-        StateScope::Global => "GLOBAL".to_owned(),
-        StateScope::Legacy => "LEGACY".to_owned(),
-    }
-}
-
-fn stream_key(descriptor: &StreamDescriptor) -> String {
-    // Strings always serialise.
-    serde_json::to_string(descriptor).unwrap_or_default()
 }
 
 fn now() -> i64 {
@@ -122,48 +110,74 @@ impl SqliteStateStore {
     }
 
     /// A state as it was stored.
-    fn read(&self, connection: &str, row: past::Row) -> Result<StoredState, StateStoreError> {
-        let damaged = |reason: String| StateStoreError::Damaged {
+    fn read(&self, connection: &str, row: Row) -> Result<StoredState, StateStoreError> {
+        row.read().map_err(|reason| StateStoreError::Damaged {
             path: self.path.clone(),
             connection: connection.to_owned(),
             reason,
-        };
-        let body = Json::parse(row.body).map_err(|e| damaged(e.to_string()))?;
-        let state = StateMessage::from_airbyte(body).map_err(|e| damaged(e.to_string()))?;
-        let generations: Vec<(StreamDescriptor, u64)> =
-            serde_json::from_str(&row.generations).map_err(|e| damaged(e.to_string()))?;
-        let generations = generations.into_iter().collect();
-        Ok(StoredState { state, of_full_read: row.of_full_read, generations })
+        })
     }
 }
 
-/// What is remembered of a stream's generations.
-fn generation(
+/// What is remembered of all generations, by stream.
+fn generations(
+    t: &Transaction<'_>,
+    connection: &str,
+) -> rusqlite::Result<HashMap<String, Generation>> {
+    let mut rows = t.prepare_cached(
+        "SELECT stream, generation FROM _lockgate_generations WHERE connection = ?1",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?));
+    let mut all = HashMap::new();
+    for row in rows.query_map(params![connection], read)? {
+        let (stream, text) = row?;
+        // One that cannot be read was not written by us; the stream begins as if it were new.
+        if let Ok(generation) = serde_json::from_str(&text) {
+            all.insert(stream, generation);
+        }
+    }
+    Ok(all)
+}
+
+fn put_generation(
     t: &Transaction<'_>,
     connection: &str,
     stream: &str,
-) -> rusqlite::Result<Option<Generation>> {
-    let text: Option<String> = t
-        .query_row(
-            "SELECT generation FROM _lockgate_generations WHERE connection = ?1 AND stream = ?2",
-            params![connection, stream],
-            |row| row.get(0),
-        )
-        .optional()?;
-    // One that cannot be read was not written by us; the stream begins as if it were new.
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    generation: Generation,
+) -> rusqlite::Result<()> {
+    // Our own types always serialise.
+    let text = serde_json::to_string(&generation).unwrap_or_default();
+    t.execute(
+        "INSERT OR REPLACE INTO _lockgate_generations VALUES (?1, ?2, ?3)",
+        params![connection, stream, text],
+    )
+    .map(drop)
 }
 
-/// Of which generation of which stream there is a state, and whether it is of a full read.
-fn kept(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<HashSet<(String, u64, bool)>> {
-    let mut kept = HashSet::new();
-    for row in past::current(t, connection)? {
-        let of: Vec<(StreamDescriptor, u64)> =
-            serde_json::from_str(&row.generations).unwrap_or_default();
-        let full = row.of_full_read;
-        kept.extend(of.into_iter().map(|(stream, number)| (stream_key(&stream), number, full)));
+/// Stores states, in their order.
+fn put(t: &Transaction<'_>, connection: &str, states: &[StoredState]) -> rusqlite::Result<()> {
+    for effect in effects(states) {
+        let what = if effect.all_go { "" } else { "AND stream IN ('GLOBAL', 'LEGACY')" };
+        t.prepare_cached(&format!(
+            "DELETE FROM _lockgate_states WHERE connection = ?1 AND full_read = ?2 {what}"
+        ))?
+        .execute(params![connection, effect.of_full_read])?;
+        for (key, stored) in effect.states {
+            let row = Row::of(stored);
+            t.prepare_cached(
+                "INSERT OR REPLACE INTO _lockgate_states VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                connection,
+                effect.of_full_read,
+                key,
+                row.body,
+                row.generations,
+                now()
+            ])?;
+        }
     }
-    Ok(kept)
+    Ok(())
 }
 
 impl StateStore for SqliteStateStore {
@@ -184,6 +198,10 @@ impl StateStore for SqliteStateStore {
         self.transact(|t| leases::release(t, lease))
     }
 
+    fn held(&self, connection: &str) -> Result<Option<Held>, StateStoreError> {
+        self.transact(|t| leases::held(t, connection))
+    }
+
     fn begin_sync(
         &self,
         connection: &str,
@@ -201,23 +219,11 @@ impl StateStore for SqliteStateStore {
             if start.again.is_none() {
                 past::put_aside(t, connection, sync_id - 1)?;
             }
-            let all = kept(t, connection)?;
-            let mut streams = Vec::with_capacity(start.streams.len());
-            for stream in &start.streams {
-                let key = stream_key(&stream.descriptor);
-                let stored = generation(t, connection, &key)?;
-                let number = stored.map_or(0, |stored| stored.number);
-                let has = |full| all.contains(&(key.clone(), number, full));
-                let kept = Kept { incremental: has(false), of_full_read: has(true) };
-                let again = start.again.is_some();
-                let (next, numbers) =
-                    Generation::begin(stored, kept, stream.begin, again, start.rows_stay);
-                // Our own types always serialise.
-                let text = serde_json::to_string(&next).unwrap_or_default();
-                t.execute(
-                    "INSERT OR REPLACE INTO _lockgate_generations VALUES (?1, ?2, ?3)",
-                    params![connection, key, text],
-                )?;
+            let rows = past::current(t, connection)?;
+            let begun = begin(start, &rows, &generations(t, connection)?);
+            let mut streams = Vec::with_capacity(begun.len());
+            for (key, generation, numbers) in begun {
+                put_generation(t, connection, &key, generation)?;
                 streams.push(numbers);
             }
             Ok(SyncNumbers { sync_id: unsigned(sync_id), streams })
@@ -231,15 +237,13 @@ impl StateStore for SqliteStateStore {
         lease: Option<u64>,
     ) -> Result<(), StateStoreError> {
         self.under(connection, lease, |t| {
+            let stored = generations(t, connection)?;
             for stream in streams {
                 let key = stream_key(stream);
-                let Some(stored) = generation(t, connection, &key)? else { continue };
-                let closed = Generation { open: None, ..stored };
-                let text = serde_json::to_string(&closed).unwrap_or_default();
-                t.execute(
-                    "INSERT OR REPLACE INTO _lockgate_generations VALUES (?1, ?2, ?3)",
-                    params![connection, key, text],
-                )?;
+                let Some(stored) = stored.get(&key).filter(|stored| stored.open.is_some()) else {
+                    continue;
+                };
+                put_generation(t, connection, &key, Generation { open: None, ..*stored })?;
             }
             Ok(())
         })
@@ -249,18 +253,14 @@ impl StateStore for SqliteStateStore {
         &self,
         connection: &str,
     ) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError> {
-        let rows: Vec<(String, String)> = self.transact(|t| {
-            let mut rows = t.prepare(
-                "SELECT stream, generation FROM _lockgate_generations WHERE connection = ?1",
-            )?;
-            rows.query_map(params![connection], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })?;
-        let read = |(stream, generation): (String, String)| {
-            let stream = serde_json::from_str(&stream);
-            let generation = serde_json::from_str(&generation);
-            Some((stream.ok()?, generation.ok()?))
+        let all = self.transact(|t| generations(t, connection))?;
+        let read = |(stream, generation): (String, Generation)| {
+            Some((serde_json::from_str(&stream).ok()?, generation))
         };
-        Ok(rows.into_iter().filter_map(read).collect())
+        let mut all: Vec<(StreamDescriptor, Generation)> =
+            all.into_iter().filter_map(read).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(all)
     }
 
     fn past(&self, connection: &str) -> Result<Vec<PastStates>, StateStoreError> {
@@ -288,61 +288,21 @@ impl StateStore for SqliteStateStore {
         if states.is_empty() {
             return Ok(());
         }
-        self.under(connection, lease, |t| {
-            for stored in states {
-                let StoredState { state, of_full_read, generations } = stored;
-                // The two forms exclude each other: what one says, the other would contradict.
-                let contradicted = match state.scope() {
-                    StateScope::Stream(_) => "AND stream IN ('GLOBAL', 'LEGACY')",
-                    StateScope::Global | StateScope::Legacy => "",
-                };
-                t.execute(
-                    &format!(
-                        "DELETE FROM _lockgate_states
-                         WHERE connection = ?1 AND full_read = ?2 {contradicted}"
-                    ),
-                    params![connection, of_full_read],
-                )?;
-                let generations: Vec<_> = generations.iter().collect();
-                t.execute(
-                    "INSERT OR REPLACE INTO _lockgate_states VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    params![
-                        connection,
-                        of_full_read,
-                        key(state.scope()),
-                        state.body().get(),
-                        // Strings and numbers always serialise.
-                        serde_json::to_string(&generations).unwrap_or_default(),
-                        now()
-                    ],
-                )?;
-            }
-            Ok(())
-        })
+        self.under(connection, lease, |t| put(t, connection, states))
     }
 
-    fn clear(
+    fn set(
         &self,
         connection: &str,
-        streams: Option<&[StreamDescriptor]>,
+        states: &[StoredState],
+        lease: Option<u64>,
     ) -> Result<usize, StateStoreError> {
-        self.transact(|t| match streams {
-            None => {
-                past::put_aside(t, connection, 0)?;
-                let all = "DELETE FROM _lockgate_states WHERE connection = ?1";
-                t.execute(all, params![connection])
-            }
-            Some(streams) => {
-                past::put_aside(t, connection, 0)?;
-                let mut cleared = 0;
-                for stream in streams {
-                    cleared += t.execute(
-                        "DELETE FROM _lockgate_states WHERE connection = ?1 AND stream = ?2",
-                        params![connection, stream_key(stream)],
-                    )?;
-                }
-                Ok(cleared)
-            }
+        self.under(connection, lease, |t| {
+            past::put_aside(t, connection, 0)?;
+            let all = "DELETE FROM _lockgate_states WHERE connection = ?1";
+            let gone = t.execute(all, params![connection])?;
+            put(t, connection, states)?;
+            Ok(gone)
         })
     }
 

@@ -1,18 +1,9 @@
 //! What the states were before.
 
 use rusqlite::{Transaction, params};
-use serde::{Deserialize, Serialize};
 
-use super::{now, unsigned};
+use super::{Row, now, unsigned};
 use crate::state::KEPT_PASTS;
-
-/// A stored state, as its row is.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Row {
-    pub(super) of_full_read: bool,
-    pub(super) body: String,
-    pub(super) generations: String,
-}
 
 /// What there is now.
 pub(super) fn current(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<Vec<Row>> {

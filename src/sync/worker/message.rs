@@ -296,6 +296,8 @@ impl StateForm {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum StoreFault {
     Database { path: OsString, reason: String },
+    Server { server: String, reason: String },
+    Unreadable { path: OsString, reason: String },
     Layout { path: OsString, found: i64, known: i64 },
     Damaged { path: OsString, connection: String, reason: String },
     Held { connection: String, holder: String, since: String, until: String },
@@ -307,6 +309,10 @@ impl From<StateStoreError> for StoreFault {
         match error {
             StateStoreError::Database { path, reason } => {
                 Self::Database { path: path.into(), reason }
+            }
+            StateStoreError::Server { server, reason } => Self::Server { server, reason },
+            StateStoreError::Unreadable { path, reason } => {
+                Self::Unreadable { path: path.into(), reason }
             }
             StateStoreError::Layout { path, found, known } => {
                 Self::Layout { path: path.into(), found, known }
@@ -326,6 +332,10 @@ impl From<StoreFault> for StateStoreError {
     fn from(fault: StoreFault) -> Self {
         match fault {
             StoreFault::Database { path, reason } => Self::Database { path: path.into(), reason },
+            StoreFault::Server { server, reason } => Self::Server { server, reason },
+            StoreFault::Unreadable { path, reason } => {
+                Self::Unreadable { path: path.into(), reason }
+            }
             StoreFault::Layout { path, found, known } => {
                 Self::Layout { path: path.into(), found, known }
             }

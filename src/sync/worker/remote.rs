@@ -26,8 +26,8 @@ use crate::protocol::{
 };
 use crate::sandbox::{Limits, Policy};
 use crate::state::{
-    Generation, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState, SyncNumbers,
-    SyncStart,
+    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
+    SyncNumbers, SyncStart,
 };
 
 /// Messages that wait to be written. A connector that says more waits: that is the back-pressure.
@@ -204,6 +204,14 @@ impl StateStore for RemoteStore {
             Answer::Done => Ok(0),
             _ => odd(),
         }
+    }
+
+    fn held(&self, _: &str) -> Result<Option<Held>, StateStoreError> {
+        Err(refused("a worker is told who holds what".into()))
+    }
+
+    fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
+        Err(refused("a worker does not set states".into()))
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {
