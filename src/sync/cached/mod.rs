@@ -35,12 +35,10 @@ use super::{
     ConnectorReport, Counters, Ledger, Plan, Report, SyncError, SyncFailure, WriteOptions,
     WriteResult, default_source_key, now_ms, pipeline,
 };
-use crate::cache::{CacheError, CachedRead, CachedStream, RecordCache};
+use crate::cache::{CacheError, CachedRead, RecordCache};
 use crate::connector::{Connector, Destination, Silent};
 use crate::executor::{Cancel, Described, Executor};
-use crate::protocol::{
-    Catalog, DestinationSyncMode, DiscoveredStream, Json, Specification, StateMessage, SyncMode,
-};
+use crate::protocol::{Catalog, DestinationSyncMode, Json, Specification, StateMessage};
 use crate::state::{StoredState, StreamNumbers};
 
 /// The cache of a sync, in its report.
