@@ -49,10 +49,12 @@
 //! | 3 | [`executor`] | the ways of running a connector: component, process, Docker, Python, no-op |
 //! | 3 | [`runs`] | what every run leaves behind: its policy, its end, its audit trail |
 //! | 3 | [`state`] | where syncs remember |
+//! | 3 | [`cache`] | records kept between a source and its destinations |
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
 //! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
 //! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
+//! | 1 | [`postgres`] | how a PostgreSQL server is reached |
 //! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |
 //!
 //! [`fault`] is beside them: what every error can say besides its message.
@@ -69,12 +71,14 @@
 
 #![deny(unsafe_code)]
 
+pub mod cache;
 pub mod cli;
 pub mod component;
 pub mod config;
 pub mod connector;
 pub mod executor;
 pub mod fault;
+pub mod postgres;
 pub mod protocol;
 pub mod registry;
 pub mod runs;
@@ -83,12 +87,16 @@ pub mod state;
 pub mod sync;
 
 pub use config::{
-    ConnectorOptions, DockerImage, LocalExecutable, Strategy as WriteStrategy, StreamSelection,
-    UsePython,
+    ConnectorOptions, DockerImage, LocalExecutable, Strategy as WriteStrategy, StreamOptions,
+    StreamSelection, UsePython,
 };
 pub use connector::{ConfigCallback, Connector, ConnectorError, Destination, Host, Source};
-pub use state::{SqliteStateStore, StateStore};
-pub use sync::{Report, SyncFailure, WorkerProgram, WriteOptions, WriteResult};
+pub use postgres::PostgresUrl;
+pub use state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
+pub use sync::{
+    PlanReport, ReadOptions, ReadResult, Report, SourceData, SyncFailure, WorkerProgram,
+    WriteOptions, WriteResult,
+};
 
 /// The destination that keeps nothing: to try a source, or to measure one. Needs no file, no
 /// network and no engine.

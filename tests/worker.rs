@@ -23,7 +23,10 @@ use async_trait::async_trait;
 use lockgate::component::CompileCache;
 use lockgate::fault::Fault;
 use lockgate::protocol::{Decision, Failure, Json, LogLevel, Observer, StreamDescriptor};
-use lockgate::state::{StateStoreError, StoredState, SyncNumbers};
+use lockgate::state::{
+    Generation, Held, Holder, Lease, PastStates, StateStoreError, StoredState, SyncNumbers,
+    SyncStart,
+};
 use lockgate::sync::{Counters, SyncFailure, WriteResult};
 use lockgate::{
     ConnectorOptions, Host, SqliteStateStore, StateStore, WorkerProgram, WriteOptions,
@@ -406,19 +409,57 @@ struct Gate {
 }
 
 impl StateStore for Gate {
+    fn acquire(&self, of: &str, by: &Holder, time: Duration) -> Result<Lease, StateStoreError> {
+        self.inner.acquire(of, by, time)
+    }
+
+    fn renew(&self, lease: &Lease, time: Duration) -> Result<(), StateStoreError> {
+        self.inner.renew(lease, time)
+    }
+
+    fn release(&self, lease: &Lease) -> Result<(), StateStoreError> {
+        self.inner.release(lease)
+    }
+
     fn begin_sync(
         &self,
         connection: &str,
-        streams: &[(StreamDescriptor, bool)],
+        start: &SyncStart,
+        lease: Option<u64>,
     ) -> Result<SyncNumbers, StateStoreError> {
-        self.inner.begin_sync(connection, streams)
+        self.inner.begin_sync(connection, start, lease)
+    }
+
+    fn complete(
+        &self,
+        connection: &str,
+        streams: &[StreamDescriptor],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
+        self.inner.complete(connection, streams, lease)
+    }
+
+    fn generations(
+        &self,
+        of: &str,
+    ) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError> {
+        self.inner.generations(of)
+    }
+
+    fn past(&self, connection: &str) -> Result<Vec<PastStates>, StateStoreError> {
+        self.inner.past(connection)
     }
 
     fn load(&self, connection: &str) -> Result<Vec<StoredState>, StateStoreError> {
         self.inner.load(connection)
     }
 
-    fn store(&self, connection: &str, states: &[StoredState]) -> Result<(), StateStoreError> {
+    fn store(
+        &self,
+        connection: &str,
+        states: &[StoredState],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
         assert_eq!(connection, "c");
         if self.fails {
             let reason = "no room".to_owned();
@@ -430,11 +471,15 @@ impl StateStore for Gate {
         std::thread::sleep(Duration::from_millis(500));
         let after = counters.checkpoints().1;
         self.committed.lock().unwrap().push((before, after));
-        self.inner.store(connection, states)
+        self.inner.store(connection, states, lease)
     }
 
-    fn clear(&self, _: &str, _: Option<&[StreamDescriptor]>) -> Result<usize, StateStoreError> {
-        unreachable!("a sync clears nothing")
+    fn held(&self, connection: &str) -> Result<Option<Held>, StateStoreError> {
+        self.inner.held(connection)
+    }
+
+    fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
+        unreachable!("a sync sets nothing")
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {
@@ -539,7 +584,7 @@ plan = {{"source": ["s", "1"], "destination": ["d", "2"], "notes": [], "resumed"
     {{"descriptor": {{"name": "rows"}}, "sync_mode": "incremental", "destination_sync_mode": "append",
       "generation_id": 1, "sync_id": 1}}]}}
 def state(name):
-    return {{"body": {{"type": "STREAM", "stream": {{"stream_descriptor": {{"name": name}}}}}}, "of_full_read": False}}
+    return {{"body": {{"type": "STREAM", "stream": {{"stream_descriptor": {{"name": name}}}}}}, "of_full_read": False, "generations": []}}
 def store(name):
     message({{"Ask": {{"id": 1, "question": {{"Store": {{"states": [state(name)]}}}}}}}})
 {lines}
@@ -565,9 +610,9 @@ fn a_worker_that_breaks_its_protocol_is_killed() {
             "[message({'Began': {'side': 'Source', 'operation': 'read'}}) for _ in 'ab']",
             "out of order",
         ),
-        ("message({'Counts': {'streams': [], 'checkpoints': [1, 1]}})", "counts nothing"),
+        ("message({'Counts': {'streams': [], 'totals': [1, 1, 0, 0]}})", "counts nothing"),
         (
-            "message({'Started': plan}); message({'Counts': {'streams': [[7, [1, 1, 1, 1, 1, 1]]], 'checkpoints': [1, 1]}})",
+            "message({'Started': plan}); message({'Counts': {'streams': [[7, [1] * 13]], 'totals': [1, 1, 0, 0]}})",
             "not in its plan",
         ),
         ("message({'Started': plan}); message({'Started': plan})", "twice"),
@@ -608,7 +653,7 @@ fn a_worker_that_lies_gets_no_further_than_its_own_report() {
     let lines = r#"
 message({'Started': plan})
 big = 2**64 - 1
-message({'Counts': {'streams': [[0, [big] * 6]], 'checkpoints': [big, big]}})
+message({'Counts': {'streams': [[0, [big] * 13]], 'totals': [big] * 4}})
 store('rows'); assert hear()["Answer"]["answer"] == "Done"
 for _ in range(3): message({'Log': {'side': 'Source', 'level': 'ODD', 'message': 'x' * 1000000}})
 message({'Finished': {'result': {'Err': {'code': 'A\nB', 'message': 'm', 'hint': None,

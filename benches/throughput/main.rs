@@ -10,6 +10,7 @@ mod interruption;
 mod measure;
 mod native;
 mod router;
+mod sql;
 mod start;
 mod tax;
 
@@ -28,11 +29,13 @@ fn main() {
     }
     let mut table = Table::default();
     let quick = arguments.iter().any(|a| a == "--quick");
+    let peers = !arguments.iter().any(|a| a == "--no-peers");
     if let Some(only) = arguments.iter().position(|a| a == "--only") {
         match arguments.get(only + 1).map(String::as_str) {
             Some("interruption") => interruption::run(&mut table, quick),
             Some("start") => start::run(&mut table),
             Some("docker") => docker::run(&mut table, quick),
+            Some("sql") => sql::run(&mut table, quick, peers),
             Some("tax") => tax::run(&mut table, quick),
             _ => router::run(&mut table, quick),
         }
@@ -42,6 +45,7 @@ fn main() {
     components::run(&mut table, quick);
     router::run(&mut table, quick);
     docker::run(&mut table, quick);
+    sql::run(&mut table, quick, peers);
     tax::run(&mut table, quick);
     interruption::run(&mut table, quick);
     table.print();

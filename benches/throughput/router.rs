@@ -59,7 +59,7 @@ esac
     executable(&folder.join(name), &script)
 }
 
-fn executable(path: &Path, text: &str) -> PathBuf {
+pub(crate) fn executable(path: &Path, text: &str) -> PathBuf {
     fs::write(path, text).expect("a script");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
     path.to_owned()
@@ -162,7 +162,7 @@ esac
             native::NAME
         ),
     );
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pyairbyte_router.py");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/pyairbyte_router.py");
     let output = Command::new(python)
         .arg(program)
         .args([&script, &destination])

@@ -122,6 +122,13 @@ impl Specification {
         Value::Object(body)
     }
 
+    /// Whether a destination keeps the rows of a generation that was not completed, and goes on in it
+    /// (`supportsRefreshes`, as Airbyte's registry has it).
+    #[must_use]
+    pub fn supports_refreshes(&self) -> bool {
+        self.extra.get("supportsRefreshes").and_then(Value::as_bool).unwrap_or(false)
+    }
+
     /// Whether a destination can write in a mode. One that names no mode may or may not: Airbyte
     /// made the member optional, and connectors without it append.
     #[must_use]

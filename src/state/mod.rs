@@ -1,80 +1,33 @@
-//! Floor 3: where syncs remember. States, generations, sync ids and changed configuration members,
-//! keyed by connection, in SQLite.
+//! Floor 3: where syncs remember. States, generations, sync ids, who runs a connection, and changed
+//! configuration members, keyed by connection.
+//!
+//! Three stores say the same: a SQLite file (the default), a PostgreSQL server that several hosts
+//! share, and a JSON file for the edge. `tests/state_stores.rs` holds them to it.
 
+mod error;
+mod fenced;
+mod generation;
+mod json;
+mod lease;
+mod postgres;
+mod rows;
 mod sqlite;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+pub use error::StateStoreError;
+pub use fenced::Fenced;
+
+pub use generation::{
+    Generation, Kept, Open, StreamBegin, StreamNumbers, StreamStart, SyncNumbers, SyncStart,
+};
+pub use json::JsonStateStore;
+pub use lease::{Held, Holder, LEASE_TIME, Lease, LeaseTimes, RENEWAL};
+pub use postgres::PostgresStateStore;
 pub use sqlite::SqliteStateStore;
 
-use crate::fault::{ExitClass, Fault};
 use crate::protocol::{Json, StateMessage, StateScope, StreamDescriptor};
-
-/// Why the state store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StateStoreError {
-    /// The database said no.
-    #[error("the state store {path}: {reason}")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// The database's reason.
-        reason: String,
-    },
-    /// A later version wrote it.
-    #[error("the state store {path} has layout {found}; this version knows {known}")]
-    Layout {
-        /// The file.
-        path: PathBuf,
-        /// The layout found.
-        found: i64,
-        /// The layout known.
-        known: i64,
-    },
-    /// A row that cannot be what we wrote.
-    #[error("the state store {path} holds a damaged state of {connection}: {reason}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The connection.
-        connection: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-impl Fault for StateStoreError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Database { .. } => "STATE_STORE",
-            Self::Layout { .. } => "STATE_STORE_LAYOUT",
-            Self::Damaged { .. } => "STATE_STORE_DAMAGED",
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Database { .. } => "check that its folder can be written to and has room".into(),
-            Self::Layout { .. } => "use the newer lockgate that wrote it".into(),
-            Self::Damaged { .. } => {
-                "`lockgate state clear CONNECTION` removes it; the next sync starts again".into()
-            }
-        })
-    }
-
-    fn exit(&self) -> ExitClass {
-        ExitClass::Failed
-    }
-}
-
-/// What a sync is given at its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyncNumbers {
-    /// Unique to the sync within its connection, from 1.
-    pub sync_id: u64,
-    /// The generation of each stream asked for, from 1.
-    pub generations: Vec<u64>,
-}
 
 /// A state, and whether it comes from a full read: then no incremental read goes on from it.
 #[derive(Debug, Clone)]
@@ -83,13 +36,15 @@ pub struct StoredState {
     pub state: StateMessage,
     /// It says where a full read was.
     pub of_full_read: bool,
+    /// The generation of each stream it covers; empty where nobody said: then it counts in any.
+    pub generations: BTreeMap<StreamDescriptor, u64>,
 }
 
 impl StoredState {
     /// A state that an incremental read goes on from.
     #[must_use]
     pub fn incremental(state: StateMessage) -> Self {
-        Self { state, of_full_read: false }
+        Self { state, of_full_read: false, generations: BTreeMap::new() }
     }
 
     /// What is worth showing: of each stream the state of an incremental read, else that of a full
@@ -111,17 +66,94 @@ impl StoredState {
     }
 }
 
+/// The states of a connection as they were when a sync began, or when they were set or cleared.
+#[derive(Debug, Clone)]
+pub struct PastStates {
+    /// Counts up within the connection.
+    pub number: u64,
+    /// The sync that stored the last of them; 0: none did.
+    pub sync_id: u64,
+    /// When they were put aside, in ms since the epoch.
+    pub at: i64,
+    /// What there was.
+    pub states: Vec<StoredState>,
+}
+
+/// Times that a connection's states are remembered. Enough to go back over some nights.
+pub const KEPT_PASTS: u64 = 20;
+
 /// A connection's memory. The methods block: call them off the async threads.
+///
+/// `lease`: the token of the [`Lease`] under which the caller works; where another came after it,
+/// nothing is changed ([`StateStoreError::Lost`]). None: without one.
 pub trait StateStore: std::fmt::Debug + Send + Sync {
-    /// Counts a new sync, and a new generation for each stream whose flag is set.
+    /// Takes a connection, unless a holder has it that is not known to be gone and whose lease has not
+    /// ended.
+    ///
+    /// # Errors
+    /// [`StateStoreError::Held`], others.
+    fn acquire(
+        &self,
+        connection: &str,
+        holder: &Holder,
+        time: Duration,
+    ) -> Result<Lease, StateStoreError>;
+
+    /// Makes a lease last from now.
+    ///
+    /// # Errors
+    /// [`StateStoreError::Lost`], others.
+    fn renew(&self, lease: &Lease, time: Duration) -> Result<(), StateStoreError>;
+
+    /// Gives a lease back. One that was lost is no error.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn release(&self, lease: &Lease) -> Result<(), StateStoreError>;
+
+    /// Who holds a connection, or held it last and did not give it back.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn held(&self, connection: &str) -> Result<Option<Held>, StateStoreError>;
+
+    /// Counts a new sync, or goes on with one, and gives its streams their generations. What was
+    /// stored before is remembered ([`StateStore::past`]).
     ///
     /// # Errors
     /// [`StateStoreError`].
     fn begin_sync(
         &self,
         connection: &str,
-        streams: &[(StreamDescriptor, bool)],
+        start: &SyncStart,
+        lease: Option<u64>,
     ) -> Result<SyncNumbers, StateStoreError>;
+
+    /// Notes that these streams are complete in their generation: what was begun in it has ended.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn complete(
+        &self,
+        connection: &str,
+        streams: &[StreamDescriptor],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError>;
+
+    /// The streams of a connection whose generations are known.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn generations(
+        &self,
+        connection: &str,
+    ) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError>;
+
+    /// What the states of a connection were at the last [`KEPT_PASTS`] times, the newest first.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn past(&self, connection: &str) -> Result<Vec<PastStates>, StateStoreError>;
 
     /// The states stored last: one a stream, or one global or legacy; of incremental and of full
     /// reads apart.
@@ -134,9 +166,27 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StateStoreError`].
-    fn store(&self, connection: &str, states: &[StoredState]) -> Result<(), StateStoreError>;
+    fn store(
+        &self,
+        connection: &str,
+        states: &[StoredState],
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError>;
 
-    /// Forgets the states of some streams, or of all. Returns how many were forgotten.
+    /// Makes these all the states of a connection, and remembers those before as past. Returns how
+    /// many there were. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn set(
+        &self,
+        connection: &str,
+        states: &[StoredState],
+        lease: Option<u64>,
+    ) -> Result<usize, StateStoreError>;
+
+    /// Forgets the states of some streams, also their parts of a global one, or of all, and remembers
+    /// them as past. Returns how many were forgotten. Under a lease no other writes meanwhile.
     ///
     /// # Errors
     /// [`StateStoreError`].
@@ -144,7 +194,14 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         &self,
         connection: &str,
         streams: Option<&[StreamDescriptor]>,
-    ) -> Result<usize, StateStoreError>;
+    ) -> Result<usize, StateStoreError> {
+        let Some(streams) = streams else { return self.set(connection, &[], None) };
+        let (left, cleared) = without(self.load(connection)?, streams);
+        if cleared > 0 {
+            self.set(connection, &left, None)?;
+        }
+        Ok(cleared)
+    }
 
     /// Every connection that has states, with how many and when the last was stored (ms).
     ///
@@ -188,6 +245,28 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         digest: &str,
         members: Option<&Json>,
     ) -> Result<(), StateStoreError>;
+}
+
+/// States without those of some streams, and how many these were.
+fn without(states: Vec<StoredState>, streams: &[StreamDescriptor]) -> (Vec<StoredState>, usize) {
+    let is_named = |stream: &StreamDescriptor| streams.contains(stream);
+    let mut cleared = 0;
+    let mut left = Vec::with_capacity(states.len());
+    for stored in states {
+        if matches!(stored.state.scope(), StateScope::Stream(stream) if is_named(stream)) {
+            cleared += 1;
+            continue;
+        }
+        cleared += stored.state.parts().iter().filter(|part| is_named(&part.descriptor)).count();
+        let StoredState { state, of_full_read, generations } = stored;
+        left.push(StoredState { state: state.without(is_named), of_full_read, generations });
+    }
+    (left, cleared)
+}
+
+/// A time for people and machines, as RFC 3339.
+fn shown_time(ms: i64) -> String {
+    crate::runs::time(u64::try_from(ms).unwrap_or(0))
 }
 
 /// The side under which a connection's earlier name is kept.

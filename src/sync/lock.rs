@@ -12,27 +12,13 @@ use super::SyncError;
 use crate::state::StateStoreError;
 
 /// How long a worker may take to notice that it was killed.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// Held while a sync runs.
 #[derive(Debug)]
 pub(super) struct ConnectionLock(File);
 
 impl ConnectionLock {
-    /// Takes the lock of a connection. The worker of a sync that was killed this moment still holds
-    /// it, until it has noticed.
-    pub(super) async fn take_soon(folder: &Path, connection: &str) -> Result<Self, SyncError> {
-        let end = tokio::time::Instant::now() + SOON;
-        loop {
-            match Self::take(folder, connection) {
-                Err(SyncError::Busy { .. }) if tokio::time::Instant::now() < end => {
-                    tokio::time::sleep(SOON / 50).await;
-                }
-                result => return result,
-            }
-        }
-    }
-
     /// The lock, for a worker to hold as well: while one of both lives, it is held.
     pub(super) fn file(&self) -> &File {
         &self.0

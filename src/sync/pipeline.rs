@@ -105,9 +105,9 @@ impl SourceOutput for SourceSide {
         Ok(())
     }
 
-    fn estimate(&self, stream: u32, rows: Option<u64>, _bytes: Option<u64>) {
+    fn estimate(&self, stream: u32, rows: Option<u64>, bytes: Option<u64>) {
         if let Some(counters) = self.counters.streams.get(stream as usize) {
-            counters.set_estimate(rows);
+            counters.set_estimate(rows, bytes);
         }
     }
 }
@@ -115,6 +115,7 @@ impl SourceOutput for SourceSide {
 /// What a destination calls.
 struct DestinationSide {
     ledger: Arc<Ledger>,
+    counters: Arc<Counters>,
     queue: AsyncMutex<mpsc::Receiver<Item>>,
     /// The room of the batch given out last; free again when the next is asked for.
     held: Mutex<Option<OwnedSemaphorePermit>>,
@@ -148,6 +149,9 @@ impl DestinationInput for DestinationSide {
         self.asks.store(false, Ordering::Release);
         match item {
             Some(Item::Event(event, permit)) => {
+                if let Event::Rows(rows) = &event {
+                    self.counters.streams[rows.stream as usize].sent(rows.count.into());
+                }
                 *self.held.lock().unwrap_or_else(PoisonError::into_inner) = permit;
                 Ok(Some(event))
             }
@@ -218,6 +222,7 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
     });
     let input = Arc::new(DestinationSide {
         ledger: ledger.clone(),
+        counters: counters.clone(),
         queue: AsyncMutex::new(receiver),
         held: Mutex::new(None),
         asks: AtomicBool::new(false),
@@ -339,9 +344,16 @@ async fn ignored(ledger: &Ledger) {
     tokio::time::sleep(PATIENCE).await;
 }
 
-fn idle() -> Failure {
-    let what = "nothing happened for the idle time: no row, no state, no commit";
-    Failure::new(FailureKind::Transient, what)
+/// What is said of a side in which nothing happened.
+const IDLE: &str = "nothing happened for the idle time: no row, no state, no commit";
+
+pub(super) fn idle() -> Failure {
+    Failure::new(FailureKind::Transient, IDLE)
+}
+
+/// Whether a side failed because nothing happened.
+pub(super) fn is_idle(failure: &Failure) -> bool {
+    failure.message == IDLE
 }
 
 /// How both sides ended.

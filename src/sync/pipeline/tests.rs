@@ -27,8 +27,10 @@ fn ledger(catalog: &Catalog) -> (Arc<Ledger>, Arc<Counters>) {
 
 fn side() -> (DestinationSide, mpsc::Sender<Item>) {
     let (sender, receiver) = mpsc::channel(EVENTS);
+    let (ledger, counters) = ledger(&catalog());
     let side = DestinationSide {
-        ledger: ledger(&catalog()).0,
+        ledger,
+        counters,
         queue: AsyncMutex::new(receiver),
         held: Mutex::new(None),
         asks: AtomicBool::new(false),

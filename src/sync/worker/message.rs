@@ -1,7 +1,7 @@
 //! What parent and worker say to each other. Data only; what may be believed is the supervisor's
 //! business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,14 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use super::error::RemoteError;
 use crate::component::Operation;
-use crate::config::{Strategy, StreamSelection};
+use crate::config::{Strategy, StreamOptions, StreamSelection};
 use crate::protocol::{Decision, Json, Need, StateError, StateMessage, StreamDescriptor};
 use crate::sandbox::fence::{FencePlan, TcpAccess, system_folders};
 use crate::sandbox::secrets::Variable;
 use crate::sandbox::{
     Access, DirectoryGrant, Limits, NetworkGrants, NetworkPattern, Policy, PolicyError,
 };
-use crate::state::{StateStoreError, StoredState};
+use crate::state::{StateStoreError, StoredState, SyncNumbers, SyncStart};
+use crate::sync::Refresh;
+use crate::sync::counters::{NUMBERS, Totals};
 
 /// Of a sync's two connectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,19 +84,43 @@ pub(super) enum FromWorker {
 /// What a worker cannot do itself. Nothing here names a connection: it is the parent's.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Question {
-    BeginSync { streams: Vec<(StreamDescriptor, bool)> },
+    BeginSync {
+        start: SyncStart,
+    },
+    Complete {
+        streams: Vec<StreamDescriptor>,
+    },
+    /// None: the states of all streams.
+    Clear {
+        streams: Option<Vec<StreamDescriptor>>,
+    },
     Load,
-    Store { states: Vec<StateForm> },
-    ChangedConfig { side: Side, digest: String },
-    ChangeConfig { side: Side, digest: String, members: Json },
-    UpdateConfig { side: Side, config: Json },
-    Resolve { side: Side, name: String },
+    Store {
+        states: Vec<StateForm>,
+    },
+    ChangedConfig {
+        side: Side,
+        digest: String,
+    },
+    ChangeConfig {
+        side: Side,
+        digest: String,
+        members: Json,
+    },
+    UpdateConfig {
+        side: Side,
+        config: Json,
+    },
+    Resolve {
+        side: Side,
+        name: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     Done,
-    Numbers { sync_id: u64, generations: Vec<u64> },
+    Numbers(SyncNumbers),
     States(Vec<StateForm>),
     Config(Option<Json>),
     Addresses(Vec<IpAddr>),
@@ -113,6 +139,11 @@ pub(super) struct JobForm {
     pub(super) streams: StreamSelection,
     pub(super) strategy: Strategy,
     pub(super) full_refresh: bool,
+    pub(super) refresh: Option<Refresh>,
+    pub(super) clear: bool,
+    pub(super) stream_options: BTreeMap<String, StreamOptions>,
+    /// It is another attempt of this sync.
+    pub(super) again: Option<u64>,
     pub(super) has_store: bool,
     pub(super) idle_time: Option<Duration>,
 }
@@ -212,6 +243,8 @@ pub(super) struct PlanForm {
     pub(super) streams: Vec<StreamForm>,
     pub(super) notes: Vec<String>,
     pub(super) resumed: bool,
+    /// The destination keeps the rows of a generation that was not completed.
+    pub(super) rows_stay: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -221,6 +254,7 @@ pub(super) struct StreamForm {
     pub(super) sync_mode: String,
     pub(super) destination_sync_mode: String,
     pub(super) generation_id: u64,
+    pub(super) minimum_generation_id: u64,
     pub(super) sync_id: u64,
 }
 
@@ -229,8 +263,8 @@ pub(super) struct StreamForm {
 pub(super) struct CountsForm {
     /// A stream's place in the plan, and its counts in the order of
     /// [`StreamCounters`](crate::sync::StreamCounters).
-    pub(super) streams: Vec<(usize, [u64; 6])>,
-    pub(super) checkpoints: (u64, u64),
+    pub(super) streams: Vec<(usize, [u64; NUMBERS])>,
+    pub(super) totals: Totals,
 }
 
 /// A stored state.
@@ -238,16 +272,23 @@ pub(super) struct CountsForm {
 pub(super) struct StateForm {
     body: Json,
     of_full_read: bool,
+    generations: Vec<(StreamDescriptor, u64)>,
 }
 
 impl StateForm {
     pub(super) fn of(stored: &StoredState) -> Self {
-        Self { body: stored.state.body().clone(), of_full_read: stored.of_full_read }
+        let generations = stored.generations.iter().map(|(stream, n)| (stream.clone(), *n));
+        Self {
+            body: stored.state.body().clone(),
+            of_full_read: stored.of_full_read,
+            generations: generations.collect(),
+        }
     }
 
     pub(super) fn stored(self) -> Result<StoredState, StateError> {
         let state = StateMessage::from_airbyte(self.body)?;
-        Ok(StoredState { state, of_full_read: self.of_full_read })
+        let generations = self.generations.into_iter().collect();
+        Ok(StoredState { state, of_full_read: self.of_full_read, generations })
     }
 }
 
@@ -255,8 +296,12 @@ impl StateForm {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum StoreFault {
     Database { path: OsString, reason: String },
+    Server { server: String, reason: String },
+    Unreadable { path: OsString, reason: String },
     Layout { path: OsString, found: i64, known: i64 },
     Damaged { path: OsString, connection: String, reason: String },
+    Held { connection: String, holder: String, since: String, until: String },
+    Lost { connection: String },
 }
 
 impl From<StateStoreError> for StoreFault {
@@ -265,12 +310,20 @@ impl From<StateStoreError> for StoreFault {
             StateStoreError::Database { path, reason } => {
                 Self::Database { path: path.into(), reason }
             }
+            StateStoreError::Server { server, reason } => Self::Server { server, reason },
+            StateStoreError::Unreadable { path, reason } => {
+                Self::Unreadable { path: path.into(), reason }
+            }
             StateStoreError::Layout { path, found, known } => {
                 Self::Layout { path: path.into(), found, known }
             }
             StateStoreError::Damaged { path, connection, reason } => {
                 Self::Damaged { path: path.into(), connection, reason }
             }
+            StateStoreError::Held { connection, holder, since, until } => {
+                Self::Held { connection, holder, since, until }
+            }
+            StateStoreError::Lost { connection } => Self::Lost { connection },
         }
     }
 }
@@ -279,12 +332,20 @@ impl From<StoreFault> for StateStoreError {
     fn from(fault: StoreFault) -> Self {
         match fault {
             StoreFault::Database { path, reason } => Self::Database { path: path.into(), reason },
+            StoreFault::Server { server, reason } => Self::Server { server, reason },
+            StoreFault::Unreadable { path, reason } => {
+                Self::Unreadable { path: path.into(), reason }
+            }
             StoreFault::Layout { path, found, known } => {
                 Self::Layout { path: path.into(), found, known }
             }
             StoreFault::Damaged { path, connection, reason } => {
                 Self::Damaged { path: path.into(), connection, reason }
             }
+            StoreFault::Held { connection, holder, since, until } => {
+                Self::Held { connection, holder, since, until }
+            }
+            StoreFault::Lost { connection } => Self::Lost { connection },
         }
     }
 }
@@ -316,7 +377,8 @@ mod tests {
     fn a_state_is_the_same_elsewhere() {
         let body = r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"a"},"stream_state":{"n":123456789012345678901234567890}},"x":[1.0]}"#;
         let state = StateMessage::from_airbyte(Json::parse(body).unwrap()).unwrap();
-        let form = StateForm::of(&StoredState { state, of_full_read: true });
+        let generations = [(StreamDescriptor::new("a"), 7)].into();
+        let form = StateForm::of(&StoredState { state, of_full_read: true, generations });
         let message = FromWorker::Ask { id: 1, question: Question::Store { states: vec![form] } };
         let text = serde_json::to_vec(&message).unwrap();
         let Ok(FromWorker::Ask { question: Question::Store { mut states }, .. }) =
@@ -327,5 +389,6 @@ mod tests {
         let stored = states.remove(0).stored().unwrap();
         assert_eq!(stored.state.body().get(), body);
         assert!(stored.of_full_read);
+        assert_eq!(stored.generations[&StreamDescriptor::new("a")], 7);
     }
 }

@@ -25,7 +25,10 @@ use crate::protocol::{
     Observer, SourceOutput, Specification, StateMessage, StreamDescriptor,
 };
 use crate::sandbox::{Limits, Policy};
-use crate::state::{StateStore, StateStoreError, StoredState, SyncNumbers};
+use crate::state::{
+    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
+    SyncNumbers, SyncStart,
+};
 
 /// Messages that wait to be written. A connector that says more waits: that is the back-pressure.
 const WAITING: usize = 256;
@@ -128,15 +131,48 @@ fn side(word: &str) -> Side {
 
 // The connection is the parent's to know: there is only one.
 impl StateStore for RemoteStore {
+    fn acquire(&self, _: &str, _: &Holder, _: Duration) -> Result<Lease, StateStoreError> {
+        Err(refused("a worker takes no lease: its parent holds it".into()))
+    }
+
+    fn renew(&self, _: &Lease, _: Duration) -> Result<(), StateStoreError> {
+        Err(refused("a worker renews no lease".into()))
+    }
+
+    fn release(&self, _: &Lease) -> Result<(), StateStoreError> {
+        Err(refused("a worker gives no lease back".into()))
+    }
+
     fn begin_sync(
         &self,
         _: &str,
-        streams: &[(StreamDescriptor, bool)],
+        start: &SyncStart,
+        _: Option<u64>,
     ) -> Result<SyncNumbers, StateStoreError> {
-        match self.ask(Question::BeginSync { streams: streams.to_vec() })? {
-            Answer::Numbers { sync_id, generations } => Ok(SyncNumbers { sync_id, generations }),
+        match self.ask(Question::BeginSync { start: start.clone() })? {
+            Answer::Numbers(numbers) => Ok(numbers),
             _ => odd(),
         }
+    }
+
+    fn complete(
+        &self,
+        _: &str,
+        streams: &[StreamDescriptor],
+        _: Option<u64>,
+    ) -> Result<(), StateStoreError> {
+        match self.ask(Question::Complete { streams: streams.to_vec() })? {
+            Answer::Done => Ok(()),
+            _ => odd(),
+        }
+    }
+
+    fn generations(&self, _: &str) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError> {
+        Err(refused("a worker is told its generations".into()))
+    }
+
+    fn past(&self, _: &str) -> Result<Vec<PastStates>, StateStoreError> {
+        Err(refused("a worker knows no past".into()))
     }
 
     fn load(&self, _: &str) -> Result<Vec<StoredState>, StateStoreError> {
@@ -145,7 +181,12 @@ impl StateStore for RemoteStore {
         states.collect::<Result<_, _>>().map_err(|e| refused(e.to_string()))
     }
 
-    fn store(&self, _: &str, states: &[StoredState]) -> Result<(), StateStoreError> {
+    fn store(
+        &self,
+        _: &str,
+        states: &[StoredState],
+        _: Option<u64>,
+    ) -> Result<(), StateStoreError> {
         let states = states.iter().map(StateForm::of).collect();
         match self.ask(Question::Store { states })? {
             Answer::Done => Ok(()),
@@ -153,8 +194,24 @@ impl StateStore for RemoteStore {
         }
     }
 
-    fn clear(&self, _: &str, _: Option<&[StreamDescriptor]>) -> Result<usize, StateStoreError> {
-        Err(refused("a worker does not clear states".into()))
+    fn held(&self, _: &str) -> Result<Option<Held>, StateStoreError> {
+        Err(refused("a worker is told who holds what".into()))
+    }
+
+    fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
+        Err(refused("a worker does not set states".into()))
+    }
+
+    fn clear(
+        &self,
+        _: &str,
+        streams: Option<&[StreamDescriptor]>,
+    ) -> Result<usize, StateStoreError> {
+        // How many there were is the parent's to know.
+        match self.ask(Question::Clear { streams: streams.map(<[_]>::to_vec) })? {
+            Answer::Done => Ok(0),
+            _ => odd(),
+        }
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {
