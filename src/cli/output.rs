@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::cache::CacheError;
 use crate::component::ComponentError;
 use crate::config::ConfigError;
 use crate::connector::{Choice, Connector, ConnectorError};
@@ -48,6 +49,7 @@ macro_rules! from_faults {
     )*};
 }
 from_faults!(
+    CacheError,
     ConfigError,
     ConnectorError,
     ExecutorError,
