@@ -87,13 +87,16 @@ pub mod state;
 pub mod sync;
 
 pub use config::{
-    ConnectorOptions, DockerImage, LocalExecutable, Strategy as WriteStrategy, StreamSelection,
-    UsePython,
+    ConnectorOptions, DockerImage, LocalExecutable, Strategy as WriteStrategy, StreamOptions,
+    StreamSelection, UsePython,
 };
 pub use connector::{ConfigCallback, Connector, ConnectorError, Destination, Host, Source};
 pub use postgres::PostgresUrl;
 pub use state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
-pub use sync::{Report, SyncFailure, WorkerProgram, WriteOptions, WriteResult};
+pub use sync::{
+    PlanReport, ReadOptions, ReadResult, Report, SourceData, SyncFailure, WorkerProgram,
+    WriteOptions, WriteResult,
+};
 
 /// The destination that keeps nothing: to try a source, or to measure one. Needs no file, no
 /// network and no engine.

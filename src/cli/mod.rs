@@ -10,8 +10,10 @@ mod grants;
 mod inspect;
 mod logger;
 mod output;
+mod plan;
 mod policy;
 mod progress;
+mod read;
 mod record;
 mod runs;
 mod signals;
@@ -106,6 +108,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Check(call) => check::run(&call, output).await,
         Command::Discover(call) => discover::run(&call, output).await,
         Command::Sync(call) => sync::run(*call, output).await,
+        Command::Read(call) => read::run(&call, output).await,
         Command::Exec(call) => exec::run(&call, output).await,
         // Run without a runtime, above.
         Command::CompileComponent { .. } => Ok(()),

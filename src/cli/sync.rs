@@ -1,17 +1,20 @@
 //! `lockgate sync`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
 use super::arguments::Sync;
 use super::output::{CliError, Output, grouped, sized, table};
+use super::plan;
 use super::progress::Progress;
 use super::record::Recording;
 use super::signals;
-use super::store::{here, host_here, open_store, state_folder};
+use super::store::{StoreChoice, here, host_here, state_choice, state_folder};
 use super::write_back::{self, Keep, Origin, Renamed, WriteBack, origin};
+use crate::cache::open_cache;
 use crate::component::Kind;
 use crate::config::{
     ConfigError, ConfigFile, ConnectorOptions, ConnectorSettings, Isolation, Project, Strategy,
@@ -24,7 +27,8 @@ use crate::runs::Side;
 use crate::sandbox::redacted;
 use crate::state::first_name;
 use crate::sync::{
-    ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions, default_connection,
+    Again, CacheReport, ErrorReport, Refresh, Report, SyncFailure, Watch, WorkerProgram,
+    WriteOptions, default_connection,
 };
 
 /// One side of a sync, named and not loaded yet.
@@ -45,6 +49,10 @@ struct Job {
     source: Named,
     destination: Named,
     isolation: Option<Isolation>,
+    /// Where states are kept, as the file has it.
+    state: Option<String>,
+    /// As `--cache` names it.
+    cache: String,
     options: WriteOptions,
 }
 
@@ -55,12 +63,16 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
         );
         return Err(ConfigError::Usage(what).into());
     }
-    if call.cache != "none" {
-        let what = "records cannot be cached yet: --cache none is the only choice";
-        return Err(ConfigError::Usage(what.into()).into());
+    if (call.refresh.is_some() || call.clear) && call.state == "none" {
+        let option = if call.clear { "--clear" } else { "--refresh" };
+        let what = format!(
+            "{option} and --state none exclude each other: generations are counted where states are kept"
+        );
+        return Err(ConfigError::Usage(what).into());
     }
     let job = job(&call)?;
-    let recording = Recording::begin("sync", !call.no_record, &job.folder, output)?;
+    let command = if call.dry_run { "sync --dry-run" } else { "sync" };
+    let recording = Recording::begin(command, !call.no_record, &job.folder, output)?;
     let mut report = None;
     let result = write(&call, job, &recording, &mut report, output).await;
     // Our own types always serialise.
@@ -87,11 +99,15 @@ async fn write(
     report: &mut Option<Report>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let Job { host, folder, source, destination, isolation, mut options } = job;
+    let Job { host, folder, source, destination, isolation, state, cache, mut options } = job;
     let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
     let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
     let names = [source.connector.as_str(), destination.connector.as_str()];
-    let isolation = isolation_of(names, &choices, isolation)?;
+    let isolation = match isolation_of(names, &choices, isolation, cache != "none")? {
+        // It asks questions and moves nothing, as `check` and `discover`.
+        _ if call.dry_run => Isolation::InProcess,
+        isolation => isolation,
+    };
     let [source_choice, destination_choice] = choices;
     let host = match isolation {
         Isolation::Worker => host.for_workers(),
@@ -112,7 +128,32 @@ async fn write(
         let kind = Some(Kind::Destination);
         host.chosen(connector, destination_choice, options, config.clone(), kind)
     })?;
-    if let Some(store) = open_store(&call.state, &folder)? {
+    let (mut given, mut state) = (call.state.clone(), state);
+    let mut cache = cache;
+    if call.dry_run && !is_there(&cache, &folder) {
+        // It makes none.
+        for choice in [&mut given, &mut state].into_iter().flatten() {
+            if choice == "cache" {
+                *choice = "none".into();
+            }
+        }
+        cache = "none".into();
+    }
+    options.cache = open_cache(&cache, &folder)?;
+    options.from_cache = call.from_cache;
+    let of_cache = |choice: Option<&str>| {
+        let of = |choice| state_choice(choice, &cache, options.cache.as_deref());
+        choice.map(of).transpose()
+    };
+    let (given, of_file) = (of_cache(given.as_deref())?, of_cache(state.as_deref())?);
+    let (given, of_file) = (given.as_deref(), of_file.as_deref());
+    let choice = StoreChoice { given, of_file, folder: &folder };
+    // What only looks makes none.
+    let open = match call.dry_run && !choice.is_there() {
+        true => None,
+        false => choice.open().await?,
+    };
+    if let Some(store) = open {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
     }
@@ -138,7 +179,19 @@ async fn write(
         *output,
     );
     options.connection = Some(connection);
+    if call.dry_run {
+        let (to, from) = (Destination::from(destination.clone()), Source::from(source.clone()));
+        let planned = async { Ok(to.plan(&from, &options).await?) };
+        let planned = signals::until_stopped(planned).await;
+        for (side, connector) in [(Side::Source, &source), (Side::Destination, &destination)] {
+            recording.needs(side, connector)?;
+        }
+        plan::print(&planned?, output);
+        return Ok(());
+    }
     options.run = recording.id();
+    let note = *output;
+    options.on_retry = Some(Arc::new(move |again: &Again| note.note(&retried(again))));
     let progress = Arc::new(Mutex::new(None));
     options.watch = Some(watch(*output, progress.clone()));
     if let Some(text) = &call.idle_timeout {
@@ -211,10 +264,35 @@ fn writing_back(
     [source.on_config_change(from), destination.on_config_change(to)]
 }
 
-fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
+/// Whether a cache is there to be opened; one that is no file is, or says so itself.
+fn is_there(cache: &str, folder: &Path) -> bool {
+    match cache.strip_prefix("sqlite:") {
+        Some(path) => Path::new(path).exists(),
+        None if cache.contains(':') => true,
+        None => folder.join(".lockgate/cache").join(format!("{cache}.db")).exists(),
+    }
+}
+
+/// Why a sync is tried again, and when.
+fn retried(again: &Again) -> String {
+    let Again { number, most, error, wait } = again;
+    format!(
+        "attempt {} of {most} failed: {}: {}; it is tried again in {:.1} s",
+        number - 1,
+        error.code,
+        error.message,
+        wait.as_secs_f64()
+    )
+}
+
+pub(super) fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
+    let said = AtomicBool::new(false);
     Arc::new(move |plan, counters| {
-        for note in &plan.notes {
-            output.note(&format!("note: {note}"));
+        // Another attempt has the same to say.
+        if !said.swap(true, Ordering::Relaxed) {
+            for note in &plan.notes {
+                output.note(&format!("note: {note}"));
+            }
         }
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Progress::start(counters, output);
     })
@@ -226,11 +304,21 @@ fn job(call: &Sync) -> Result<Job, CliError> {
     let Some(source) = &call.source else {
         let project = Project::find(&here)?;
         let connection = project.connection(call.name.as_deref())?;
+        let cache = call.cache.clone().or(connection.cache);
+        let cache = cache.unwrap_or_else(|| "none".into());
         let options = WriteOptions {
             connection: Some(connection.name),
+            // Its name in the file stays where its configuration changes.
+            source_key: (cache != "none").then(|| connection.source.key.clone()),
             streams: call.streams.as_deref().map_or(connection.streams, StreamSelection::parse),
             strategy: call.strategy.map_or(connection.strategy, Strategy::from),
-            full_refresh: call.full_refresh || connection.full_refresh,
+            // Both read everything; what was typed says more.
+            full_refresh: call.full_refresh
+                || (connection.full_refresh && call.refresh.is_none() && !call.clear),
+            refresh: call.refresh.map(Refresh::from),
+            clear: call.clear,
+            stream_options: connection.stream_options,
+            attempts: call.attempts.or(connection.attempts),
             ..WriteOptions::default()
         };
         let named = |list: &str, side: ConnectorSettings| Named {
@@ -246,6 +334,8 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             source: named("sources", connection.source),
             destination: named("destinations", connection.destination),
             isolation: call.isolation.map(Isolation::from).or(connection.isolation),
+            state: connection.state,
+            cache,
             options,
         });
     };
@@ -268,11 +358,16 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             call.destination_config.as_ref(),
         )?,
         isolation: call.isolation.map(Isolation::from),
+        state: None,
+        cache: call.cache.clone().unwrap_or_else(|| "none".into()),
         options: WriteOptions {
             connection: call.connection.clone(),
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
             strategy: call.strategy.map_or(Strategy::Auto, Strategy::from),
             full_refresh: call.full_refresh,
+            refresh: call.refresh.map(Refresh::from),
+            clear: call.clear,
+            attempts: call.attempts,
             ..WriteOptions::default()
         },
     })
@@ -284,7 +379,18 @@ fn isolation_of(
     names: [&str; 2],
     choices: &[Choice; 2],
     wanted: Option<Isolation>,
+    cached: bool,
 ) -> Result<Isolation, CliError> {
+    if cached {
+        // The cache is this process's: a worker has no store of any kind.
+        return match wanted {
+            Some(Isolation::Worker) => {
+                let what = "isolation worker is for a sync without a cache";
+                Err(ConfigError::Usage(what.into()).into())
+            }
+            Some(Isolation::InProcess) | None => Ok(Isolation::InProcess),
+        };
+    }
     let is_component = |choice: &Choice| matches!(choice.method, Method::Component(_));
     let other = names.iter().zip(choices).find(|(_, choice)| !is_component(choice));
     let other = other.map(|(name, _)| redacted(name));
@@ -300,8 +406,12 @@ fn isolation_of(
 
 /// The report for people.
 fn human(report: &Report) -> String {
-    let mut rows =
-        vec![["stream", "mode", "read", "committed", "size", "status"].map(str::to_owned).to_vec()];
+    let cached = report.cache.is_some();
+    let mut head = vec!["stream", "mode", "read", "committed", "size", "status"];
+    if cached {
+        head.splice(3..3, ["cached", "sent"]);
+    }
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for stream in &report.streams {
         let name = match &stream.namespace {
             Some(namespace) => format!("{namespace}.{}", stream.name),
@@ -314,14 +424,19 @@ fn human(report: &Report) -> String {
                 format!("{} ({} rejected)", grouped(stream.records_committed), grouped(rejected))
             }
         };
-        rows.push(vec![
+        let mut row = vec![
             name,
             mode,
             grouped(stream.records_emitted),
             committed,
             sized(stream.bytes_emitted),
             stream.status.to_owned(),
-        ]);
+        ];
+        if cached {
+            let counts = [stream.records_cached, stream.records_sent];
+            row.splice(3..3, counts.map(grouped));
+        }
+        rows.push(row);
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
     let seconds = report.duration_ms as f64 / 1000.0;
@@ -329,7 +444,7 @@ fn human(report: &Report) -> String {
         "sync {}: {} -> {} in {seconds:.2} s\n",
         report.status, report.source.connector, report.destination.connector,
     );
-    text.push_str(&table(&rows, &[2, 3, 4]));
+    text.push_str(&table(&rows, if cached { &[2, 3, 4, 5, 6] } else { &[2, 3, 4] }));
     text.push_str(&format!(
         "  {} of {} checkpoints committed; connection {}{}\n",
         report.checkpoints_committed,
@@ -337,6 +452,13 @@ fn human(report: &Report) -> String {
         report.connection,
         if report.resumed { ", went on from stored states" } else { "" },
     ));
+    if report.attempts.len() > 1 {
+        text.push_str(&format!("  {} attempts\n", report.attempts.len()));
+    }
+    if let Some(cache) = &report.cache {
+        let CacheReport { kind, place, source_key, .. } = cache;
+        text.push_str(&format!("  through the cache {kind}:{place}, source {source_key}\n"));
+    }
     for (side, connector) in [("source", &report.source), ("destination", &report.destination)] {
         // A whole fence is what everyone expects.
         if let Some(fence) = &connector.fence

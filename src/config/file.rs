@@ -1,11 +1,13 @@
 //! `lockgate.toml`: sources, destinations, and the connections between them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::connector::RawConnector;
+use super::streams::{RawStreamOptions, StreamOptions};
 use super::{ConfigError, ConfigPlace, ConnectorOptions, component_folders, read_json_object};
 use crate::protocol::Json;
 
@@ -86,8 +88,16 @@ pub struct ConnectionSettings {
     pub strategy: Strategy,
     /// Read everything again.
     pub full_refresh: bool,
+    /// What is said of single streams, by `name` or `namespace.name`.
+    pub stream_options: BTreeMap<String, StreamOptions>,
+    /// How often a sync is tried that fails for a reason that may pass; none: the default.
+    pub attempts: Option<u32>,
     /// Where it runs; none: in a worker, if both are components.
     pub isolation: Option<Isolation>,
+    /// Where its states are kept, as `--state` has it; none: in the default store.
+    pub state: Option<String>,
+    /// Where records are kept on their way, as `--cache` names it; none: nowhere.
+    pub cache: Option<String>,
 }
 
 /// A project file.
@@ -126,7 +136,12 @@ struct RawConnection {
     strategy: Strategy,
     #[serde(default)]
     full_refresh: bool,
+    #[serde(default, alias = "stream_options")]
+    stream_options: BTreeMap<String, RawStreamOptions>,
+    attempts: Option<NonZeroU32>,
     isolation: Option<Isolation>,
+    state: Option<String>,
+    cache: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -193,6 +208,14 @@ impl Project {
         self.raw.connections.keys().map(String::as_str).collect()
     }
 
+    /// Where the states of a connection are kept, and where its records are on their way, as far as the
+    /// file has it and says so.
+    #[must_use]
+    pub fn stores_of(&self, connection: &str) -> (Option<&str>, Option<&str>) {
+        let raw = self.raw.connections.get(connection);
+        raw.map_or((None, None), |raw| (raw.state.as_deref(), raw.cache.as_deref()))
+    }
+
     /// A connection by its name; without a name, the only one.
     ///
     /// # Errors
@@ -225,6 +248,16 @@ impl Project {
             let raw = all.get(key).ok_or_else(|| self.unknown(what, key, all.keys()))?;
             self.connector(what, key, raw)
         };
+        let stream_options = raw.stream_options.iter().map(|(stream, raw)| {
+            let options = raw.clone().options().map_err(|reason| ConfigError::Malformed {
+                place: format!(
+                    "{}: connections.{name}.stream-options.{stream:?}",
+                    self.path.display()
+                ),
+                reason: reason.to_owned(),
+            });
+            Ok((stream.clone(), options?))
+        });
         Ok(ConnectionSettings {
             name: name.clone(),
             source: side("source", &self.raw.sources, &raw.source)?,
@@ -242,8 +275,21 @@ impl Project {
             },
             strategy: raw.strategy,
             full_refresh: raw.full_refresh,
+            stream_options: stream_options.collect::<Result<_, ConfigError>>()?,
+            attempts: raw.attempts.map(NonZeroU32::get),
             isolation: raw.isolation,
+            state: raw.state.clone(),
+            cache: raw.cache.clone(),
         })
+    }
+
+    /// A source by its name in the file, if it has one of that name.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn source(&self, key: &str) -> Result<Option<ConnectorSettings>, ConfigError> {
+        let raw = self.raw.sources.get(key);
+        raw.map(|raw| self.connector("source", key, raw)).transpose()
     }
 
     fn connector(

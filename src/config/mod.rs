@@ -12,6 +12,7 @@ mod limits;
 mod method;
 mod options;
 mod reference;
+mod streams;
 mod units;
 mod write_back;
 
@@ -30,5 +31,6 @@ pub(crate) use method::{requirement_words, version_name};
 pub use options::ConnectorOptions;
 pub use reference::ConnectorReference;
 pub(crate) use reference::is_plain;
+pub use streams::StreamOptions;
 pub use units::{parse_duration, parse_size};
 pub use write_back::{ConfigFile, WriteBackError, Written};

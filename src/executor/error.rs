@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::component::ComponentError;
 use crate::fault::{ExitClass, Fault};
-use crate::protocol::{Failure, FailureKind};
+use crate::protocol::{Failure, FailureKind, Retry};
 use crate::registry::RegistryError;
 use crate::sandbox::fence::FenceError;
 
@@ -167,6 +167,22 @@ impl ExecutorError {
             }
             Self::Fenced { error, .. } | Self::Contained { error, .. } => error.is_cancelled(),
             _ => false,
+        }
+    }
+
+    /// Whether it is worth another try: where time mends it, and nobody else has to.
+    #[must_use]
+    pub fn retry(&self) -> Option<Retry> {
+        let passes = |passes: bool| passes.then(Retry::default);
+        match self {
+            Self::Failure(failure) | Self::Component(ComponentError::Failure(failure)) => {
+                failure.retry()
+            }
+            Self::Component(ComponentError::Busy { .. }) => passes(true),
+            Self::Fenced { error, .. } | Self::Contained { error, .. } => error.retry(),
+            Self::Docker(error) => passes(error.passes()),
+            Self::Registry(error) => passes(error.passes()),
+            _ => None,
         }
     }
 

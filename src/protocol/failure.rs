@@ -1,6 +1,7 @@
 //! What went wrong in a connector, in the contract's terms.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::StreamDescriptor;
 
@@ -54,7 +55,21 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
 }
 
+/// What failed may pass: it is worth another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retry {
+    /// How long whoever failed wants to be left alone; none: it did not say.
+    pub after: Option<Duration>,
+}
+
 impl Failure {
+    /// Whether it is worth another try.
+    #[must_use]
+    pub fn retry(&self) -> Option<Retry> {
+        let after = self.retry_after_ms.map(Duration::from_millis);
+        (self.kind == FailureKind::Transient).then_some(Retry { after })
+    }
+
     /// A failure of the given kind.
     #[must_use]
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {

@@ -20,7 +20,7 @@ pub use catalog::{
 };
 pub use decision::{Capability, Decision};
 pub use descriptor::StreamDescriptor;
-pub use failure::{Failure, FailureKind};
+pub use failure::{Failure, FailureKind, Retry};
 pub use flow::{Commit, DestinationInput, LogLevel, Observer, SourceOutput};
 pub use json::{Json, JsonError, kind_of};
 pub use message::{

@@ -79,6 +79,18 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// Whether time mends it: it did not answer in time, or was busy.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Late { .. } => true,
+            Self::Status { status, .. } => *status == 429 || *status >= 500,
+            _ => false,
+        }
+    }
+}
+
 impl Fault for RegistryError {
     fn code(&self) -> &'static str {
         match self {

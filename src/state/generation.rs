@@ -145,6 +145,12 @@ impl Generation {
         // asked for it once.
         let wanted = match (Open::of(begin), stored.open) {
             (None, Some(open)) if open.is_refresh() => Some(open),
+            (Some(wanted), Some(open)) if open.is_refresh() && !wanted.is_refresh() => {
+                match wanted.truncates() || open.truncates() {
+                    true => Some(Open::TruncatingRefresh),
+                    false => Some(Open::Refresh),
+                }
+            }
             (wanted, _) => wanted,
         };
         let Some(wanted) = wanted else {
@@ -220,6 +226,18 @@ mod tests {
         }
         let done = Generation { open: None, ..open };
         assert_eq!(next(done, INCREMENTAL, StreamBegin::GoOn), (done, [5, 0], false));
+    }
+
+    #[test]
+    fn an_interrupted_refresh_goes_on_in_a_full_read() {
+        let full = |truncates, resumable| StreamBegin::FullRead { truncates, resumable };
+        let open = at(5, Some(Open::TruncatingRefresh));
+        // Whether its earlier rows disappear was decided when it was asked for.
+        assert_eq!(next(open, FULL, full(false, true)), (open, [5, 5], true));
+        assert_eq!(next(open, NONE, full(false, false)).1, [6, 6]);
+        let open = at(5, Some(Open::Refresh));
+        assert_eq!(next(open, FULL, full(false, true)), (open, [5, 0], true));
+        assert_eq!(next(open, FULL, full(true, true)).1, [6, 6]);
     }
 
     #[test]

@@ -6,15 +6,17 @@
 //! with counts that add up; states of a stream whose old rows are being replaced are kept back
 //! until the whole sync has ended well, because until then the new rows are not in place.
 
+mod counting;
 mod pending;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use self::counting::{keep_latest, same_count, whole};
 use self::pending::{Freed, Inner, Pending, Scope};
 use super::Counters;
 use crate::protocol::{
@@ -99,6 +101,8 @@ impl Ledger {
             inner: Mutex::new(Inner {
                 received: vec![0; count],
                 settled: vec![0; count],
+                rejected: vec![0; count],
+                rejected_somewhere: 0,
                 since_last: BTreeMap::new(),
                 since_state: vec![0; count],
                 next_id: 1,
@@ -234,7 +238,7 @@ impl Ledger {
             ));
             return Err(Self::breaks(&mut inner, LedgerFault::Destination(failure)));
         }
-        self.counters.checkpoint();
+        self.counted(scope, state.source_stats());
         Ok(Self::push(&mut inner, Some(state.clone()), scope, rows))
     }
 
@@ -275,14 +279,11 @@ impl Ledger {
             keep_latest(&mut freed.states);
         }
         if !freed.states.is_empty()
-            && let Err(failure) = self.sink.store(freed.states).await
+            && let Err(failure) = self.store(std::mem::take(&mut freed.states)).await
         {
             return Err(Self::breaks(&mut self.lock(), LedgerFault::Store(failure)));
         }
-        for (stream, committed, rejected) in freed.settled {
-            self.counters.streams[stream].settled(committed, rejected);
-        }
-        self.counters.checkpoints_committed(freed.checkpoints);
+        self.confirmed(&freed);
         match refused {
             None => Ok(()),
             Some(failure) => Err(Self::breaks(&mut self.lock(), LedgerFault::Destination(failure))),
@@ -355,7 +356,7 @@ impl Ledger {
 
     /// Judges an echo of a state.
     fn echo(
-        inner: &Inner,
+        inner: &mut Inner,
         checkpoint: u64,
         stats: Option<Stats>,
     ) -> Result<Vec<(usize, u64, u64)>, Failure> {
@@ -378,15 +379,17 @@ impl Ledger {
                 )));
             }
         }
+        let scope = pending.scope;
+        if let Some(rejected) = stats.and_then(|s| s.rejected) {
+            inner.reject(checkpoint, scope, whole(rejected));
+        }
         let received = inner.rows_up_to(checkpoint).into_iter().enumerate();
-        let of = |stream| match pending.scope {
+        let of = |stream| match scope {
             Scope::Stream(only) => only as usize == stream,
             Scope::All => true,
         };
-        Ok(received
-            .filter(|(stream, _)| of(*stream))
-            .map(|(stream, rows)| (stream, rows, 0))
-            .collect())
+        let settled = received.filter(|(stream, _)| of(*stream));
+        Ok(settled.map(|(stream, rows)| inner.written(stream, rows)).collect())
     }
 
     /// Judges the end of a destination on stdio: the last state of every stream must be back.
@@ -401,7 +404,8 @@ impl Ledger {
                 "the destination ended without acknowledging the last state of {whose}"
             )));
         }
-        Ok(inner.received.iter().enumerate().map(|(stream, rows)| (stream, *rows, 0)).collect())
+        let received = inner.received.iter().enumerate();
+        Ok(received.map(|(stream, rows)| inner.written(stream, *rows)).collect())
     }
 
     /// Marks what a judged confirmation confirms.
@@ -424,6 +428,12 @@ impl Ledger {
             if let Some(state) = pending.state.take() {
                 inner.waiting_bytes -= state.body().get().len();
                 freed.checkpoints += 1;
+                match pending.scope {
+                    Scope::Stream(stream) => {
+                        *freed.of_stream.entry(stream as usize).or_default() += 1;
+                    }
+                    Scope::All => freed.of_all += 1,
+                }
                 let state = Arc::unwrap_or_clone(state);
                 let replaced = pending.scope.any(&self.replaced);
                 let list = if replaced { &mut inner.deferred } else { &mut freed.states };
@@ -469,7 +479,7 @@ impl Ledger {
         if deferred.is_empty() {
             return Ok(());
         }
-        match self.sink.store(deferred).await {
+        match self.store(deferred).await {
             Ok(()) => Ok(()),
             Err(failure) => Err(Self::breaks(&mut self.lock(), LedgerFault::Store(failure))),
         }
@@ -479,19 +489,4 @@ impl Ledger {
     pub fn is_waiting(&self) -> bool {
         self.lock().pending.iter().any(|p| !p.confirmed)
     }
-}
-
-/// Leaves the last state of each scope, in their order.
-fn keep_latest(states: &mut Vec<Confirmed>) {
-    let mut seen = HashSet::new();
-    let mut latest: Vec<bool> =
-        states.iter().rev().map(|c| seen.insert(c.state.scope().clone())).collect();
-    states.retain(|_| latest.pop().unwrap_or(true));
-}
-
-/// Airbyte's counts are doubles.
-fn same_count(said: f64, counted: u64) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-    let counted = counted as f64;
-    (said - counted).abs() < 0.5
 }

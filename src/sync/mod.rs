@@ -1,22 +1,35 @@
 //! Floor 5: a sync. The plan (which streams, how), the pipeline (source and destination at once),
-//! the ledger (what is committed), the report.
+//! the ledger (what is committed), the report. With a cache it is two pipelines, one after the other
+//! ([`cached`]).
 
+mod attempts;
+mod cached;
+mod clear;
 mod counters;
+mod data;
 mod lease;
 mod ledger;
 mod lock;
+mod memory;
 mod numbers;
 mod pipeline;
 mod plan;
+mod preview;
+mod read;
 mod report;
 mod worker;
 mod write;
 
+pub use attempts::{Again, Attempt, Backoff, OnRetry};
+pub use cached::CacheReport;
 pub use counters::{Counted, Counters, StreamCounters};
+pub use data::SourceData;
 pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
 pub use numbers::Refresh;
 pub use pipeline::{Job, run as run_pipeline};
-pub use plan::{Plan, PlanError};
+pub use plan::{NamedBy, Plan, PlanError, StreamReasons, Wanted};
+pub use preview::{GenerationPlan, PlanReport, StatePlan, StreamPlan};
+pub use read::{QUERY_ROWS, ReadOptions, ReadResult, ReadRows};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};
 pub use write::{
@@ -25,6 +38,7 @@ pub use write::{
 
 pub(crate) use crate::executor::stdio::now_ms;
 
+use crate::cache::CacheError;
 use crate::connector::ConnectorError;
 use crate::executor::ExecutorError;
 use crate::fault::{ExitClass, Fault};
@@ -61,6 +75,27 @@ pub enum SyncError {
     /// A state could not be stored while the sync ran.
     #[error("a confirmed state could not be stored: {0}")]
     Store(String),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// What the destination has did not come out of this cache, so that nobody knows what it lacks.
+    #[error(
+        "what the destination has of stream {stream} did not come through the cache {cache}: sending all that is there would add rows a second time"
+    )]
+    CachePosition {
+        /// The stream.
+        stream: String,
+        /// The cache.
+        cache: String,
+    },
+    /// An argument that has nothing to say here.
+    #[error("{argument} does not apply: {reason}")]
+    Argument {
+        /// The field of [`WriteOptions`].
+        argument: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// Another sync of the same connection runs.
     #[error("connection {connection} is being synced by another process")]
     Busy {
@@ -87,6 +122,9 @@ impl Fault for SyncError {
             Self::Destination { .. } => "DESTINATION_FAILED",
             Self::State(error) => error.code(),
             Self::Store(_) => "STATE_STORE",
+            Self::Cache(error) => error.code(),
+            Self::CachePosition { .. } => "CACHE_POSITION_UNKNOWN",
+            Self::Argument { .. } => "ARGUMENT_UNUSED",
             Self::Busy { .. } => "CONNECTION_BUSY",
             Self::Worker(error) => error.code(),
             Self::Remote(error) => error.code(),
@@ -113,6 +151,12 @@ impl Fault for SyncError {
             }
             Self::State(error) => error.hint(),
             Self::Store(_) => Some("check that the state store's folder has room".into()),
+            Self::Cache(error) => error.hint(),
+            Self::CachePosition { .. } => Some(
+                "--cache none goes on from the source's own state; --full-refresh reads and sends everything again"
+                    .into(),
+            ),
+            Self::Argument { argument, .. } => Some(format!("leave {argument} out")),
             Self::Busy { .. } => Some("wait for it to end, or stop it".into()),
             Self::Worker(error) => error.hint(),
             Self::Remote(error) => error.hint(),
@@ -125,6 +169,8 @@ impl Fault for SyncError {
             Self::Connector(error) => error.exit(),
             Self::Plan(error) => error.exit(),
             Self::Remote(error) => error.exit(),
+            Self::Cache(error) => error.exit(),
+            Self::Argument { .. } => ExitClass::Usage,
             Self::Cancelled => ExitClass::Interrupted,
             _ => ExitClass::Failed,
         }

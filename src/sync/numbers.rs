@@ -6,10 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::plan::supported;
 use super::write::blocking;
-use super::{Confirmed, StateSink, SyncError};
+use super::{Confirmed, Plan, PlanError, StateSink, SyncError, WriteOptions};
 use crate::protocol::{
-    Catalog, ConfiguredStream, Failure, StateMessage, StateScope, StreamDescriptor, SyncMode,
+    Catalog, ConfiguredStream, DestinationSyncMode, Failure, Specification, StateMessage,
+    StateScope, StreamDescriptor, SyncMode,
 };
 use crate::state::{
     StateStore, StoredState, StreamBegin, StreamNumbers, StreamStart, SyncNumbers, SyncStart,
@@ -25,60 +27,125 @@ pub enum Refresh {
     Truncate,
 }
 
-/// How a stream of this sync begins.
-fn begin(stream: &ConfiguredStream, refresh: Option<Refresh>) -> StreamBegin {
-    let full = stream.sync_mode == SyncMode::FullRefresh;
-    let truncates = stream.truncates();
-    match refresh {
-        Some(refresh) => StreamBegin::Refresh {
-            truncates: truncates || refresh == Refresh::Truncate,
-            resumable: !full || stream.stream.resumable,
-        },
-        None if full => StreamBegin::FullRead { truncates, resumable: stream.stream.resumable },
-        None => StreamBegin::GoOn,
+/// How the streams of a sync begin.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begin {
+    pub(super) refresh: Option<Refresh>,
+    /// Nothing is read, and nothing stays.
+    pub(super) clear: bool,
+    /// Whatever an earlier sync stored is of no use.
+    pub(super) full_refresh: bool,
+    /// It is another attempt of the sync with this id.
+    pub(super) again: Option<u64>,
+    /// See [`SyncStart::rows_stay`].
+    pub(super) rows_stay: bool,
+}
+
+impl Begin {
+    pub(super) fn of(options: &WriteOptions, again: Option<u64>, to: &Specification) -> Self {
+        Self {
+            refresh: options.refresh,
+            clear: options.clear,
+            full_refresh: options.full_refresh,
+            again,
+            rows_stay: to.supports_refreshes(),
+        }
+    }
+
+    fn stream(&self, stream: &ConfiguredStream) -> StreamBegin {
+        let full = stream.sync_mode == SyncMode::FullRefresh;
+        let truncates = stream.truncates();
+        match self.refresh {
+            _ if self.clear => StreamBegin::Refresh { truncates: true, resumable: false },
+            Some(refresh) => StreamBegin::Refresh {
+                truncates: truncates || refresh == Refresh::Truncate,
+                resumable: !full || stream.stream.resumable,
+            },
+            None if full => StreamBegin::FullRead {
+                truncates,
+                // What an earlier attempt of this sync stored is not old.
+                resumable: stream.stream.resumable && (!self.full_refresh || self.again.is_some()),
+            },
+            None => StreamBegin::GoOn,
+        }
+    }
+
+    fn truncates(&self) -> bool {
+        self.clear || self.refresh == Some(Refresh::Truncate)
+    }
+
+    pub(super) fn start(&self, catalog: &Catalog) -> SyncStart {
+        let streams = catalog.streams.iter().map(|stream| StreamStart {
+            descriptor: stream.stream.descriptor.clone(),
+            begin: self.stream(stream),
+        });
+        SyncStart { streams: streams.collect(), again: self.again, rows_stay: self.rows_stay }
     }
 }
 
-/// Gives the streams their numbers, and the states the source goes on from. `rows_stay`: see
-/// [`SyncStart::rows_stay`].
+/// Gives the streams their numbers, and the states the source goes on from.
 pub(super) async fn number(
-    catalog: &mut Catalog,
+    plan: &mut Plan,
     connection: &str,
     store: Option<&Arc<dyn StateStore>>,
-    refresh: Option<Refresh>,
-    rows_stay: bool,
+    begin: Begin,
+    destination: &Specification,
 ) -> Result<Vec<StateMessage>, SyncError> {
+    let catalog = &mut plan.catalog;
     let Some(store) = store else {
         for stream in &mut catalog.streams {
-            let truncates = stream.truncates() || refresh == Some(Refresh::Truncate);
+            let truncates = stream.truncates() || begin.truncates();
             stream.generation_id = 1;
             stream.minimum_generation_id = u64::from(truncates);
             stream.sync_id = 1;
         }
         return Ok(Vec::new());
     };
-    let start = SyncStart {
-        streams: catalog
-            .streams
-            .iter()
-            .map(|stream| StreamStart {
-                descriptor: stream.stream.descriptor.clone(),
-                begin: begin(stream, refresh),
-            })
-            .collect(),
-        again: None,
-        rows_stay,
-    };
+    let start = begin.start(catalog);
     let key = connection.to_owned();
     let (numbers, stored) =
         blocking(store, move |s| Ok((s.begin_sync(&key, &start, None)?, s.load(&key)?))).await?;
     let SyncNumbers { sync_id, streams } = numbers;
-    for (stream, numbers) in catalog.streams.iter_mut().zip(&streams) {
+    apply(plan, &streams, sync_id, destination)?;
+    Ok(usable(&plan.catalog, &streams, stored))
+}
+
+/// Gives the streams of a plan their numbers. One whose earlier rows have to disappear because a
+/// refresh before was interrupted is overwritten, where the destination does not know generations.
+pub(super) fn apply(
+    plan: &mut Plan,
+    numbers: &[StreamNumbers],
+    sync_id: u64,
+    destination: &Specification,
+) -> Result<(), PlanError> {
+    for (stream, numbers) in plan.catalog.streams.iter_mut().zip(numbers) {
         stream.generation_id = numbers.generation;
         stream.minimum_generation_id = numbers.minimum_generation;
         stream.sync_id = sync_id;
+        let overwrites = stream.destination_sync_mode == DestinationSyncMode::Overwrite;
+        if !stream.truncates() || overwrites || destination.supports_refreshes() {
+            continue;
+        }
+        if !destination.supports(DestinationSyncMode::Overwrite) {
+            return Err(PlanError::CannotTruncate {
+                stream: stream.stream.descriptor.to_string(),
+                wanted: "the refresh that was interrupted",
+                supported: supported(destination),
+            });
+        }
+        stream.destination_sync_mode = DestinationSyncMode::Overwrite;
+        plan.notes.push(format!(
+            "stream {}: the refresh that was interrupted begins again, and its rows are overwritten",
+            stream.stream.descriptor
+        ));
     }
-    Ok(usable(catalog, &streams, stored))
+    Ok(())
+}
+
+/// Whether no refresh of the stream came after a state. One whose generation nobody noted counts until
+/// a refresh comes.
+pub(super) fn is_late(stored: &StoredState, stream: &StreamDescriptor, since: u64) -> bool {
+    stored.generations.get(stream).map_or(since <= 1, |generation| *generation >= since)
 }
 
 /// Of the stored states those that this sync goes on from.
@@ -91,10 +158,6 @@ pub(super) fn usable(
         let mut streams = catalog.streams.iter().zip(numbers);
         streams.find(|(s, _)| s.stream.descriptor == *stream)
     };
-    // A state whose generation nobody noted counts until a refresh comes after it.
-    let is_late = |stored: &StoredState, stream: &StreamDescriptor, since: u64| {
-        stored.generations.get(stream).map_or(since <= 1, |generation| *generation >= since)
-    };
     let counts = |stored: &StoredState| match (stored.state.scope(), stored.of_full_read) {
         (StateScope::Stream(stream), false) => of(stream).is_some_and(|(s, n)| {
             s.sync_mode == SyncMode::Incremental && is_late(stored, stream, n.since)
@@ -104,9 +167,10 @@ pub(super) fn usable(
                 && n.goes_on
                 && stored.generations.get(stream) == Some(&n.generation)
         }),
-        (StateScope::Global, false) => {
-            catalog.streams.iter().any(|s| s.sync_mode == SyncMode::Incremental)
-        }
+        // Where each of its streams begins again, what they share is of no use either.
+        (StateScope::Global, false) => catalog.streams.iter().zip(numbers).any(|(s, n)| {
+            s.sync_mode == SyncMode::Incremental && is_late(stored, &s.stream.descriptor, n.since)
+        }),
         // It cannot be taken apart: one stream that begins again, and all do.
         (StateScope::Legacy, false) => {
             let mut streams = catalog.streams.iter().zip(numbers);
@@ -184,5 +248,68 @@ pub(super) struct Forget;
 impl StateSink for Forget {
     async fn store(&self, _: Vec<Confirmed>) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Json, StreamPart};
+
+    fn catalog() -> Catalog {
+        let stream = |name: &str| {
+            format!(
+                r#"{{"stream":{{"name":"{name}","json_schema":{{}}}},"sync_mode":"incremental","destination_sync_mode":"append"}}"#
+            )
+        };
+        let text = format!(r#"{{"streams":[{},{}]}}"#, stream("a"), stream("b"));
+        Catalog::from_airbyte(&text).unwrap()
+    }
+
+    fn since(since: u64) -> StreamNumbers {
+        StreamNumbers { generation: since, minimum_generation: 0, goes_on: false, since }
+    }
+
+    #[test]
+    fn a_global_state_loses_what_begins_again() {
+        let names = ["a", "b"].map(StreamDescriptor::new);
+        let part = |descriptor: &StreamDescriptor| StreamPart {
+            descriptor: descriptor.clone(),
+            state: Some(Json::empty_object()),
+        };
+        let shared = Json::object(r#"{"lsn":7}"#).unwrap();
+        let stored = StoredState {
+            state: StateMessage::global(Some(&shared), &names.clone().map(|n| part(&n))),
+            of_full_read: false,
+            generations: names.clone().map(|name| (name, 1)).into(),
+        };
+        let given = |numbers: [u64; 2]| {
+            let states = usable(&catalog(), &numbers.map(since), vec![stored.clone()]);
+            let parts = |state: &StateMessage| {
+                let parts = state.parts().into_iter();
+                parts.map(|part| part.descriptor.name).collect::<Vec<_>>()
+            };
+            states.iter().map(parts).collect::<Vec<_>>()
+        };
+        assert_eq!(given([1, 1]), [["a", "b"]]);
+        assert_eq!(given([2, 1]), [["b"]]);
+        assert!(given([2, 2]).is_empty(), "what they share is of no use either");
+    }
+
+    #[test]
+    fn a_full_refresh_goes_on_in_another_attempt_only() {
+        let mut catalog = catalog();
+        for stream in &mut catalog.streams {
+            stream.sync_mode = SyncMode::FullRefresh;
+            stream.stream.resumable = true;
+        }
+        let resumable = |begin: Begin| match begin.start(&catalog).streams[0].begin {
+            StreamBegin::FullRead { resumable, .. } => resumable,
+            other => panic!("{other:?}"),
+        };
+        let full = Begin { full_refresh: true, ..Begin::default() };
+        assert!(!resumable(full), "nothing old is of use");
+        assert!(resumable(Begin { again: Some(1), ..full }));
+        assert!(resumable(Begin::default()));
     }
 }

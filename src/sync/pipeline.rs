@@ -344,9 +344,16 @@ async fn ignored(ledger: &Ledger) {
     tokio::time::sleep(PATIENCE).await;
 }
 
-fn idle() -> Failure {
-    let what = "nothing happened for the idle time: no row, no state, no commit";
-    Failure::new(FailureKind::Transient, what)
+/// What is said of a side in which nothing happened.
+const IDLE: &str = "nothing happened for the idle time: no row, no state, no commit";
+
+pub(super) fn idle() -> Failure {
+    Failure::new(FailureKind::Transient, IDLE)
+}
+
+/// Whether a side failed because nothing happened.
+pub(super) fn is_idle(failure: &Failure) -> bool {
+    failure.message == IDLE
 }
 
 /// How both sides ended.

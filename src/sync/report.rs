@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::protocol::Catalog;
 use crate::sandbox::secrets::Redactor;
 
-use super::{Counters, SyncError, SyncFailure, WriteResult};
+use super::{Attempt, CacheReport, Counters, SyncError, SyncFailure, WriteResult};
 
 /// One connector of a sync.
 #[derive(Debug, Clone, Serialize)]
@@ -65,6 +65,8 @@ pub struct StreamReport {
     pub destination_sync_mode: &'static str,
     /// The generation written.
     pub generation_id: u64,
+    /// Equal to it where rows of earlier ones disappear once the stream is complete; else 0.
+    pub minimum_generation_id: u64,
     /// `waiting`, `running`, `complete` or `incomplete`.
     pub status: &'static str,
     /// Rows the source emitted.
@@ -75,6 +77,48 @@ pub struct StreamReport {
     pub records_committed: u64,
     /// Rows the destination refused.
     pub records_rejected: u64,
+    /// Rows the source says it could not give.
+    pub records_rejected_by_source: u64,
+    /// Rows that are durable in the cache; 0 without one.
+    pub records_cached: u64,
+    /// Rows the destination was given.
+    pub records_sent: u64,
+    /// States that cover the stream, as the source gave them. A global one covers all.
+    pub checkpoints_emitted: u64,
+    /// Of these, how many the destination confirmed.
+    pub checkpoints_committed: u64,
+    /// When the last of them was stored, in ms since the epoch; none: none was.
+    pub state_stored_at: Option<i64>,
+}
+
+impl StreamReport {
+    /// Whether it is the same stream.
+    fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.namespace == other.namespace
+    }
+
+    /// Whether rows that an attempt left are not there, or will not stay, once a later one is
+    /// complete: they were to replace others, and were replaced themselves.
+    fn lost_to(&self, later: &Self, rows_stay: bool) -> bool {
+        let truncates = self.destination_sync_mode == "overwrite" || self.minimum_generation_id > 0;
+        truncates && !(rows_stay && self.generation_id == later.generation_id)
+    }
+
+    fn add(&mut self, earlier: &Self, rows_stay: bool) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        if !earlier.lost_to(self, rows_stay) {
+            add(&mut self.records_committed, earlier.records_committed);
+            add(&mut self.records_rejected, earlier.records_rejected);
+        }
+        add(&mut self.records_emitted, earlier.records_emitted);
+        add(&mut self.bytes_emitted, earlier.bytes_emitted);
+        add(&mut self.records_rejected_by_source, earlier.records_rejected_by_source);
+        add(&mut self.records_cached, earlier.records_cached);
+        add(&mut self.records_sent, earlier.records_sent);
+        add(&mut self.checkpoints_emitted, earlier.checkpoints_emitted);
+        add(&mut self.checkpoints_committed, earlier.checkpoints_committed);
+        self.state_stored_at = self.state_stored_at.max(earlier.state_stored_at);
+    }
 }
 
 /// An error, as `--output json` prints it everywhere.
@@ -125,12 +169,23 @@ pub struct Report {
     pub source: ConnectorReport,
     /// Where they went.
     pub destination: ConnectorReport,
+    /// The cache between them; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheReport>,
     /// In the source's order.
     pub streams: Vec<StreamReport>,
     /// All streams together.
     pub records_emitted: u64,
     /// All streams together.
     pub records_committed: u64,
+    /// All streams together, and those whose stream the destination did not say.
+    pub records_rejected: u64,
+    /// All streams together, and those whose stream the source did not say.
+    pub records_rejected_by_source: u64,
+    /// All streams together.
+    pub records_cached: u64,
+    /// All streams together.
+    pub records_sent: u64,
     /// All streams together.
     pub bytes_emitted: u64,
     /// States the source gave.
@@ -141,8 +196,14 @@ pub struct Report {
     pub resumed: bool,
     /// What the plan had to say.
     pub notes: Vec<String>,
+    /// Every attempt; more than one where it failed for a reason that may pass. The counts above are
+    /// those of all of them: a row that a later attempt wrote again in its place is committed once.
+    pub attempts: Vec<Attempt>,
     /// Why it failed.
     pub error: Option<ErrorReport>,
+    /// The destination keeps the rows of a generation that was not completed.
+    #[serde(skip)]
+    pub(super) rows_stay: bool,
 }
 
 impl Report {
@@ -164,16 +225,69 @@ impl Report {
             isolation,
             source,
             destination,
+            cache: None,
             streams: Vec::new(),
             records_emitted: 0,
             records_committed: 0,
+            records_rejected: 0,
+            records_rejected_by_source: 0,
+            records_cached: 0,
+            records_sent: 0,
             bytes_emitted: 0,
             checkpoints_emitted: 0,
             checkpoints_committed: 0,
             resumed: false,
             notes: Vec::new(),
+            attempts: Vec::new(),
             error: None,
+            rows_stay: false,
         }
+    }
+
+    /// The same, with what an earlier attempt did.
+    pub(super) fn after(mut self, earlier: Self) -> Self {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        // Those whose stream nobody said.
+        let loose = |report: &Self, of: fn(&StreamReport) -> u64, all: u64| {
+            all.saturating_sub(report.streams.iter().map(of).fold(0, u64::saturating_add))
+        };
+        let rejected: fn(&StreamReport) -> u64 = |s| s.records_rejected;
+        let by_source: fn(&StreamReport) -> u64 = |s| s.records_rejected_by_source;
+        let loose =
+            [
+                loose(&earlier, rejected, earlier.records_rejected).saturating_add(loose(
+                    &self,
+                    rejected,
+                    self.records_rejected,
+                )),
+                loose(&earlier, by_source, earlier.records_rejected_by_source)
+                    .saturating_add(loose(&self, by_source, self.records_rejected_by_source)),
+            ];
+        for stream in &mut self.streams {
+            if let Some(before) = earlier.streams.iter().find(|s| s.is_same(stream)) {
+                stream.add(before, self.rows_stay);
+            }
+        }
+        add(&mut self.checkpoints_emitted, earlier.checkpoints_emitted);
+        add(&mut self.checkpoints_committed, earlier.checkpoints_committed);
+        self.resumed = earlier.resumed;
+        self.add_up(loose);
+        self
+    }
+
+    /// Adds the streams up. `loose`: rows that the destination, and rows that the source rejected
+    /// without a word of which stream.
+    fn add_up(&mut self, [rejected, by_source]: [u64; 2]) {
+        let sum =
+            |of: fn(&StreamReport) -> u64| self.streams.iter().map(of).fold(0, u64::saturating_add);
+        self.records_emitted = sum(|s| s.records_emitted);
+        self.bytes_emitted = sum(|s| s.bytes_emitted);
+        self.records_cached = sum(|s| s.records_cached);
+        self.records_sent = sum(|s| s.records_sent);
+        self.records_committed = sum(|s| s.records_committed).saturating_sub(rejected);
+        self.records_rejected = sum(|s| s.records_rejected).saturating_add(rejected);
+        self.records_rejected_by_source =
+            sum(|s| s.records_rejected_by_source).saturating_add(by_source);
     }
 
     pub(super) fn fill(&mut self, catalog: &Catalog, counters: &Counters) {
@@ -190,17 +304,23 @@ impl Report {
                     sync_mode: stream.sync_mode.airbyte(),
                     destination_sync_mode: stream.destination_sync_mode.airbyte(),
                     generation_id: stream.generation_id,
+                    minimum_generation_id: stream.minimum_generation_id,
                     status: counters.status(),
                     records_emitted: counted.emitted,
                     bytes_emitted: counted.bytes,
                     records_committed: counted.committed,
                     records_rejected: counted.rejected,
+                    records_rejected_by_source: counted.source_rejected,
+                    records_cached: counted.cached,
+                    records_sent: counted.sent,
+                    checkpoints_emitted: counted.checkpoints,
+                    checkpoints_committed: counted.checkpoints_committed,
+                    state_stored_at: counters.state_stored_at(),
                 }
             })
             .collect();
-        let total = counters.total();
-        (self.records_emitted, self.bytes_emitted) = (total.emitted, total.bytes);
-        self.records_committed = total.committed;
+        let (rejected, by_source) = counters.loose_rejected();
+        self.add_up([rejected, by_source]);
         (self.checkpoints_emitted, self.checkpoints_committed) = counters.checkpoints();
         self.duration_ms = u64::try_from(counters.elapsed().as_millis()).unwrap_or(u64::MAX);
     }

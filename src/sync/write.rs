@@ -1,19 +1,25 @@
 //! `Destination::write`: a sync from its first question to its last state.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::attempts::{self, Backoff, OnRetry};
+use super::clear::nothing_of;
 use super::lease::Holding;
-use super::numbers::{Forget, Refresh, StoreSink, number};
+use super::memory::MemoryStore;
+use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
+use super::plan::Wanted;
 use super::worker::{self, Supervised, WorkerProgram};
 use super::{
-    ConnectorReport, Counters, Ledger, Plan, Report, StateSink, SyncError, now_ms, pipeline,
+    ConnectorReport, Counters, Ledger, Plan, Report, SourceData, StateSink, SyncError, cached,
+    now_ms, pipeline,
 };
 use crate::cache::RecordCache;
-use crate::config::{Strategy, StreamSelection, config_digest, repository};
+use crate::config::{Strategy, StreamOptions, StreamSelection, config_digest, repository};
 use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
@@ -35,10 +41,20 @@ pub struct WriteOptions {
     pub full_refresh: bool,
     /// Read everything again and go on from there; none: go on from the states.
     pub refresh: Option<Refresh>,
+    /// Read nothing, remove all rows, and forget the states. Excludes `full_refresh` and `refresh`.
+    pub clear: bool,
+    /// What is said of single streams, by `name` or `namespace.name`.
+    pub stream_options: BTreeMap<String, StreamOptions>,
     /// How often a sync is tried that fails for a reason that may pass; none: 3 times.
     pub attempts: Option<u32>,
+    /// How long is waited between two attempts.
+    pub backoff: Backoff,
+    /// Is told when it is tried again, and why.
+    pub on_retry: Option<OnRetry>,
     /// Where records are kept on their way; none: nowhere.
     pub cache: Option<Arc<dyn RecordCache>>,
+    /// What the cache has is sent, and the source is not asked: it may be gone.
+    pub from_cache: bool,
     /// The key of the source in the cache; none: [`default_source_key`].
     pub source_key: Option<String>,
     /// Where states are kept; none: nowhere, so that every sync starts again.
@@ -150,31 +166,90 @@ pub fn default_source_key(source: &Connector) -> String {
 }
 
 impl Destination {
-    /// Moves the source's streams here: plans, reads, writes, and stores each state once the rows
-    /// before it are durable.
+    /// Moves the source's streams here, or what was read before: plans, reads, writes, and stores each
+    /// state once the rows before it are durable.
+    ///
+    /// Through a cache ([`WriteOptions::cache`]) the source is read into it first, and the destination
+    /// is given what it has not confirmed of what is there; each half fails by itself. Of a
+    /// [`ReadResult`](super::ReadResult) it is given what that read covered and it has not confirmed.
     ///
     /// # Errors
     /// [`SyncFailure`]. What was confirmed before it stays stored: the same call goes on there.
-    pub async fn write(
+    /// [`SyncError::Argument`] where an option has nothing to say.
+    pub async fn write<'a>(
         &self,
-        source: &Source,
+        data: impl Into<SourceData<'a>>,
         options: &WriteOptions,
     ) -> Result<WriteResult, Box<SyncFailure>> {
+        let data = data.into();
+        unused(data, options)?;
+        let source = match data {
+            SourceData::Source(source) => source.connector(),
+            SourceData::ReadResult(read) => read.source(),
+        };
         let connection = options
             .connection
             .clone()
-            .unwrap_or_else(|| default_connection(source.connector(), self.connector()));
+            .unwrap_or_else(|| default_connection(source, self.connector()));
         let (holding, options) = Holding::take(&connection, options).await?;
-        let result = self.write_held(source, &connection, &options, &holding).await;
+        let result = self.write_held(data, &connection, &options, &holding).await;
         holding.end(result).await
     }
 
     /// The same, with the connection held.
     async fn write_held(
         &self,
+        data: SourceData<'_>,
+        connection: &str,
+        options: &WriteOptions,
+        holding: &Holding,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        match (data, &options.cache) {
+            (SourceData::ReadResult(read), _) => {
+                self.write_through(data, read.cache(), connection, options).await
+            }
+            // Where all is cleared nothing is read, and nothing kept.
+            (SourceData::Source(_), Some(cache)) if !options.clear => {
+                self.write_through(data, cache, connection, options).await
+            }
+            (SourceData::Source(source), _) => {
+                let mut options = options.clone();
+                // Where nothing is kept, another attempt goes on from what this run remembers.
+                options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
+                let options = &options;
+                // A future with a name: whoever moves a sync to another thread needs it to be `Send`.
+                attempts::run(options, |again| {
+                    Box::pin(self.attempt(source, connection, options, again, holding))
+                })
+                .await
+            }
+        }
+    }
+
+    /// The same through a cache.
+    async fn write_through(
+        &self,
+        data: SourceData<'_>,
+        cache: &Arc<dyn RecordCache>,
+        connection: &str,
+        options: &WriteOptions,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        // A read that went well is not done again because the write after it failed.
+        let read = &cached::Filled::default();
+        attempts::run(options, |again| {
+            Box::pin(cached::write(self, data, cache, connection, options, again, read))
+        })
+        .await
+    }
+
+    /// One attempt, in a worker or here, with the connection held. `again`: it is another one of the
+    /// sync with this id.
+    async fn attempt(
+        &self,
         source: &Source,
         connection: &str,
         options: &WriteOptions,
+        again: Option<u64>,
         holding: &Holding,
     ) -> Result<WriteResult, Box<SyncFailure>> {
         if let Some(program) = &options.worker
@@ -182,7 +257,7 @@ impl Destination {
         {
             let sides = [source.connector(), self.connector()];
             let lock = holding.lock();
-            let job = Supervised { sides, components, connection, options, program, lock };
+            let job = Supervised { sides, components, connection, options, again, program, lock };
             // Whoever listens here is the host's code, and may be at fault as any other.
             let supervised = async { Ok(worker::supervise(job).await) };
             return guarded("sync", supervised).await.unwrap_or_else(|error| {
@@ -190,7 +265,7 @@ impl Destination {
                 Err(ConnectorError::Run { name, error }.into())
             });
         }
-        self.write_here(source, connection, options, &|_| {}).await
+        self.write_here(source, connection, options, again, &|_| {}).await
     }
 
     /// The same in this process, under a lock that somebody holds.
@@ -199,17 +274,19 @@ impl Destination {
         source: &Source,
         connection: &str,
         options: &WriteOptions,
+        again: Option<u64>,
         begun: &(dyn Fn(&Begun<'_>) + Sync),
     ) -> Result<WriteResult, Box<SyncFailure>> {
         let started_at = now_ms();
         let cancel = options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
-        let preparing = self.prepare(source, connection, options);
+        let preparing = self.prepare(source, connection, options, again);
         let ready = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(SyncError::Cancelled.into()),
             ready = preparing => ready?,
         };
         let Ready { source, destination, source_spec, destination_spec, plan, states } = ready;
+        let states = cached::for_source(states);
         let resumed = !states.is_empty();
 
         let catalog = Arc::new(plan.catalog.clone());
@@ -236,8 +313,9 @@ impl Destination {
             ledger = ledger.with_rows_that_stay();
         }
         let ledger = Arc::new(ledger);
+        let reader = if options.clear { nothing_of(&source) } else { source.clone() };
         let result = pipeline::run(pipeline::Job {
-            source: &source,
+            source: &reader,
             destination: &destination,
             catalog: &catalog,
             states,
@@ -247,9 +325,9 @@ impl Destination {
             idle_time: Some(options.idle_time.unwrap_or(IDLE_TIME)),
         })
         .await;
-        let mut result = judged(result, &source, &destination);
+        let mut result = judged(result, Some(&source), Some(&destination));
         if let (Ok(()), Some(store)) = (&result, &options.state) {
-            result = complete(store, connection, &catalog).await;
+            result = complete(store, connection, &catalog, options).await;
         }
 
         let side = |c: &Connector, spec: &Specification| {
@@ -262,6 +340,7 @@ impl Destination {
         let mut report = Report::new(connection, started_at, "in-process", source, destination);
         report.run = options.run.clone();
         report.resumed = resumed;
+        report.rows_stay = destination_spec.supports_refreshes();
         report.notes = plan.notes;
         report.fill(&catalog, &counters);
         report.end(result, &redactors)
@@ -273,7 +352,30 @@ impl Destination {
         source: &Source,
         connection: &str,
         options: &WriteOptions,
+        again: Option<u64>,
     ) -> Result<Ready, Box<SyncFailure>> {
+        let asked = self.ask(source, connection, options).await?;
+        let Asked { mut plan, source_spec, destination_spec } = asked;
+        let begin = Begin::of(options, again, &destination_spec);
+        let store = options.state.as_ref();
+        let states = number(&mut plan, connection, store, begin, &destination_spec).await?;
+        // Each may have changed its configuration meanwhile: a token that works once has worked.
+        let source =
+            prepared(source.connector(), &source_spec, "source", connection, options).await?;
+        let destination =
+            prepared(self.connector(), &destination_spec, "destination", connection, options)
+                .await?;
+        Ok(Ready { source, destination, source_spec, destination_spec, plan, states })
+    }
+
+    /// Asks both sides all that a plan needs, and makes it. Nothing is stored but what they change in
+    /// their configurations.
+    pub(super) async fn ask(
+        &self,
+        source: &Source,
+        connection: &str,
+        options: &WriteOptions,
+    ) -> Result<Asked, SyncError> {
         let source_spec = Arc::new(source.connector().whole_spec().await?);
         let destination_spec = Arc::new(self.connector().whole_spec().await?);
         let from = || prepared(source.connector(), &source_spec, "source", connection, options);
@@ -288,33 +390,66 @@ impl Destination {
         require(missing)?;
         source.try_config().await?;
         destination.try_config().await?;
-        // Each may have changed its configuration meanwhile: a token that works once has worked.
+        // It may have changed its configuration meanwhile.
         let offered = from().await?.whole_discover().await?;
-        let mut plan = Plan::new(
-            offered,
-            &destination_spec,
-            &options.streams,
-            options.strategy,
-            options.full_refresh,
-        )?;
-        let rows_stay = destination_spec.supports_refreshes();
-        let (store, refresh) = (options.state.as_ref(), options.refresh);
-        let states = number(&mut plan.catalog, connection, store, refresh, rows_stay).await?;
-        let (source, destination) = (from().await?, to().await?);
-        Ok(Ready { source, destination, source_spec, destination_spec, plan, states })
+        let plan = Plan::of(offered, &destination_spec, &Wanted::from(options))?;
+        Ok(Asked { plan, source_spec, destination_spec })
+    }
+}
+
+/// Refuses what would be ignored.
+fn unused(data: SourceData<'_>, options: &WriteOptions) -> Result<(), SyncError> {
+    let refuse = |argument, reason| Err(SyncError::Argument { argument, reason });
+    match data {
+        SourceData::ReadResult(_) if options.cache.is_some() => {
+            refuse("cache", "what was read is in a cache already")
+        }
+        SourceData::ReadResult(_) if options.source_key.is_some() => {
+            refuse("source_key", "what was read has the key that it was read under")
+        }
+        SourceData::ReadResult(_) if options.from_cache => {
+            refuse("from_cache", "what was read is never asked of its source again")
+        }
+        SourceData::ReadResult(_) if options.clear => {
+            refuse("clear", "what was read is there to be written")
+        }
+        SourceData::Source(_) if options.cache.is_none() && options.source_key.is_some() => {
+            refuse("source_key", "there is no cache")
+        }
+        SourceData::Source(_) if options.cache.is_none() && options.from_cache => {
+            refuse("from_cache", "there is no cache")
+        }
+        SourceData::Source(_) | SourceData::ReadResult(_) => Ok(()),
     }
 }
 
 /// Notes that every stream of a sync is complete: what was begun in its generation has ended.
-async fn complete(
+pub(super) async fn complete(
     store: &Arc<dyn StateStore>,
     connection: &str,
     catalog: &Catalog,
+    options: &WriteOptions,
 ) -> Result<(), SyncError> {
     let streams: Vec<StreamDescriptor> =
         catalog.streams.iter().map(|s| s.stream.descriptor.clone()).collect();
     let connection = connection.to_owned();
-    Ok(blocking(store, move |s| s.complete(&connection, &streams, None)).await?)
+    let (clear, all) = (options.clear, options.streams == StreamSelection::All);
+    let ended = blocking(store, move |s| {
+        s.complete(&connection, &streams, None)?;
+        if clear {
+            // Those of streams that are not offered any more as well, where all are asked for.
+            s.clear(&connection, (!all).then_some(&streams))?;
+        }
+        Ok(())
+    });
+    Ok(ended.await?)
+}
+
+/// What both sides said, and the plan for it.
+pub(super) struct Asked {
+    pub(super) plan: Plan,
+    pub(super) source_spec: Arc<Specification>,
+    pub(super) destination_spec: Arc<Specification>,
 }
 
 /// What is known when rows begin to move.
@@ -355,7 +490,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// The connector with what it changed of its configuration in earlier syncs, and an observer that
 /// keeps what it changes in this one.
-async fn prepared(
+pub(super) async fn prepared(
     connector: &Connector,
     spec: &Arc<Specification>,
     side: &'static str,
@@ -377,15 +512,16 @@ pub(super) fn change_store(
 
 /// The result of a sync: a failure where a change of a configuration was refused, whatever the
 /// connector made of it. A sync that was stopped was stopped.
-fn judged(
+pub(super) fn judged(
     result: Result<(), SyncError>,
-    source: &Connector,
-    destination: &Connector,
+    source: Option<&Connector>,
+    destination: Option<&Connector>,
 ) -> Result<(), SyncError> {
     if matches!(result, Err(SyncError::Cancelled)) {
         return result;
     }
-    let refused = |side: &Connector| {
+    let refused = |side: Option<&Connector>| {
+        let side = side?;
         side.refused_change().map(|error| (side.name().to_owned(), Box::new(error)))
     };
     if let Some((name, error)) = refused(source) {

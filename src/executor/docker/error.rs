@@ -190,6 +190,19 @@ impl Fault for DockerError {
 }
 
 impl DockerError {
+    /// Whether time mends it: a registry that did not answer, output that was cut. Not where somebody
+    /// ended the container, or has to start the engine.
+    pub(in crate::executor) fn passes(&self) -> bool {
+        match self {
+            Self::Pull { reason, .. } => {
+                let lasts = |word| reason.contains(word);
+                !(reason.starts_with(Self::OVERDUE) || lasts("not found") || lasts("unknown"))
+            }
+            Self::Cut { .. } => true,
+            _ => false,
+        }
+    }
+
     /// How the reason of a pull that took too long begins.
     pub(super) const OVERDUE: &str = "it took longer than";
 

@@ -45,8 +45,10 @@ pub(super) struct Freed {
     pub(super) states: Vec<Confirmed>,
     /// Stream, rows committed, rows rejected, since the sync began; later ones count.
     pub(super) settled: Vec<(usize, u64, u64)>,
-    /// How many checkpoints were confirmed.
+    /// How many checkpoints were confirmed: together, of single streams, and of all streams at once.
     pub(super) checkpoints: u64,
+    pub(super) of_stream: BTreeMap<usize, u64>,
+    pub(super) of_all: u64,
 }
 
 /// What is counted and what waits.
@@ -55,6 +57,10 @@ pub(super) struct Inner {
     pub(super) received: Vec<u64>,
     /// Rows of each stream up to the checkpoint `through`.
     pub(super) settled: Vec<u64>,
+    /// Rows of each stream that a destination on stdio says it rejected, and those of which it does
+    /// not say the stream.
+    pub(super) rejected: Vec<u64>,
+    pub(super) rejected_somewhere: u64,
     /// Rows since the last checkpoint.
     pub(super) since_last: BTreeMap<u32, u64>,
     /// Rows of each stream since its last state.
@@ -72,6 +78,42 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    /// Notes rows that an echo says were rejected; no more than there were.
+    pub(super) fn reject(&mut self, checkpoint: u64, scope: Scope, rows: u64) {
+        let mut open = BTreeMap::<u32, u64>::new();
+        for pending in self.pending.iter().take_while(|p| p.id <= checkpoint) {
+            for (stream, count) in &pending.since_last {
+                *open.entry(*stream).or_default() += count;
+            }
+        }
+        let stream = match scope {
+            Scope::Stream(stream) => Some(stream),
+            // Of several, nobody knows which.
+            Scope::All => match open.iter().next() {
+                Some((only, _)) if open.len() == 1 => Some(*only),
+                _ => None,
+            },
+        };
+        match stream {
+            Some(stream) => {
+                let received = self.received[stream as usize];
+                let rejected = &mut self.rejected[stream as usize];
+                *rejected = rejected.saturating_add(rows).min(received);
+            }
+            None => {
+                let received = self.received.iter().sum();
+                self.rejected_somewhere =
+                    self.rejected_somewhere.saturating_add(rows).min(received);
+            }
+        }
+    }
+
+    /// Of so many rows of a stream that are settled: those written and those rejected.
+    pub(super) fn written(&self, stream: usize, rows: u64) -> (usize, u64, u64) {
+        let rejected = self.rejected[stream].min(rows);
+        (stream, rows - rejected, rejected)
+    }
+
     /// A checkpoint that is waiting, by its id.
     pub(super) fn waiting(&self, id: u64) -> Option<&Pending> {
         let place = id.checked_sub(self.pending.front()?.id)?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{ExitClass, Fault};
+use crate::protocol::Retry;
 use crate::sandbox::secrets::Redactor;
+use crate::sync::SyncError;
 
 /// Why a worker could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,8 @@ pub struct RemoteError {
     hint: Option<String>,
     context: Vec<(String, String)>,
     exit: Exit,
+    /// Whether it is worth another try; then after how many ms, where somebody says so.
+    retry: Option<Option<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -77,6 +81,18 @@ enum Exit {
 }
 
 impl RemoteError {
+    /// The same of the error of a sync.
+    pub(super) fn of_sync(error: &SyncError) -> Self {
+        let millis = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let retry = error.retry().map(|retry| retry.after.map(millis));
+        Self { retry, ..Self::of(error) }
+    }
+
+    /// Whether it is worth another try.
+    pub(in crate::sync) fn retry(&self) -> Option<Retry> {
+        self.retry.map(|after| Retry { after: after.map(Duration::from_millis) })
+    }
+
     /// What is to be said of an error elsewhere.
     pub(super) fn of(error: &dyn Fault) -> Self {
         let owned = |(name, value): (&'static str, String)| (name.to_owned(), value);
@@ -91,11 +107,10 @@ impl RemoteError {
                 ExitClass::Refused => Exit::Refused,
                 ExitClass::Interrupted => Exit::Interrupted,
             },
+            retry: None,
         }
     }
-}
 
-impl RemoteError {
     /// The same with secrets hidden.
     pub(super) fn hidden(mut self, redactor: &Redactor) -> Self {
         let hide = |text: &mut String| *text = redactor.redact(text).into_owned();
@@ -156,7 +171,8 @@ fn kept(word: &str, shape: impl Fn(char) -> bool) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::SyncError;
+    use crate::executor::ExecutorError;
+    use crate::protocol::{Failure, FailureKind};
 
     #[test]
     fn an_error_says_the_same_elsewhere() {
@@ -166,6 +182,20 @@ mod tests {
         assert_eq!(remote.to_string(), error.to_string());
         assert_eq!(remote.hint(), error.hint());
         assert_eq!(remote.exit(), error.exit());
+    }
+
+    #[test]
+    fn what_may_pass_may_pass_elsewhere() {
+        let mut failure = Failure::new(FailureKind::Transient, "busy");
+        failure.retry_after_ms = Some(1500);
+        let of = |error: Failure| SyncError::Source {
+            name: "s".into(),
+            error: Box::new(ExecutorError::Failure(error)),
+        };
+        let error = of(failure);
+        assert!(error.retry().is_some_and(|retry| retry.after.is_some()));
+        assert_eq!(RemoteError::of_sync(&error).retry(), error.retry());
+        assert_eq!(RemoteError::of_sync(&of(Failure::system("a trap"))).retry(), None);
     }
 
     #[test]

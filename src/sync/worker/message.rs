@@ -1,7 +1,7 @@
 //! What parent and worker say to each other. Data only; what may be believed is the supervisor's
 //! business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::RemoteError;
 use crate::component::Operation;
-use crate::config::{Strategy, StreamSelection};
+use crate::config::{Strategy, StreamOptions, StreamSelection};
 use crate::protocol::{Decision, Json, Need, StateError, StateMessage, StreamDescriptor};
 use crate::sandbox::fence::{FencePlan, TcpAccess, system_folders};
 use crate::sandbox::secrets::Variable;
@@ -20,7 +20,7 @@ use crate::sandbox::{
 };
 use crate::state::{StateStoreError, StoredState, SyncNumbers, SyncStart};
 use crate::sync::Refresh;
-use crate::sync::counters::NUMBERS;
+use crate::sync::counters::{NUMBERS, Totals};
 
 /// Of a sync's two connectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,14 +84,37 @@ pub(super) enum FromWorker {
 /// What a worker cannot do itself. Nothing here names a connection: it is the parent's.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Question {
-    BeginSync { start: SyncStart },
-    Complete { streams: Vec<StreamDescriptor> },
+    BeginSync {
+        start: SyncStart,
+    },
+    Complete {
+        streams: Vec<StreamDescriptor>,
+    },
+    /// None: the states of all streams.
+    Clear {
+        streams: Option<Vec<StreamDescriptor>>,
+    },
     Load,
-    Store { states: Vec<StateForm> },
-    ChangedConfig { side: Side, digest: String },
-    ChangeConfig { side: Side, digest: String, members: Json },
-    UpdateConfig { side: Side, config: Json },
-    Resolve { side: Side, name: String },
+    Store {
+        states: Vec<StateForm>,
+    },
+    ChangedConfig {
+        side: Side,
+        digest: String,
+    },
+    ChangeConfig {
+        side: Side,
+        digest: String,
+        members: Json,
+    },
+    UpdateConfig {
+        side: Side,
+        config: Json,
+    },
+    Resolve {
+        side: Side,
+        name: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,6 +140,10 @@ pub(super) struct JobForm {
     pub(super) strategy: Strategy,
     pub(super) full_refresh: bool,
     pub(super) refresh: Option<Refresh>,
+    pub(super) clear: bool,
+    pub(super) stream_options: BTreeMap<String, StreamOptions>,
+    /// It is another attempt of this sync.
+    pub(super) again: Option<u64>,
     pub(super) has_store: bool,
     pub(super) idle_time: Option<Duration>,
 }
@@ -216,6 +243,8 @@ pub(super) struct PlanForm {
     pub(super) streams: Vec<StreamForm>,
     pub(super) notes: Vec<String>,
     pub(super) resumed: bool,
+    /// The destination keeps the rows of a generation that was not completed.
+    pub(super) rows_stay: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -225,6 +254,7 @@ pub(super) struct StreamForm {
     pub(super) sync_mode: String,
     pub(super) destination_sync_mode: String,
     pub(super) generation_id: u64,
+    pub(super) minimum_generation_id: u64,
     pub(super) sync_id: u64,
 }
 
@@ -234,7 +264,7 @@ pub(super) struct CountsForm {
     /// A stream's place in the plan, and its counts in the order of
     /// [`StreamCounters`](crate::sync::StreamCounters).
     pub(super) streams: Vec<(usize, [u64; NUMBERS])>,
-    pub(super) checkpoints: (u64, u64),
+    pub(super) totals: Totals,
 }
 
 /// A stored state.

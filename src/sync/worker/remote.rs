@@ -202,6 +202,18 @@ impl StateStore for RemoteStore {
         Err(refused("a worker does not set states".into()))
     }
 
+    fn clear(
+        &self,
+        _: &str,
+        streams: Option<&[StreamDescriptor]>,
+    ) -> Result<usize, StateStoreError> {
+        // How many there were is the parent's to know.
+        match self.ask(Question::Clear { streams: streams.map(<[_]>::to_vec) })? {
+            Answer::Done => Ok(0),
+            _ => odd(),
+        }
+    }
+
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {
         Err(refused("a worker knows one connection only".into()))
     }

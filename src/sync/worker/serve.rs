@@ -21,7 +21,7 @@ use crate::executor::{Cancel, Canceller, ComponentExecutor, GivenSecrets, Secret
 use crate::sandbox::Fence;
 use crate::sandbox::fence::FencePlan;
 use crate::state::StateStore;
-use crate::sync::counters::NUMBERS;
+use crate::sync::counters::{NUMBERS, Totals};
 use crate::sync::write::Begun;
 use crate::sync::{Counters, SyncError, WriteOptions};
 
@@ -143,6 +143,8 @@ async fn run(
         strategy: job.strategy,
         full_refresh: job.full_refresh,
         refresh: job.refresh,
+        clear: job.clear,
+        stream_options: job.stream_options,
         state: job.has_store.then(store),
         idle_time: job.idle_time,
         cancel: Some(cancel),
@@ -160,13 +162,14 @@ async fn run(
         *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(telling);
     };
     let (source, destination) = (Source(source), Destination(destination));
-    let result = destination.write_here(&source, &job.connection, &options, &begun).await;
+    let result =
+        destination.write_here(&source, &job.connection, &options, job.again, &begun).await;
     if let Some(telling) = &*told.lock().unwrap_or_else(PoisonError::into_inner) {
         telling.tell();
     }
     match result {
         Ok(_) => Ok(()),
-        Err(failure) => Err(RemoteError::of(&failure.error)),
+        Err(failure) => Err(RemoteError::of_sync(&failure.error)),
     }
 }
 
@@ -215,6 +218,7 @@ fn plan(begun: &Begun<'_>) -> PlanForm {
         sync_mode: s.sync_mode.airbyte().to_owned(),
         destination_sync_mode: s.destination_sync_mode.airbyte().to_owned(),
         generation_id: s.generation_id,
+        minimum_generation_id: s.minimum_generation_id,
         sync_id: s.sync_id,
     });
     PlanForm {
@@ -223,11 +227,12 @@ fn plan(begun: &Begun<'_>) -> PlanForm {
         streams: streams.collect(),
         notes: begun.plan.notes.clone(),
         resumed: begun.resumed,
+        rows_stay: begun.destination.supports_refreshes(),
     }
 }
 
-/// Counts of each stream, by place, and checkpoints.
-type Told = (Vec<[u64; NUMBERS]>, (u64, u64));
+/// Counts of each stream, by place, and of all.
+type Told = (Vec<[u64; NUMBERS]>, Totals);
 
 /// Tells the parent what moves.
 struct Telling {
@@ -248,10 +253,9 @@ impl Telling {
     /// Tells what has changed.
     fn tell(&self) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let (streams, checkpoints) = &mut *told;
+        let (streams, totals) = &mut *told;
         streams.resize(self.counters.streams.len(), [0; NUMBERS]);
-        let mut form =
-            CountsForm { checkpoints: self.counters.checkpoints(), ..Default::default() };
+        let mut form = CountsForm { totals: self.counters.totals(), ..Default::default() };
         for (place, (counters, told)) in self.counters.streams.iter().zip(streams).enumerate() {
             let now = counters.all();
             if now != *told {
@@ -259,8 +263,8 @@ impl Telling {
                 form.streams.push((place, now));
             }
         }
-        if !form.streams.is_empty() || form.checkpoints != *checkpoints {
-            *checkpoints = form.checkpoints;
+        if !form.streams.is_empty() || form.totals != *totals {
+            *totals = form.totals;
             // Under the lock, so that older counts never follow newer ones.
             self.parent.say(&FromWorker::Counts(form));
         }

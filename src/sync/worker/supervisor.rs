@@ -57,6 +57,8 @@ pub(in crate::sync) struct Supervised<'a> {
     pub(in crate::sync) components: [(Component, Policy); 2],
     pub(in crate::sync) connection: &'a str,
     pub(in crate::sync) options: &'a WriteOptions,
+    /// It is another attempt of this sync.
+    pub(in crate::sync) again: Option<u64>,
     pub(in crate::sync) program: &'a WorkerProgram,
     /// Held by the worker as well.
     pub(in crate::sync) lock: Option<&'a ConnectionLock>,
@@ -123,7 +125,7 @@ pub(in crate::sync) async fn supervise(
         (side(source, &moving.names[0]), side(destination, &moving.names[1]));
     let mut report = Report::new(job.connection, started_at, "worker", source, destination);
     report.run = job.options.run.clone();
-    report.resumed = moving.resumed;
+    (report.resumed, report.rows_stay) = (moving.resumed, moving.rows_stay);
     report.fill(&moving.plan.catalog, &moving.counters);
     report.notes = moving.plan.notes;
     report.end(result, &redactors)
@@ -144,6 +146,7 @@ struct Moving {
     plan: Plan,
     counters: Arc<Counters>,
     resumed: bool,
+    rows_stay: bool,
     /// Name and version of each side.
     names: [(String, String); 2],
 }
@@ -160,6 +163,7 @@ struct Supervisor<'a> {
     keepers: [Arc<ConfigKeeper>; 2],
     connection: &'a str,
     options: &'a WriteOptions,
+    again: Option<u64>,
     names_of: [Names; 2],
     /// Names that are being looked up: the question's number and its answer.
     looking_up: JoinSet<(u64, Answer)>,
@@ -196,6 +200,7 @@ impl<'a> Supervisor<'a> {
             keepers,
             connection: job.connection,
             options: job.options,
+            again: job.again,
             names_of: [0, 1].map(|i: usize| Names::new(&job.components[i], OPERATIONS as u64)),
             looking_up: JoinSet::new(),
             running: [None, None],
@@ -252,6 +257,9 @@ impl<'a> Supervisor<'a> {
             strategy: job.options.strategy,
             full_refresh: job.options.full_refresh,
             refresh: job.options.refresh,
+            clear: job.options.clear,
+            stream_options: job.options.stream_options.clone(),
+            again: job.again,
             has_store: job.options.state.is_some(),
             idle_time: job.options.idle_time,
         };
@@ -429,18 +437,20 @@ impl<'a> Supervisor<'a> {
                 cursor_field: Vec::new(),
                 primary_key: Vec::new(),
                 generation_id: stream.generation_id,
-                minimum_generation_id: 0,
+                minimum_generation_id: stream.minimum_generation_id,
                 sync_id: stream.sync_id,
                 extra: serde_json::Map::new(),
             });
         }
-        let plan = Plan { catalog: Catalog { streams }, notes: form.notes };
+        let catalog = Catalog { streams };
+        let plan = Plan { catalog, notes: form.notes, ..Plan::default() };
         let counters = Arc::new(Counters::new(&plan.catalog));
         if let Some(watch) = &self.options.watch {
             watch(&plan, counters.clone());
         }
         let names = [form.source, form.destination];
-        self.moving = Some(Moving { plan, counters, resumed: form.resumed, names });
+        let (resumed, rows_stay) = (form.resumed, form.rows_stay);
+        self.moving = Some(Moving { plan, counters, resumed, rows_stay, names });
         Ok(())
     }
 
@@ -452,7 +462,7 @@ impl<'a> Supervisor<'a> {
                 None => return Err(broken("it counts a stream that is not in its plan")),
             }
         }
-        moving.counters.set_checkpoints(counts.checkpoints);
+        moving.counters.set_totals(counts.totals);
         self.moved = Instant::now();
         Ok(())
     }

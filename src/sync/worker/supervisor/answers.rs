@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{Supervisor, broken};
+use crate::config::StreamSelection;
 use crate::connector::CHANGE_BYTES;
 use crate::protocol::{Json, Observer, StateScope, StreamDescriptor};
-use crate::state::{StateStore, StateStoreError};
+use crate::state::{StateStore, StateStoreError, SyncStart};
 use crate::sync::worker::WorkerError;
 use crate::sync::worker::message::{Answer, Question, Side, StateForm};
 use crate::sync::write::blocking;
@@ -26,6 +27,8 @@ impl Supervisor<'_> {
         let connection = self.connection.to_owned();
         let result: Result<Answer, StateStoreError> = match question {
             Question::BeginSync { start } => {
+                // Which sync it goes on with is not the worker's to say.
+                let start = SyncStart { again: self.again, ..start };
                 blocking(store, move |store| {
                     Ok(Answer::Numbers(store.begin_sync(&connection, &start, None)?))
                 })
@@ -35,6 +38,14 @@ impl Supervisor<'_> {
                 self.must_be_planned(&streams)?;
                 blocking(store, move |store| {
                     store.complete(&connection, &streams, None)?;
+                    Ok(Answer::Done)
+                })
+                .await
+            }
+            Question::Clear { streams } => {
+                self.may_clear(streams.as_deref())?;
+                blocking(store, move |store| {
+                    store.clear(&connection, streams.as_deref())?;
                     Ok(Answer::Done)
                 })
                 .await
@@ -103,6 +114,16 @@ impl Supervisor<'_> {
             return Ok(());
         }
         Err(broken("it stores a state of a stream that is not in its plan"))
+    }
+
+    /// Refuses to forget states that nobody asked to forget.
+    fn may_clear(&self, streams: Option<&[StreamDescriptor]>) -> Result<(), WorkerError> {
+        let asked = self.options.clear
+            && (streams.is_some() || self.options.streams == StreamSelection::All);
+        if !asked {
+            return Err(broken("it forgets states that nobody asked it to forget"));
+        }
+        self.must_be_planned(streams.unwrap_or_default())
     }
 
     fn must_be_ours(&self, side: Side, digest: &str) -> Result<(), WorkerError> {
