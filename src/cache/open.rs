@@ -16,7 +16,7 @@ const ENDING: &str = "db";
 const MAX_NAME: usize = 64;
 
 /// Opens the cache that `choice` names, and makes it where there is none; none for `none`. `folder`:
-/// the project's, in which caches without a place are, and where relative paths begin.
+/// the project's, in which caches without a place are; relative paths begin in the current one.
 ///
 /// # Errors
 /// [`CacheError::Choice`] when it names no cache, others when it cannot be opened.
@@ -39,7 +39,7 @@ pub fn open_cache(choice: &str, folder: &Path) -> Result<Option<Arc<dyn RecordCa
 #[must_use]
 pub fn sqlite_path(choice: &str, folder: &Path) -> Option<PathBuf> {
     if let Some(path) = choice.strip_prefix("sqlite:") {
-        return (!path.is_empty()).then(|| folder.join(path));
+        return (!path.is_empty()).then(|| PathBuf::from(path));
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let is_name = !choice.is_empty() && choice.len() <= MAX_NAME && choice.chars().all(fits);
@@ -106,7 +106,7 @@ mod tests {
         let path = |choice: &str| sqlite_path(choice, folder);
         assert_eq!(path("default"), Some("/p/.lockgate/cache/default.db".into()));
         assert_eq!(path("nightly-2"), Some("/p/.lockgate/cache/nightly-2.db".into()));
-        assert_eq!(path("sqlite:a/b.db"), Some("/p/a/b.db".into()));
+        assert_eq!(path("sqlite:a/b.db"), Some("a/b.db".into()));
         assert_eq!(path("sqlite:/a/b.db"), Some("/a/b.db".into()));
         for wrong in ["", "sqlite:", "../x", "a/b", "a.b", "mysql:x", "ü"] {
             assert_eq!(path(wrong), None, "{wrong}");
