@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::grants::{DestinationGrants, Grants, SourceGrants, of_a_side};
 use super::output::{Format, Output};
 use crate::config::{ConnectorOptions, Isolation, Strategy};
+use crate::sync::Refresh;
 
 /// The heading of what every command takes.
 const GLOBAL: &str = "Output";
@@ -135,6 +136,8 @@ pub(super) struct WithConfig {
 Examples:
   lockgate sync                     the only connection of lockgate.toml
   lockgate sync nightly             one of several
+  lockgate sync nightly --dry-run   what it would do
+  lockgate sync nightly --refresh truncate --streams users
   lockgate sync \\
     --source exec:.venv/bin/source-faker --source-config '{\"count\": 5000}' \\
     --destination target/guests/destination-jsonl.wasm \\
@@ -173,6 +176,18 @@ pub(super) struct Sync {
     /// Read everything again, whatever an earlier sync stored
     #[arg(long, help_heading = "What is moved, and how")]
     pub(super) full_refresh: bool,
+    /// Read everything again in a new generation, and go on from there; with --streams, those only
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["full_refresh", "clear"], help_heading = "What is moved, and how")]
+    pub(super) refresh: Option<RefreshArgument>,
+    /// Read nothing: remove all rows and forget the states; with --streams, of those only
+    #[arg(long, conflicts_with = "full_refresh", help_heading = "What is moved, and how")]
+    pub(super) clear: bool,
+    /// Print what the sync would do with each stream, and do nothing
+    #[arg(long, help_heading = "What is moved, and how")]
+    pub(super) dry_run: bool,
+    /// How often it is tried, when it fails for a reason that may pass [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "What is moved, and how")]
+    pub(super) attempts: Option<u32>,
     /// How long nothing at all may happen: no row, no state, no commit [default: 3h]
     #[arg(long, value_name = "DURATION", help_heading = "What is moved, and how")]
     pub(super) idle_timeout: Option<String>,
@@ -184,10 +199,10 @@ pub(super) struct Sync {
     /// The name under which states are kept, for a sync by flags
     #[arg(long, value_name = "NAME", requires = "source", help_heading = "What is stored")]
     pub(super) connection: Option<String>,
-    /// Where states are kept: default, sqlite:PATH, cache (in the cache's own database), or none to
-    /// start again each time
-    #[arg(long, value_name = "STORE", default_value = "default", help_heading = "What is stored")]
-    pub(super) state: String,
+    /// Where states are kept: default, sqlite:PATH, json:PATH, postgres:URL, cache (in the cache's own
+    /// database), or none to start again each time [default: as lockgate.toml says, or default]
+    #[arg(long, value_name = "STORE", help_heading = "What is stored")]
+    pub(super) state: Option<String>,
     /// Where records are kept on their way, to be queried and sent again: none, default, a name,
     /// sqlite:PATH or postgres:URL [default: none]
     #[arg(long, value_name = "CACHE", help_heading = "What is stored")]
@@ -211,6 +226,23 @@ impl From<IsolationArgument> for Isolation {
         match argument {
             IsolationArgument::Worker => Self::Worker,
             IsolationArgument::InProcess => Self::InProcess,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RefreshArgument {
+    /// Earlier rows stay, beside those that are read again
+    Retain,
+    /// Earlier rows disappear, once all are read again
+    Truncate,
+}
+
+impl From<RefreshArgument> for Refresh {
+    fn from(argument: RefreshArgument) -> Self {
+        match argument {
+            RefreshArgument::Retain => Self::Retain,
+            RefreshArgument::Truncate => Self::Truncate,
         }
     }
 }
@@ -310,26 +342,49 @@ pub(super) struct Inspect {
 pub(super) struct State {
     #[command(subcommand)]
     pub(super) action: StateAction,
-    /// Where states are kept: default or sqlite:PATH
-    #[arg(long, global = true, value_name = "STORE", default_value = "default")]
-    pub(super) state: String,
+    /// Where states are kept: default, sqlite:PATH, json:PATH or postgres:URL [default: as
+    /// lockgate.toml says of the connection, or default]
+    #[arg(long, global = true, value_name = "STORE")]
+    pub(super) state: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StateAction {
-    /// Print a connection's states in the protocol's form; without a name, list the connections
-    #[command(after_help = "Example:\n  lockgate state show nightly > states.json")]
+    /// Print a connection's states in the protocol's form; without a name, list the connections, with
+    /// what is begun and who runs them
+    #[command(after_help = "\
+Examples:
+  lockgate state show
+  lockgate state show nightly > states.json
+  lockgate state show nightly --past            the times that are remembered
+  lockgate state show nightly --past 7 > before.json")]
     Show {
         /// The connection
         connection: Option<String>,
+        /// Only of this stream: name or namespace.name; may be repeated
+        #[arg(long, value_name = "NAME", requires = "connection")]
+        stream: Vec<String>,
+        /// What the states were before a sync, or before they were set or cleared: the times, or the
+        /// states of one
+        #[arg(long, value_name = "NUMBER", num_args = 0..=1, requires = "connection")]
+        past: Option<Option<u64>>,
     },
     /// Replace a connection's states by those of a file in the protocol's form
-    #[command(after_help = "Example:\n  lockgate state set nightly states.json")]
+    #[command(after_help = "\
+Examples:
+  lockgate state set nightly states.json
+  lockgate state set nightly states.json --stream users
+
+They count from now on, also where a refresh came after they were stored. What was there before is
+remembered: `lockgate state show nightly --past`.")]
     Set {
         /// The connection
         connection: String,
         /// A file, or - for stdin
         file: PathBuf,
+        /// Only this stream's; the others stay as they are
+        #[arg(long, value_name = "NAME")]
+        stream: Option<String>,
     },
     /// Forget a connection's states: its next sync starts again
     #[command(
@@ -338,7 +393,7 @@ pub(super) enum StateAction {
     Clear {
         /// The connection
         connection: String,
-        /// Only this stream: name or namespace.name
+        /// Only this stream: name or namespace.name; may be repeated
         #[arg(long, value_name = "NAME")]
         stream: Vec<String>,
     },

@@ -9,6 +9,7 @@ mod grants;
 mod inspect;
 mod logger;
 mod output;
+mod plan;
 mod policy;
 mod progress;
 mod read;

@@ -2,11 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::ExposeSecret;
 
 use super::output::CliError;
+use crate::cache::RecordCache;
 use crate::config::{ConfigError, ConnectorReference, Project};
 use crate::connector::Host;
-use crate::state::{SqliteStateStore, StateStore};
+use crate::executor::secrets::{SecretSource, SystemSecrets};
+use crate::postgres::PostgresUrl;
+use crate::sandbox::secrets::{Piece, pieces};
+use crate::state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
 
 /// The current folder.
 pub(super) fn here() -> Result<PathBuf, ConfigError> {
@@ -45,19 +53,160 @@ pub(super) struct OpenStore {
     pub(super) folder: Option<PathBuf>,
 }
 
-/// Opens what `--state` names: `none`, `default` or `sqlite:PATH`.
-pub(super) fn open_store(choice: &str, folder: &Path) -> Result<Option<OpenStore>, CliError> {
-    let path = match choice {
-        "none" => return Ok(None),
-        "default" => folder.join(".lockgate/state.db"),
-        other => match other.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => PathBuf::from(path),
-            _ => {
-                let what = format!("--state {other:?} is not one of default, sqlite:PATH and none");
-                return Err(ConfigError::Usage(what).into());
-            }
-        },
+/// How long a secret in a URL may take to be found: a vault over a network needs seconds.
+const SECRET_TIME: Duration = Duration::from_secs(30);
+
+/// What may stand behind `--state`.
+const CHOICES: &str = "default, sqlite:PATH, json:PATH, postgres:URL and none";
+
+/// What says where the states of a connection are kept: `--state`, else the project's file, else the
+/// default. Paths of the file begin in its folder.
+pub(super) struct StoreChoice<'a> {
+    pub(super) given: Option<&'a str>,
+    pub(super) of_file: Option<&'a str>,
+    /// The project's folder, or the current one.
+    pub(super) folder: &'a Path,
+}
+
+impl StoreChoice<'_> {
+    /// Whether there is a store already, where that can be seen without opening it.
+    pub(super) fn is_there(&self) -> bool {
+        let (choice, base) = match (self.given, self.of_file) {
+            (Some(choice), _) => (choice, Path::new("")),
+            (None, choice) => (choice.unwrap_or("default"), self.folder),
+        };
+        match choice.split_once(':').unwrap_or((choice, "")) {
+            ("default", _) => self.folder.join(".lockgate/state.db").exists(),
+            ("sqlite" | "json", path) => base.join(path).exists(),
+            _ => true,
+        }
+    }
+
+    pub(super) async fn open(&self) -> Result<Option<OpenStore>, CliError> {
+        match (self.given, self.of_file) {
+            (Some(choice), _) => open_store(choice, self.folder, Path::new("")).await,
+            (None, Some(choice)) => open_store(choice, self.folder, self.folder).await,
+            (None, None) => open_store("default", self.folder, self.folder).await,
+        }
+    }
+}
+
+/// What `--state` names: `cache` is the cache's own database.
+pub(super) fn state_choice(
+    state: &str,
+    cache: &str,
+    opened: Option<&dyn RecordCache>,
+) -> Result<String, ConfigError> {
+    match (state, opened.map(RecordCache::describe)) {
+        ("cache", None) => {
+            Err(ConfigError::Usage("--state cache is for a sync with --cache".into()))
+        }
+        ("cache", Some(of)) if of.kind == "sqlite" => Ok(format!("sqlite:{}", of.place)),
+        ("cache", Some(of)) if of.kind == "postgres" => Ok(cache.to_owned()),
+        ("cache", Some(of)) => {
+            Err(ConfigError::Usage(format!("a {} cache keeps no states", of.kind)))
+        }
+        (other, _) => Ok(other.to_owned()),
+    }
+}
+
+/// Opens what `--state` names: `none`, `default`, `sqlite:PATH`, `json:PATH` or `postgres:URL`. The
+/// default is in `folder`; relative paths begin in `base`.
+pub(super) async fn open_store(
+    choice: &str,
+    folder: &Path,
+    base: &Path,
+) -> Result<Option<OpenStore>, CliError> {
+    let file = |path: PathBuf, store: Arc<dyn StateStore>| {
+        Ok(Some(OpenStore { store, folder: path.parent().map(Path::to_owned) }))
     };
-    let store = Arc::new(SqliteStateStore::open(&path)?);
-    Ok(Some(OpenStore { store, folder: path.parent().map(Path::to_owned) }))
+    let (kind, place) = choice.split_once(':').unwrap_or((choice, ""));
+    match (kind, place) {
+        ("none", "") => Ok(None),
+        ("default", "") => {
+            let path = folder.join(".lockgate/state.db");
+            let store = Arc::new(SqliteStateStore::open(&path)?);
+            file(path, store)
+        }
+        ("sqlite", path) if !path.is_empty() => {
+            let path = base.join(path);
+            let store = Arc::new(SqliteStateStore::open(&path)?);
+            file(path, store)
+        }
+        ("json", path) if !path.is_empty() => {
+            let path = base.join(path);
+            let store = Arc::new(JsonStateStore::open(&path)?);
+            file(path, store)
+        }
+        ("postgres" | "postgresql", place) if !place.is_empty() => {
+            // `postgres:postgres://…`, or the URL alone.
+            let url = if place.starts_with("//") { choice } else { place };
+            let store = Arc::new(PostgresStateStore::open(server(url, folder).await?)?);
+            Ok(Some(OpenStore { store, folder: Some(folder.join(".lockgate")) }))
+        }
+        _ => {
+            // Something else may be a URL with a password.
+            let shown = if choice.contains('/') { String::new() } else { format!(" {choice:?}") };
+            let what = format!("--state{shown} is not one of {CHOICES}");
+            Err(ConfigError::Usage(what).into())
+        }
+    }
+}
+
+/// A server by its URL, with the secrets in it filled in. Relative paths of theirs begin in `folder`.
+async fn server(text: &str, folder: &Path) -> Result<PostgresUrl, ConfigError> {
+    let wrong = |reason: &dyn std::fmt::Display| {
+        ConfigError::Usage(format!("the URL of the state store: {reason}"))
+    };
+    let filled = match pieces(text).map_err(|reason| wrong(&reason))? {
+        None => text.to_owned(),
+        Some(pieces) => {
+            let source = SystemSecrets::new(folder, SECRET_TIME);
+            // A secret that is all of the URL is one; within a URL it is a part.
+            let alone = pieces.len() == 1;
+            let mut filled = String::new();
+            for piece in pieces {
+                match piece {
+                    Piece::Text(text) => filled.push_str(&text),
+                    Piece::Reference(reference) => {
+                        let value = source.resolve(&reference).await;
+                        let value =
+                            value.map_err(|reason| wrong(&format!("{reference}: {reason}")))?;
+                        let value = value.expose_secret();
+                        if alone {
+                            filled.push_str(value);
+                        } else {
+                            filled.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+                        }
+                    }
+                }
+            }
+            filled
+        }
+    };
+    PostgresUrl::parse(&filled).map_err(|reason| wrong(&reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn secrets_in_a_url_are_filled_in_and_never_said() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), "p@ss/word:1\n").unwrap();
+        std::fs::write(folder.path().join("url"), "postgres://me:hunter2@db/states").unwrap();
+        let server = async |text: &str| server(text, folder.path()).await;
+        let url = server("postgres://me:${secret:file:password}@db/states").await.unwrap();
+        assert_eq!(url.shown(), "postgres://me@db/states");
+        let url = server("${secret:file:url}").await.unwrap();
+        assert_eq!(url.shown(), "postgres://me@db/states");
+        let missing = server("postgres://me:${secret:file:other}@db/states").await.unwrap_err();
+        assert!(missing.to_string().contains("file:other"), "{missing}");
+        let wrong = server("postgres://me:hunter2@db/states?sslmode=prefer").await.unwrap_err();
+        assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+        let wrong = open_store("postgress://me:hunter2@db/x", folder.path(), folder.path()).await;
+        let Err(CliError::Fault(wrong)) = wrong else { panic!("it is no store") };
+        assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+    }
 }

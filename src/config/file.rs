@@ -94,6 +94,8 @@ pub struct ConnectionSettings {
     pub attempts: Option<u32>,
     /// Where it runs; none: in a worker, if both are components.
     pub isolation: Option<Isolation>,
+    /// Where its states are kept, as `--state` has it; none: in the default store.
+    pub state: Option<String>,
     /// Where records are kept on their way, as `--cache` names it; none: nowhere.
     pub cache: Option<String>,
 }
@@ -138,6 +140,7 @@ struct RawConnection {
     stream_options: BTreeMap<String, RawStreamOptions>,
     attempts: Option<NonZeroU32>,
     isolation: Option<Isolation>,
+    state: Option<String>,
     cache: Option<String>,
 }
 
@@ -205,6 +208,14 @@ impl Project {
         self.raw.connections.keys().map(String::as_str).collect()
     }
 
+    /// Where the states of a connection are kept, and where its records are on their way, as far as the
+    /// file has it and says so.
+    #[must_use]
+    pub fn stores_of(&self, connection: &str) -> (Option<&str>, Option<&str>) {
+        let raw = self.raw.connections.get(connection);
+        raw.map_or((None, None), |raw| (raw.state.as_deref(), raw.cache.as_deref()))
+    }
+
     /// A connection by its name; without a name, the only one.
     ///
     /// # Errors
@@ -267,6 +278,7 @@ impl Project {
             stream_options: stream_options.collect::<Result<_, ConfigError>>()?,
             attempts: raw.attempts.map(NonZeroU32::get),
             isolation: raw.isolation,
+            state: raw.state.clone(),
             cache: raw.cache.clone(),
         })
     }

@@ -114,26 +114,45 @@ impl Link {
         loop {
             let (client, is_old) = self.client()?;
             let mut committing = false;
-            let run = || {
-                let begin = client.build_transaction();
-                let mut transaction =
-                    begin.isolation_level(IsolationLevel::ReadCommitted).start()?;
-                let value = body(&mut transaction)?;
-                committing = true;
-                transaction.commit()?;
-                Ok::<T, postgres::Error>(value)
-            };
-            match { run }() {
+            match once(client, &mut body, &mut committing) {
                 Ok(value) => return Ok(value),
-                // Nothing is done yet, and the connection may have been gone for long.
-                Err(_) if is_old && !committing && self.is_closed() => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let is_lost = client.is_closed() || is_lost(&error);
+                    if is_lost {
+                        self.client = None;
+                    }
+                    // Nothing was done yet, and the connection may have been gone for long.
+                    if !(is_lost && is_old && !committing) {
+                        return Err(error.into());
+                    }
+                }
             }
         }
     }
+}
 
-    fn is_closed(&self) -> bool {
-        self.client.as_ref().is_none_or(Client::is_closed)
+fn once<T>(
+    client: &mut Client,
+    body: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, postgres::Error>,
+    committing: &mut bool,
+) -> Result<T, postgres::Error> {
+    let begin = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let mut transaction = begin.start()?;
+    let value = body(&mut transaction)?;
+    *committing = true;
+    transaction.commit()?;
+    Ok(value)
+}
+
+/// Whether an error is that of a connection that is over: the server ends, or ended the session
+/// (`57P01` and its kin; `25P03`: it was idle in a transaction), or nobody is there.
+fn is_lost(error: &postgres::Error) -> bool {
+    let is_io = |error: &postgres::Error| {
+        std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+    };
+    match error.code() {
+        Some(code) => code.code().starts_with("57P") || code.code() == "25P03",
+        None => error.is_closed() || is_io(error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! States: where a source may go on. Kept as the text they came in; only the descriptor and the
 //! counts are read (protocol 0.18, `AirbyteStateMessage`).
 
+mod global;
 mod members;
 
 use std::borrow::Cow;

@@ -50,7 +50,13 @@ impl Holding {
         let (key, time) = (connection.to_owned(), options.lease.lease);
         let holder = Holder::this_process(options.run.clone());
         let since = Instant::now();
-        let lease = blocking(store, move |store| store.acquire(&key, &holder, time)).await?;
+        let acquired = blocking(store, move |store| store.acquire(&key, &holder, time));
+        // A server may take its time. What is acquired for nobody ends by itself.
+        let lease = tokio::select! {
+            biased;
+            () = told(options.cancel.as_ref()) => return Err(SyncError::Cancelled),
+            lease = acquired => lease?,
+        };
         let store = Arc::new(Fenced::new(store.clone(), lease));
         let (canceller, cancel) = Cancel::new();
         let renewing = renew(store.clone(), options.lease, since);
@@ -138,6 +144,14 @@ async fn lock(
     }
 }
 
+/// Waits until the operator says stop, where anybody can.
+async fn told(cancel: Option<&Cancel>) {
+    match cancel {
+        Some(cancel) => cancel.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Says stop when the operator does, or when the lease is lost.
 async fn stop(
     renewing: impl Future<Output = ()>,
@@ -146,10 +160,7 @@ async fn stop(
     canceller: Canceller,
 ) {
     let told = async {
-        match outer {
-            Some(outer) => outer.cancelled().await,
-            None => std::future::pending().await,
-        }
+        told(outer.as_ref()).await;
         canceller.cancel();
         // The lease is held until the sync has ended.
         std::future::pending::<()>().await;

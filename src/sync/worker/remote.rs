@@ -194,6 +194,14 @@ impl StateStore for RemoteStore {
         }
     }
 
+    fn held(&self, _: &str) -> Result<Option<Held>, StateStoreError> {
+        Err(refused("a worker is told who holds what".into()))
+    }
+
+    fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
+        Err(refused("a worker does not set states".into()))
+    }
+
     fn clear(
         &self,
         _: &str,
@@ -204,14 +212,6 @@ impl StateStore for RemoteStore {
             Answer::Done => Ok(0),
             _ => odd(),
         }
-    }
-
-    fn held(&self, _: &str) -> Result<Option<Held>, StateStoreError> {
-        Err(refused("a worker is told who holds what".into()))
-    }
-
-    fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
-        Err(refused("a worker does not set states".into()))
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {
