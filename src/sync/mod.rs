@@ -7,6 +7,7 @@ mod cached;
 mod clear;
 mod counters;
 mod data;
+mod keys;
 mod lease;
 mod ledger;
 mod lock;
@@ -24,6 +25,7 @@ pub use attempts::{Again, Attempt, Backoff, OnRetry};
 pub use cached::CacheReport;
 pub use counters::{Counted, Counters, StreamCounters};
 pub use data::SourceData;
+pub use keys::{default_connection, default_source_key};
 pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
 pub use numbers::Refresh;
 pub use pipeline::{Job, run as run_pipeline};
@@ -32,9 +34,7 @@ pub use preview::{GenerationPlan, PlanReport, StatePlan, StreamPlan};
 pub use read::{QUERY_ROWS, ReadOptions, ReadResult, ReadRows};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};
-pub use write::{
-    SyncFailure, Watch, WriteOptions, WriteResult, default_connection, default_source_key,
-};
+pub use write::{SyncFailure, Watch, WriteOptions, WriteResult};
 
 pub(crate) use crate::executor::stdio::now_ms;
 

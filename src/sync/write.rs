@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::attempts::{self, Backoff, OnRetry};
 use super::clear::nothing_of;
+use super::keys::default_connection;
 use super::lease::Holding;
 use super::memory::MemoryStore;
 use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
@@ -19,7 +18,7 @@ use super::{
     now_ms, pipeline,
 };
 use crate::cache::RecordCache;
-use crate::config::{Strategy, StreamOptions, StreamSelection, config_digest, repository};
+use crate::config::{Strategy, StreamOptions, StreamSelection};
 use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
@@ -55,7 +54,7 @@ pub struct WriteOptions {
     pub cache: Option<Arc<dyn RecordCache>>,
     /// What the cache has is sent, and the source is not asked: it may be gone.
     pub from_cache: bool,
-    /// The key of the source in the cache; none: [`default_source_key`].
+    /// The key of the source in the cache; none: [`default_source_key`](super::default_source_key).
     pub source_key: Option<String>,
     /// Where states are kept; none: nowhere, so that every sync starts again.
     pub state: Option<Arc<dyn StateStore>>,
@@ -120,49 +119,6 @@ impl<E: Into<SyncError>> From<E> for Box<SyncFailure> {
     fn from(error: E) -> Self {
         Self::new(SyncFailure { error: error.into(), report: None })
     }
-}
-
-/// A connector's name without its version, which states outlive.
-fn short(name: &str) -> String {
-    if let Some(requirement) = name.strip_prefix("pip:") {
-        let words: Vec<String> = requirement.split_whitespace().map(str::to_owned).collect();
-        return crate::executor::connector_name(&words);
-    }
-    let name = name.strip_prefix("docker:").map_or(name, repository);
-    let stem = name.rsplit('/').next().unwrap_or(name);
-    let stem = stem.strip_prefix("exec:").unwrap_or(stem);
-    stem.strip_suffix(".wasm").unwrap_or(stem).to_owned()
-}
-
-/// The key of a connection without a name: both connectors, their configurations and their grants.
-/// Another account, database or folder is another connection, with states of its own.
-#[must_use]
-pub fn default_connection(source: &Connector, destination: &Connector) -> String {
-    let mut digest = Sha256::new();
-    for side in [source, destination] {
-        let mut parts = side.executor().identity();
-        parts.push(config_digest(side.config()));
-        for part in parts {
-            digest.update(part.as_bytes());
-            digest.update([0]);
-        }
-    }
-    let digest = hex::encode(&digest.finalize()[..4]);
-    format!("{}-to-{}-{digest}", short(source.name()), short(destination.name()))
-}
-
-/// The key of a source in a cache that nobody named: what it is, its configuration and its grants.
-/// Another account or database is another source.
-#[must_use]
-pub fn default_source_key(source: &Connector) -> String {
-    let mut digest = Sha256::new();
-    let mut parts = source.executor().identity();
-    parts.push(config_digest(source.config()));
-    for part in parts {
-        digest.update(part.as_bytes());
-        digest.update([0]);
-    }
-    format!("{}-{}", short(source.name()), hex::encode(&digest.finalize()[..4]))
 }
 
 impl Destination {
