@@ -580,11 +580,11 @@ def read(length):
 def hear():
     return json.loads(read(struct.unpack("<I", read(4))[0]))
 job = hear()["Job"]
-plan = {{"source": ["s", "1"], "destination": ["d", "2"], "notes": [], "resumed": False, "streams": [
+plan = {{"source": ["s", "1"], "destination": ["d", "2"], "notes": [], "resumed": False, "rows_stay": False, "streams": [
     {{"descriptor": {{"name": "rows"}}, "sync_mode": "incremental", "destination_sync_mode": "append",
-      "generation_id": 1, "sync_id": 1}}]}}
+      "generation_id": 1, "minimum_generation_id": 0, "sync_id": 1}}]}}
 def state(name):
-    return {{"body": {{"type": "STREAM", "stream": {{"stream_descriptor": {{"name": name}}}}}}, "of_full_read": False}}
+    return {{"body": {{"type": "STREAM", "stream": {{"stream_descriptor": {{"name": name}}}}}}, "of_full_read": False, "generations": []}}
 def store(name):
     message({{"Ask": {{"id": 1, "question": {{"Store": {{"states": [state(name)]}}}}}}}})
 {lines}
@@ -610,14 +610,18 @@ fn a_worker_that_breaks_its_protocol_is_killed() {
             "[message({'Began': {'side': 'Source', 'operation': 'read'}}) for _ in 'ab']",
             "out of order",
         ),
-        ("message({'Counts': {'streams': [], 'checkpoints': [1, 1]}})", "counts nothing"),
+        ("message({'Counts': {'streams': [], 'totals': [1, 1, 0, 0]}})", "counts nothing"),
         (
-            "message({'Started': plan}); message({'Counts': {'streams': [[7, [1, 1, 1, 1, 1, 1]]], 'checkpoints': [1, 1]}})",
+            "message({'Started': plan}); message({'Counts': {'streams': [[7, [1] * 13]], 'totals': [1, 1, 0, 0]}})",
             "not in its plan",
         ),
         ("message({'Started': plan}); message({'Started': plan})", "twice"),
         ("store('rows')", "before rows move"),
         ("message({'Started': plan}); store('other')", "not in its plan"),
+        (
+            "message({'Started': plan}); message({'Ask': {'id': 1, 'question': {'Clear': {'streams': None}}}})",
+            "nobody asked it to forget",
+        ),
         (
             "message({'Ask': {'id': 1, 'question': {'ChangeConfig': {'side': 'Source', 'digest': 'x', 'members': {}}}}})",
             "not its own",
@@ -653,7 +657,7 @@ fn a_worker_that_lies_gets_no_further_than_its_own_report() {
     let lines = r#"
 message({'Started': plan})
 big = 2**64 - 1
-message({'Counts': {'streams': [[0, [big] * 6]], 'checkpoints': [big, big]}})
+message({'Counts': {'streams': [[0, [big] * 13]], 'totals': [big] * 4}})
 store('rows'); assert hear()["Answer"]["answer"] == "Done"
 for _ in range(3): message({'Log': {'side': 'Source', 'level': 'ODD', 'message': 'x' * 1000000}})
 message({'Finished': {'result': {'Err': {'code': 'A\nB', 'message': 'm', 'hint': None,
