@@ -174,7 +174,7 @@ fn what_is_said_of_single_streams_is_planned_or_refused() {
         format!(
             r#"
 [sources.items]
-connector = "exec:run"
+connector = "exec:./run"
 config = {{ defined = false, schema = {schema} }}
 allow-dir = ["{}:ro"]
 

@@ -104,7 +104,7 @@ fn a_clear_reads_nothing_and_leaves_nothing() {
     let report = syncs.sync(&failing, &["--clear", "--streams", "items"]).good();
     assert_eq!(report["records_emitted"], 0);
     assert_eq!(syncs.last_catalog(), [[2, 2, 2]]);
-    assert_eq!(syncs.generations("items"), []);
+    assert!(syncs.generations("items").is_empty());
     assert_eq!(syncs.generations("others").len(), 20);
     assert_eq!(syncs.streams_with_states(), ["others"]);
 
@@ -113,7 +113,7 @@ fn a_clear_reads_nothing_and_leaves_nothing() {
     assert_eq!(counted(&syncs), [(2, 20)]);
 
     syncs.sync(&failing, &["--clear"]).good();
-    assert_eq!((syncs.generations("items"), syncs.generations("others")), (vec![], vec![]));
+    assert!(syncs.generations("items").is_empty() && syncs.generations("others").is_empty());
     assert!(syncs.states().is_empty());
 }
 
@@ -146,7 +146,7 @@ fn a_destination_without_generations_overwrites_and_begins_again() {
 
         let report = syncs.sync(&failing, &["--clear"]).good();
         assert_eq!(report["streams"][0]["destination_sync_mode"], "overwrite");
-        assert_eq!(syncs.ids(stream), []);
+        assert!(syncs.ids(stream).is_empty());
         assert!(syncs.states().is_empty());
     }
 }

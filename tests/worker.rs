@@ -580,9 +580,9 @@ def read(length):
 def hear():
     return json.loads(read(struct.unpack("<I", read(4))[0]))
 job = hear()["Job"]
-plan = {{"source": ["s", "1"], "destination": ["d", "2"], "notes": [], "resumed": False, "streams": [
+plan = {{"source": ["s", "1"], "destination": ["d", "2"], "notes": [], "resumed": False, "rows_stay": False, "streams": [
     {{"descriptor": {{"name": "rows"}}, "sync_mode": "incremental", "destination_sync_mode": "append",
-      "generation_id": 1, "sync_id": 1}}]}}
+      "generation_id": 1, "minimum_generation_id": 0, "sync_id": 1}}]}}
 def state(name):
     return {{"body": {{"type": "STREAM", "stream": {{"stream_descriptor": {{"name": name}}}}}}, "of_full_read": False, "generations": []}}
 def store(name):
@@ -618,6 +618,10 @@ fn a_worker_that_breaks_its_protocol_is_killed() {
         ("message({'Started': plan}); message({'Started': plan})", "twice"),
         ("store('rows')", "before rows move"),
         ("message({'Started': plan}); store('other')", "not in its plan"),
+        (
+            "message({'Started': plan}); message({'Ask': {'id': 1, 'question': {'Clear': {'streams': None}}}})",
+            "nobody asked it to forget",
+        ),
         (
             "message({'Ask': {'id': 1, 'question': {'ChangeConfig': {'side': 'Source', 'digest': 'x', 'members': {}}}}})",
             "not its own",
