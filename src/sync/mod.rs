@@ -1,6 +1,6 @@
 //! Floor 5: a sync. The plan (which streams, how), the pipeline (source and destination at once),
 //! the ledger (what is committed), the report. With a cache it is two pipelines, one after the other
-//! ([`cached`]).
+//! (`cached`).
 
 mod attempts;
 mod cached;

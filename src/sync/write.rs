@@ -73,7 +73,7 @@ pub struct WriteOptions {
     /// no schemas.
     pub watch: Option<Watch>,
     /// Where both connectors are components, the sync runs in a process of this program; none: in
-    /// this process.
+    /// this process, as every sync through a cache does.
     pub worker: Option<WorkerProgram>,
 }
 

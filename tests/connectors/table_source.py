@@ -86,8 +86,11 @@ def read(tables, configured, states):
     chosen = [(of[key(c["stream"])], c["sync_mode"] == "incremental") for c in configured]
     at = {key(s): given.get(key(s), 0) if incremental else 0 for s, incremental in chosen}
     left = tables.get("fail_after")
+    count = 0
     for stream, _ in chosen:
-        name, count, rows = key(stream), 0, stream["rows"]
+        name, rows = key(stream), stream["rows"]
+        if tables.get("states", "stream") == "stream":
+            count = 0
         while at[name] < len(rows):
             if left == 0:
                 sys.exit("the upstream went away")
@@ -110,6 +113,7 @@ def read(tables, configured, states):
         # A source says where it is at the end of each stream.
         if not tables.get("no_last_state"):
             state(tables, stream, at, count)
+            count = 0
         body = {"stream_descriptor": descriptor(stream), "status": "COMPLETE"}
         say("TRACE", "trace", {"type": "STREAM_STATUS", "emitted_at": 1, "stream_status": body})
 

@@ -123,7 +123,8 @@ impl<'a> Halves<'a> {
         Self { cache: cache.clone(), key, connection, options, cancel }
     }
 
-    /// Reads the source into the cache. `keeps`: the catalog as the cache keeps its streams.
+    /// Reads the source into the cache. Gives whether it went on from states that were there, and what
+    /// was read.
     async fn fill(
         &self,
         source: &Side,
