@@ -76,7 +76,7 @@ fn shown(name: &str, folder: &Path, text: &str) {
     for (pattern, mask) in [
         (r"in \d+\.\d\d s", "in [seconds] s"),
         (r"sha256:[0-9a-f]{64}", "[digest]"),
-        (r#""(started_at|duration_ms|stored_at)": \d+"#, r#""$1": [number]"#),
+        (r#""(started_at|duration_ms|stored_at|state_stored_at)": \d+"#, r#""$1": [number]"#),
         (r"-to-([a-z-]+)-[0-9a-f]{8}", "-to-$1-[digest]"),
         (r"\d{8}T\d{6}Z-[0-9a-f]{6}", "[run]"),
         // What a component imports of WASI, and its size, are its toolchain's choice.

@@ -588,9 +588,9 @@ def read(length):
 def hear():
     return json.loads(read(struct.unpack("<I", read(4))[0]))
 job = hear()["Job"]
-plan = {{"source": ["s", "1"], "destination": ["d", "2"], "notes": [], "resumed": False, "streams": [
+plan = {{"source": ["s", "1"], "destination": ["d", "2"], "notes": [], "resumed": False, "rows_stay": False, "streams": [
     {{"descriptor": {{"name": "rows"}}, "sync_mode": "incremental", "destination_sync_mode": "append",
-      "generation_id": 1, "sync_id": 1}}]}}
+      "generation_id": 1, "minimum_generation_id": 0, "sync_id": 1}}]}}
 def state(name):
     return {{"body": {{"type": "STREAM", "stream": {{"stream_descriptor": {{"name": name}}}}}}, "of_full_read": False, "generations": []}}
 def store(name):
