@@ -87,15 +87,15 @@ pub mod state;
 pub mod sync;
 
 pub use config::{
-    ConnectorOptions, DockerImage, LocalExecutable, Strategy as WriteStrategy, StreamSelection,
-    UsePython,
+    ConnectorOptions, DockerImage, LocalExecutable, Strategy as WriteStrategy, StreamOptions,
+    StreamSelection, UsePython,
 };
 pub use connector::{ConfigCallback, Connector, ConnectorError, Destination, Host, Source};
 pub use postgres::PostgresUrl;
 pub use state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
 pub use sync::{
-    ReadOptions, ReadResult, Report, SourceData, SyncFailure, WorkerProgram, WriteOptions,
-    WriteResult,
+    PlanReport, ReadOptions, ReadResult, Report, SourceData, SyncFailure, WorkerProgram,
+    WriteOptions, WriteResult,
 };
 
 /// The destination that keeps nothing: to try a source, or to measure one. Needs no file, no

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::grants::{DestinationGrants, Grants, SourceGrants, of_a_side};
 use super::output::{Format, Output};
 use crate::config::{ConnectorOptions, Isolation, Strategy};
+use crate::sync::Refresh;
 
 /// The heading of what every command takes.
 const GLOBAL: &str = "Output";
@@ -85,6 +86,8 @@ pub(super) enum Command {
     },
     /// Show, set, copy or clear the stored states of a connection
     State(State),
+    /// List, query, export and remove records that are kept between sources and destinations
+    Cache(super::cache::Cache),
     /// Show what the connectors of a connection may reach, or suggest it from a run
     Policy(Policy),
     /// Show what earlier runs were granted, used and refused
@@ -135,6 +138,8 @@ pub(super) struct WithConfig {
 Examples:
   lockgate sync                     the only connection of lockgate.toml
   lockgate sync nightly             one of several
+  lockgate sync nightly --dry-run   what it would do
+  lockgate sync nightly --refresh truncate --streams users
   lockgate sync \\
     --source exec:.venv/bin/source-faker --source-config '{\"count\": 5000}' \\
     --destination target/guests/destination-jsonl.wasm \\
@@ -173,6 +178,18 @@ pub(super) struct Sync {
     /// Read everything again, whatever an earlier sync stored
     #[arg(long, help_heading = "What is moved, and how")]
     pub(super) full_refresh: bool,
+    /// Read everything again in a new generation, and go on from there; with --streams, those only
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["full_refresh", "clear"], help_heading = "What is moved, and how")]
+    pub(super) refresh: Option<RefreshArgument>,
+    /// Read nothing: remove all rows and forget the states; with --streams, of those only
+    #[arg(long, conflicts_with = "full_refresh", help_heading = "What is moved, and how")]
+    pub(super) clear: bool,
+    /// Print what the sync would do with each stream, and do nothing
+    #[arg(long, help_heading = "What is moved, and how")]
+    pub(super) dry_run: bool,
+    /// How often it is tried, when it fails for a reason that may pass [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "What is moved, and how")]
+    pub(super) attempts: Option<u32>,
     /// How long nothing at all may happen: no row, no state, no commit [default: 3h]
     #[arg(long, value_name = "DURATION", help_heading = "What is moved, and how")]
     pub(super) idle_timeout: Option<String>,
@@ -211,6 +228,23 @@ impl From<IsolationArgument> for Isolation {
         match argument {
             IsolationArgument::Worker => Self::Worker,
             IsolationArgument::InProcess => Self::InProcess,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RefreshArgument {
+    /// Earlier rows stay, beside those that are read again
+    Retain,
+    /// Earlier rows disappear, once all are read again
+    Truncate,
+}
+
+impl From<RefreshArgument> for Refresh {
+    fn from(argument: RefreshArgument) -> Self {
+        match argument {
+            RefreshArgument::Retain => Self::Retain,
+            RefreshArgument::Truncate => Self::Truncate,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `lockgate runs list|show`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::arguments::{Runs, RunsAction};
 use super::output::{CliError, Output, grouped, table};
@@ -125,7 +125,7 @@ fn shown(run: &Run, summary: &Summary) -> String {
         ]);
     }
     if let Some(report) = &file.report {
-        let count = |name: &str| report.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let count = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
         let (read, kept) = (count("records_emitted"), count("records_committed"));
         facts.push(vec![
             "rows".to_owned(),
@@ -133,6 +133,10 @@ fn shown(run: &Run, summary: &Summary) -> String {
         ]);
     }
     text.push_str(&table(&facts, &[]));
+    if let Some(report) = &file.report {
+        streams(&mut text, report);
+        attempts(&mut text, report);
+    }
 
     text.push_str("granted\n");
     let rows = summary
@@ -158,6 +162,70 @@ fn shown(run: &Run, summary: &Summary) -> String {
         ));
     }
     text
+}
+
+/// What became of each stream's rows.
+fn streams(text: &mut String, report: &Value) {
+    let all = report.get("streams").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if all.is_empty() {
+        return;
+    }
+    let head =
+        ["stream", "generation", "read", "cached", "sent", "committed", "rejected", "states"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for stream in all {
+        let count = |name: &str| stream.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let word = |name: &str| stream.get(name).and_then(Value::as_str);
+        let name = word("name").unwrap_or_default();
+        let name = match word("namespace") {
+            Some(namespace) => format!("{namespace}.{name}"),
+            None => name.to_owned(),
+        };
+        let rejected = match count("records_rejected_by_source") {
+            0 => grouped(count("records_rejected")),
+            by_source => {
+                let rejected = grouped(count("records_rejected"));
+                format!("{rejected} and {} by the source", grouped(by_source))
+            }
+        };
+        rows.push(vec![
+            one_line(&name),
+            count("generation_id").to_string(),
+            grouped(count("records_emitted")),
+            grouped(count("records_cached")),
+            grouped(count("records_sent")),
+            grouped(count("records_committed")),
+            rejected,
+            format!("{} of {}", count("checkpoints_committed"), count("checkpoints_emitted")),
+        ]);
+    }
+    text.push_str("streams\n");
+    text.push_str(&table(&rows, &[1, 2, 3, 4, 5, 6, 7]));
+}
+
+/// Every attempt, where there was more than one.
+fn attempts(text: &mut String, report: &Value) {
+    let all = report.get("attempts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if all.len() < 2 {
+        return;
+    }
+    let rows = all.iter().map(|attempt| {
+        let count = |name: &str| attempt.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let error = &attempt["error"];
+        let end = match (error["code"].as_str(), error["message"].as_str()) {
+            (Some(code), Some(message)) => format!("{code}: {}", one_line(message)),
+            _ => "went well".to_owned(),
+        };
+        let (read, kept) = (grouped(count("records_emitted")), grouped(count("records_committed")));
+        vec![
+            count("number").to_string(),
+            format!("after {}", seconds(count("waited_ms"))),
+            format!("{read} read, {kept} committed"),
+            end,
+        ]
+    });
+    text.push_str("attempts\n");
+    text.push_str(&table(&rows.collect::<Vec<_>>(), &[0]));
 }
 
 fn section(text: &mut String, rows: Vec<Vec<String>>, none: &str) {

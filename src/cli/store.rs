@@ -69,6 +69,19 @@ pub(super) struct StoreChoice<'a> {
 }
 
 impl StoreChoice<'_> {
+    /// Whether there is a store already, where that can be seen without opening it.
+    pub(super) fn is_there(&self) -> bool {
+        let (choice, base) = match (self.given, self.of_file) {
+            (Some(choice), _) => (choice, Path::new("")),
+            (None, choice) => (choice.unwrap_or("default"), self.folder),
+        };
+        match choice.split_once(':').unwrap_or((choice, "")) {
+            ("default", _) => self.folder.join(".lockgate/state.db").exists(),
+            ("sqlite" | "json", path) => base.join(path).exists(),
+            _ => true,
+        }
+    }
+
     pub(super) async fn open(&self) -> Result<Option<OpenStore>, CliError> {
         match (self.given, self.of_file) {
             (Some(choice), _) => open_store(choice, self.folder, Path::new("")).await,

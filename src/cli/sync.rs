@@ -1,12 +1,14 @@
 //! `lockgate sync`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
 use super::arguments::Sync;
 use super::output::{CliError, Output, grouped, sized, table};
+use super::plan;
 use super::progress::Progress;
 use super::record::Recording;
 use super::signals;
@@ -25,8 +27,8 @@ use crate::runs::Side;
 use crate::sandbox::redacted;
 use crate::state::first_name;
 use crate::sync::{
-    CacheReport, ErrorReport, Report, SyncFailure, Watch, WorkerProgram, WriteOptions,
-    default_connection,
+    Again, CacheReport, ErrorReport, Refresh, Report, SyncFailure, Watch, WorkerProgram,
+    WriteOptions, default_connection,
 };
 
 /// One side of a sync, named and not loaded yet.
@@ -61,8 +63,16 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
         );
         return Err(ConfigError::Usage(what).into());
     }
+    if (call.refresh.is_some() || call.clear) && call.state.as_deref() == Some("none") {
+        let option = if call.clear { "--clear" } else { "--refresh" };
+        let what = format!(
+            "{option} and --state none exclude each other: generations are counted where states are kept"
+        );
+        return Err(ConfigError::Usage(what).into());
+    }
     let job = job(&call)?;
-    let recording = Recording::begin("sync", !call.no_record, &job.folder, output)?;
+    let command = if call.dry_run { "sync --dry-run" } else { "sync" };
+    let recording = Recording::begin(command, !call.no_record, &job.folder, output)?;
     let mut report = None;
     let result = write(&call, job, &recording, &mut report, output).await;
     // Our own types always serialise.
@@ -93,7 +103,11 @@ async fn write(
     let choose = |side: &Named, kind| host.resolve(&side.connector, &side.options, Some(kind));
     let choices = [choose(&source, Kind::Source)?, choose(&destination, Kind::Destination)?];
     let names = [source.connector.as_str(), destination.connector.as_str()];
-    let isolation = isolation_of(names, &choices, isolation, cache != "none")?;
+    let isolation = match isolation_of(names, &choices, isolation, cache != "none")? {
+        // It asks questions and moves nothing, as `check` and `discover`.
+        _ if call.dry_run => Isolation::InProcess,
+        isolation => isolation,
+    };
     let [source_choice, destination_choice] = choices;
     let host = match isolation {
         Isolation::Worker => host.for_workers(),
@@ -114,15 +128,32 @@ async fn write(
         let kind = Some(Kind::Destination);
         host.chosen(connector, destination_choice, options, config.clone(), kind)
     })?;
+    let (mut given, mut state) = (call.state.clone(), state);
+    let mut cache = cache;
+    if call.dry_run && !is_there(&cache, &folder) {
+        // It makes none.
+        for choice in [&mut given, &mut state].into_iter().flatten() {
+            if choice == "cache" {
+                *choice = "none".into();
+            }
+        }
+        cache = "none".into();
+    }
     options.cache = open_cache(&cache, &folder)?;
     options.from_cache = call.from_cache;
     let of_cache = |choice: Option<&str>| {
         let of = |choice| state_choice(choice, &cache, options.cache.as_deref());
         choice.map(of).transpose()
     };
-    let (given, of_file) = (of_cache(call.state.as_deref())?, of_cache(state.as_deref())?);
+    let (given, of_file) = (of_cache(given.as_deref())?, of_cache(state.as_deref())?);
     let (given, of_file) = (given.as_deref(), of_file.as_deref());
-    if let Some(store) = (StoreChoice { given, of_file, folder: &folder }).open().await? {
+    let choice = StoreChoice { given, of_file, folder: &folder };
+    // What only looks makes none.
+    let open = match call.dry_run && !choice.is_there() {
+        true => None,
+        false => choice.open().await?,
+    };
+    if let Some(store) = open {
         options.lock_folder = store.folder;
         options.state = Some(store.store);
     }
@@ -148,7 +179,19 @@ async fn write(
         *output,
     );
     options.connection = Some(connection);
+    if call.dry_run {
+        let (to, from) = (Destination::from(destination.clone()), Source::from(source.clone()));
+        let planned = async { Ok(to.plan(&from, &options).await?) };
+        let planned = signals::until_stopped(planned).await;
+        for (side, connector) in [(Side::Source, &source), (Side::Destination, &destination)] {
+            recording.needs(side, connector)?;
+        }
+        plan::print(&planned?, output);
+        return Ok(());
+    }
     options.run = recording.id();
+    let note = *output;
+    options.on_retry = Some(Arc::new(move |again: &Again| note.note(&retried(again))));
     let progress = Arc::new(Mutex::new(None));
     options.watch = Some(watch(*output, progress.clone()));
     if let Some(text) = &call.idle_timeout {
@@ -221,10 +264,35 @@ fn writing_back(
     [source.on_config_change(from), destination.on_config_change(to)]
 }
 
+/// Whether a cache is there to be opened; one that is no file is, or says so itself.
+fn is_there(cache: &str, folder: &Path) -> bool {
+    match cache.strip_prefix("sqlite:") {
+        Some(path) => Path::new(path).exists(),
+        None if cache.contains(':') => true,
+        None => folder.join(".lockgate/cache").join(format!("{cache}.db")).exists(),
+    }
+}
+
+/// Why a sync is tried again, and when.
+fn retried(again: &Again) -> String {
+    let Again { number, most, error, wait } = again;
+    format!(
+        "attempt {} of {most} failed: {}: {}; it is tried again in {:.1} s",
+        number - 1,
+        error.code,
+        error.message,
+        wait.as_secs_f64()
+    )
+}
+
 pub(super) fn watch(output: Output, slot: Arc<Mutex<Option<Progress>>>) -> Watch {
+    let said = AtomicBool::new(false);
     Arc::new(move |plan, counters| {
-        for note in &plan.notes {
-            output.note(&format!("note: {note}"));
+        // Another attempt has the same to say.
+        if !said.swap(true, Ordering::Relaxed) {
+            for note in &plan.notes {
+                output.note(&format!("note: {note}"));
+            }
         }
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Progress::start(counters, output);
     })
@@ -244,7 +312,13 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             source_key: (cache != "none").then(|| connection.source.key.clone()),
             streams: call.streams.as_deref().map_or(connection.streams, StreamSelection::parse),
             strategy: call.strategy.map_or(connection.strategy, Strategy::from),
-            full_refresh: call.full_refresh || connection.full_refresh,
+            // Both read everything; what was typed says more.
+            full_refresh: call.full_refresh
+                || (connection.full_refresh && call.refresh.is_none() && !call.clear),
+            refresh: call.refresh.map(Refresh::from),
+            clear: call.clear,
+            stream_options: connection.stream_options,
+            attempts: call.attempts.or(connection.attempts),
             ..WriteOptions::default()
         };
         let named = |list: &str, side: ConnectorSettings| Named {
@@ -291,6 +365,9 @@ fn job(call: &Sync) -> Result<Job, CliError> {
             streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
             strategy: call.strategy.map_or(Strategy::Auto, Strategy::from),
             full_refresh: call.full_refresh,
+            refresh: call.refresh.map(Refresh::from),
+            clear: call.clear,
+            attempts: call.attempts,
             ..WriteOptions::default()
         },
     })
@@ -375,6 +452,9 @@ fn human(report: &Report) -> String {
         report.connection,
         if report.resumed { ", went on from stored states" } else { "" },
     ));
+    if report.attempts.len() > 1 {
+        text.push_str(&format!("  {} attempts\n", report.attempts.len()));
+    }
     if let Some(cache) = &report.cache {
         let CacheReport { kind, place, source_key, .. } = cache;
         text.push_str(&format!("  through the cache {kind}:{place}, source {source_key}\n"));

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use super::{ErrorReport, Report, SyncError, SyncFailure, WriteOptions, WriteResult, now_ms};
@@ -122,9 +123,9 @@ type Outcome = Result<WriteResult, Box<SyncFailure>>;
 
 /// Tries a sync until it goes well, fails for good, or was tried often enough. `attempt` is given the
 /// sync id that it goes on with.
-pub(super) async fn run(
+pub(super) async fn run<'a>(
     options: &WriteOptions,
-    attempt: impl AsyncFn(Option<u64>) -> Outcome,
+    attempt: impl Fn(Option<u64>) -> BoxFuture<'a, Outcome>,
 ) -> Outcome {
     let most = options.attempts.unwrap_or(ATTEMPTS).max(1);
     let cancel = options.cancel.clone().unwrap_or_else(|| Cancel::new().1);
@@ -297,9 +298,9 @@ mod tests {
 
     async fn tried(options: &WriteOptions, failure: fn() -> Failure) -> u32 {
         let tried = std::sync::atomic::AtomicU32::new(0);
-        let result = run(options, async |_| {
+        let result = run(options, |_| {
             tried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            failed(failure())
+            Box::pin(async move { failed(failure()) })
         });
         assert!(result.await.is_err());
         tried.into_inner()
@@ -334,7 +335,7 @@ mod tests {
             on_retry: Some(on_retry),
             ..WriteOptions::default()
         };
-        let failure = run(&options, async |_| failed(transient())).await.unwrap_err();
+        let failure = run(&options, |_| Box::pin(async { failed(transient()) })).await.unwrap_err();
         assert!(matches!(failure.error, SyncError::Cancelled));
     }
 }

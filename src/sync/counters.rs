@@ -81,6 +81,26 @@ pub struct Counted {
     pub checkpoints_committed: u64,
 }
 
+impl Counted {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        // A worker says what it likes.
+        let add = u64::saturating_add;
+        Self {
+            emitted: add(self.emitted, other.emitted),
+            bytes: add(self.bytes, other.bytes),
+            cached: add(self.cached, other.cached),
+            sent: add(self.sent, other.sent),
+            committed: add(self.committed, other.committed),
+            rejected: add(self.rejected, other.rejected),
+            source_rejected: add(self.source_rejected, other.source_rejected),
+            checkpoints: add(self.checkpoints, other.checkpoints),
+            checkpoints_committed: add(self.checkpoints_committed, other.checkpoints_committed),
+        }
+    }
+}
+
 impl Counters {
     /// Nothing yet, for the streams of a catalog.
     #[must_use]
@@ -114,18 +134,7 @@ impl Counters {
     /// All streams together.
     #[must_use]
     pub fn total(&self) -> Counted {
-        self.streams.iter().map(StreamCounters::get).fold(Counted::default(), |a, b| Counted {
-            // A worker says what it likes.
-            emitted: a.emitted.saturating_add(b.emitted),
-            bytes: a.bytes.saturating_add(b.bytes),
-            cached: a.cached.saturating_add(b.cached),
-            sent: a.sent.saturating_add(b.sent),
-            committed: a.committed.saturating_add(b.committed),
-            rejected: a.rejected.saturating_add(b.rejected),
-            source_rejected: a.source_rejected.saturating_add(b.source_rejected),
-            checkpoints: a.checkpoints.saturating_add(b.checkpoints),
-            checkpoints_committed: a.checkpoints_committed.saturating_add(b.checkpoints_committed),
-        })
+        self.streams.iter().map(StreamCounters::get).fold(Counted::default(), Counted::plus)
     }
 
     /// Checkpoints the source made, and how many of them are committed.

@@ -1,6 +1,6 @@
 //! Floor 5: a sync. The plan (which streams, how), the pipeline (source and destination at once),
 //! the ledger (what is committed), the report. With a cache it is two pipelines, one after the other
-//! ([`cached`]).
+//! (`cached`).
 
 mod attempts;
 mod cached;
@@ -10,9 +10,11 @@ mod data;
 mod lease;
 mod ledger;
 mod lock;
+mod memory;
 mod numbers;
 mod pipeline;
 mod plan;
+mod preview;
 mod read;
 mod report;
 mod worker;
@@ -26,6 +28,7 @@ pub use ledger::{Confirmed, Ledger, LedgerFault, StateSink};
 pub use numbers::Refresh;
 pub use pipeline::{Job, run as run_pipeline};
 pub use plan::{NamedBy, Plan, PlanError, StreamReasons, Wanted};
+pub use preview::{GenerationPlan, PlanReport, StatePlan, StreamPlan};
 pub use read::{QUERY_ROWS, ReadOptions, ReadResult, ReadRows};
 pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};

@@ -142,6 +142,12 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// Whether no refresh of the stream came after a state. One whose generation nobody noted counts until
+/// a refresh comes.
+pub(super) fn is_late(stored: &StoredState, stream: &StreamDescriptor, since: u64) -> bool {
+    stored.generations.get(stream).map_or(since <= 1, |generation| *generation >= since)
+}
+
 /// Of the stored states those that this sync goes on from.
 pub(super) fn usable(
     catalog: &Catalog,
@@ -151,10 +157,6 @@ pub(super) fn usable(
     let of = |stream: &StreamDescriptor| {
         let mut streams = catalog.streams.iter().zip(numbers);
         streams.find(|(s, _)| s.stream.descriptor == *stream)
-    };
-    // A state whose generation nobody noted counts until a refresh comes after it.
-    let is_late = |stored: &StoredState, stream: &StreamDescriptor, since: u64| {
-        stored.generations.get(stream).map_or(since <= 1, |generation| *generation >= since)
     };
     let counts = |stored: &StoredState| match (stored.state.scope(), stored.of_full_read) {
         (StateScope::Stream(stream), false) => of(stream).is_some_and(|(s, n)| {
@@ -246,5 +248,68 @@ pub(super) struct Forget;
 impl StateSink for Forget {
     async fn store(&self, _: Vec<Confirmed>) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Json, StreamPart};
+
+    fn catalog() -> Catalog {
+        let stream = |name: &str| {
+            format!(
+                r#"{{"stream":{{"name":"{name}","json_schema":{{}}}},"sync_mode":"incremental","destination_sync_mode":"append"}}"#
+            )
+        };
+        let text = format!(r#"{{"streams":[{},{}]}}"#, stream("a"), stream("b"));
+        Catalog::from_airbyte(&text).unwrap()
+    }
+
+    fn since(since: u64) -> StreamNumbers {
+        StreamNumbers { generation: since, minimum_generation: 0, goes_on: false, since }
+    }
+
+    #[test]
+    fn a_global_state_loses_what_begins_again() {
+        let names = ["a", "b"].map(StreamDescriptor::new);
+        let part = |descriptor: &StreamDescriptor| StreamPart {
+            descriptor: descriptor.clone(),
+            state: Some(Json::empty_object()),
+        };
+        let shared = Json::object(r#"{"lsn":7}"#).unwrap();
+        let stored = StoredState {
+            state: StateMessage::global(Some(&shared), &names.clone().map(|n| part(&n))),
+            of_full_read: false,
+            generations: names.clone().map(|name| (name, 1)).into(),
+        };
+        let given = |numbers: [u64; 2]| {
+            let states = usable(&catalog(), &numbers.map(since), vec![stored.clone()]);
+            let parts = |state: &StateMessage| {
+                let parts = state.parts().into_iter();
+                parts.map(|part| part.descriptor.name).collect::<Vec<_>>()
+            };
+            states.iter().map(parts).collect::<Vec<_>>()
+        };
+        assert_eq!(given([1, 1]), [["a", "b"]]);
+        assert_eq!(given([2, 1]), [["b"]]);
+        assert!(given([2, 2]).is_empty(), "what they share is of no use either");
+    }
+
+    #[test]
+    fn a_full_refresh_goes_on_in_another_attempt_only() {
+        let mut catalog = catalog();
+        for stream in &mut catalog.streams {
+            stream.sync_mode = SyncMode::FullRefresh;
+            stream.stream.resumable = true;
+        }
+        let resumable = |begin: Begin| match begin.start(&catalog).streams[0].begin {
+            StreamBegin::FullRead { resumable, .. } => resumable,
+            other => panic!("{other:?}"),
+        };
+        let full = Begin { full_refresh: true, ..Begin::default() };
+        assert!(!resumable(full), "nothing old is of use");
+        assert!(resumable(Begin { again: Some(1), ..full }));
+        assert!(resumable(Begin::default()));
     }
 }

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 
 pub use error::PlanError;
 pub use fields::NamedBy;
-pub(super) use fields::shown as shown_path;
 pub(super) use modes::supported;
 
 use self::fields::Fields;

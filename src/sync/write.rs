@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::attempts::{self, Backoff, OnRetry};
 use super::clear::nothing_of;
 use super::lease::Holding;
+use super::memory::MemoryStore;
 use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
 use super::plan::Wanted;
 use super::worker::{self, Supervised, WorkerProgram};
@@ -72,7 +73,7 @@ pub struct WriteOptions {
     /// no schemas.
     pub watch: Option<Watch>,
     /// Where both connectors are components, the sync runs in a process of this program; none: in
-    /// this process.
+    /// this process, as every sync through a cache does.
     pub worker: Option<WorkerProgram>,
 }
 
@@ -203,25 +204,42 @@ impl Destination {
         options: &WriteOptions,
         holding: &Holding,
     ) -> Result<WriteResult, Box<SyncFailure>> {
-        let through = async |cache: &Arc<dyn RecordCache>| {
-            // A read that went well is not done again because the write after it failed.
-            let read = cached::Filled::default();
-            attempts::run(options, async |again| {
-                cached::write(self, data, cache, connection, options, again, &read).await
-            })
-            .await
-        };
         match (data, &options.cache) {
-            (SourceData::ReadResult(read), _) => through(read.cache()).await,
+            (SourceData::ReadResult(read), _) => {
+                self.write_through(data, read.cache(), connection, options).await
+            }
             // Where all is cleared nothing is read, and nothing kept.
-            (SourceData::Source(_), Some(cache)) if !options.clear => through(cache).await,
+            (SourceData::Source(_), Some(cache)) if !options.clear => {
+                self.write_through(data, cache, connection, options).await
+            }
             (SourceData::Source(source), _) => {
-                attempts::run(options, async |again| {
-                    self.attempt(source, connection, options, again, holding).await
+                let mut options = options.clone();
+                // Where nothing is kept, another attempt goes on from what this run remembers.
+                options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
+                let options = &options;
+                // A future with a name: whoever moves a sync to another thread needs it to be `Send`.
+                attempts::run(options, |again| {
+                    Box::pin(self.attempt(source, connection, options, again, holding))
                 })
                 .await
             }
         }
+    }
+
+    /// The same through a cache.
+    async fn write_through(
+        &self,
+        data: SourceData<'_>,
+        cache: &Arc<dyn RecordCache>,
+        connection: &str,
+        options: &WriteOptions,
+    ) -> Result<WriteResult, Box<SyncFailure>> {
+        // A read that went well is not done again because the write after it failed.
+        let read = &cached::Filled::default();
+        attempts::run(options, |again| {
+            Box::pin(cached::write(self, data, cache, connection, options, again, read))
+        })
+        .await
     }
 
     /// One attempt, in a worker or here, with the connection held. `again`: it is another one of the

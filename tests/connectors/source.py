@@ -21,6 +21,12 @@ DEFAULTS = {
     "tag": "new",
     "states": True,
     "stats": True,
+    # Rows that `sourceStats` says were rejected, with each state.
+    "rejected": 0,
+    # Of all streams.
+    "incremental": True,
+    "schema": {"type": "object", "properties": {"id": {"type": "integer"}}},
+    "defined": True,
 }
 
 
@@ -55,11 +61,26 @@ def state(stream, at, count, config):
     body = {"type": "STREAM", "stream": part}
     if config["stats"]:
         body["sourceStats"] = {"recordCount": float(count)}
+        if config["rejected"]:
+            body["sourceStats"]["rejectedRecordCount"] = float(config["rejected"])
     say("STATE", "state", body)
 
 
-def error(message):
-    body = {"message": message, "internal_message": "made for a test", "failure_type": "system_error"}
+def busy(config, where):
+    """Fails for a reason that passes, as often as the file `times` says."""
+    with open(config["times"], "r+", encoding="utf-8") as file:
+        left = int(file.read())
+        if left == 0:
+            return
+        file.seek(0)
+        file.write(str(left - 1))
+        file.truncate()
+    error(f"the upstream is busy {where}", "transient_error")
+    sys.exit(1)
+
+
+def error(message, kind="system_error"):
+    body = {"message": message, "internal_message": "made for a test", "failure_type": kind}
     say("TRACE", "trace", {"type": "ERROR", "emitted_at": now(), "error": body})
 
 
@@ -71,6 +92,8 @@ def fault(stream, at, config):
         sys.exit(1)
     elif mode == "exit-0":
         sys.exit(0)
+    elif mode == "transient":
+        busy(config, "in read")
     elif mode == "sigkill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif mode == "sigsegv":
@@ -151,16 +174,18 @@ def main():
         return
     config = {**DEFAULTS, **load(given["--config"])}
     if operation == "check":
+        if config["mode"] == "transient-check":
+            busy(config, "in check")
         say("CONNECTION_STATUS", "connectionStatus", {"status": "SUCCEEDED"})
     elif operation == "discover":
-        schema = {"type": "object", "properties": {"id": {"type": "integer"}}}
+        modes = ["full_refresh", "incremental"] if config["incremental"] else ["full_refresh"]
         streams = [
             {
                 "name": name,
-                "json_schema": schema,
-                "supported_sync_modes": ["full_refresh", "incremental"],
-                "source_defined_cursor": True,
-                "default_cursor_field": ["id"],
+                "json_schema": config["schema"],
+                "supported_sync_modes": modes,
+                "source_defined_cursor": config["defined"],
+                "default_cursor_field": ["id"] if config["defined"] else [],
             }
             for name in config["streams"]
         ]

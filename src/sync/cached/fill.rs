@@ -2,7 +2,8 @@
 //!
 //! The cache blocks, so one thread beside the async ones drives it, over a channel of a few steps. What
 //! is taken becomes durable where a state of the source is: what comes after the last state is read
-//! again by the next sync, and would be there twice. Several states share a commit.
+//! again by the next sync, and would be there twice. So rows are held until their state comes, as long as
+//! they are few. Several states share a commit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,9 @@ const STEPS: usize = 2;
 const COMMIT_BYTES: usize = 16 << 20;
 /// Time between two commits: what a killed sync reads again.
 const COMMIT_TIME: Duration = Duration::from_secs(2);
+/// Rows that wait for the state after them, in bytes. 4 MiB: states come every thousand rows or so, and
+/// what waits is in memory.
+const HELD_BYTES: usize = 4 << 20;
 /// Rows of a source that gives no states, in bytes, that may be in one transaction. 256 MiB: more
 /// helps nobody, and it is on the disk twice until then.
 const UNCOMMITTED_BYTES: usize = 256 << 20;
@@ -153,7 +157,10 @@ struct Taking {
     totals: Vec<StreamTotal>,
     /// The last checkpoint that is not durable.
     waiting: Option<u64>,
-    /// Rows came after it.
+    /// Rows after it, which the cache was not given.
+    held: Vec<Rows>,
+    held_bytes: usize,
+    /// The cache was given rows after it.
     beyond: bool,
     /// Bytes since the last commit.
     bytes: usize,
@@ -169,6 +176,8 @@ impl Taking {
             steps,
             totals: totals.collect(),
             waiting: None,
+            held: Vec::new(),
+            held_bytes: 0,
             beyond: false,
             bytes: 0,
             committed_at: Instant::now(),
@@ -190,6 +199,7 @@ impl Taking {
             match event {
                 Event::Rows(rows) => self.rows(rows).await?,
                 Event::Checkpoint { id, state: Some(state) } => {
+                    self.give().await?;
                     self.tell(Step::State(state)).await?;
                     (self.waiting, self.beyond) = (Some(id), false);
                     if self.bytes >= COMMIT_BYTES || self.committed_at.elapsed() >= COMMIT_TIME {
@@ -197,11 +207,13 @@ impl Taking {
                     }
                 }
                 Event::Checkpoint { id, state: None } => {
+                    self.give().await?;
                     self.ask(Step::End).await?;
                     self.waiting = Some(id);
                     self.confirm(input).await?;
                 }
                 Event::StreamEnd { stream, outcome: Outcome::Complete } => {
+                    self.give().await?;
                     self.tell(Step::Complete(stream)).await?;
                 }
                 Event::StreamEnd { outcome: Outcome::Incomplete, .. } => {}
@@ -211,13 +223,11 @@ impl Taking {
     }
 
     async fn rows(&mut self, rows: Rows) -> Result<(), Failure> {
-        if let Some(total) = self.totals.get_mut(rows.stream as usize) {
-            total.written += u64::from(rows.count);
-            total.bytes += rows.data.len() as u64;
+        self.held_bytes += rows.weight();
+        self.held.push(rows);
+        if self.held_bytes >= HELD_BYTES {
+            self.give().await?;
         }
-        self.bytes += rows.weight();
-        self.beyond = true;
-        self.tell(Step::Rows(rows)).await?;
         if self.bytes >= UNCOMMITTED_BYTES {
             self.ask(Step::Commit).await?;
             self.bytes = 0;
@@ -225,7 +235,21 @@ impl Taking {
         Ok(())
     }
 
-    /// Commits where the last that came is a state.
+    /// Gives the cache the rows that are held.
+    async fn give(&mut self) -> Result<(), Failure> {
+        self.bytes += std::mem::take(&mut self.held_bytes);
+        for rows in std::mem::take(&mut self.held) {
+            if let Some(total) = self.totals.get_mut(rows.stream as usize) {
+                total.written += u64::from(rows.count);
+                total.bytes += rows.data.len() as u64;
+            }
+            self.beyond = true;
+            self.tell(Step::Rows(rows)).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits where the last that the cache was given is a state.
     async fn commit_if_whole(&mut self, input: &dyn DestinationInput) -> Result<(), Failure> {
         if self.waiting.is_none() || self.beyond {
             return Ok(());

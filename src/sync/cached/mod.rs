@@ -35,12 +35,10 @@ use super::{
     ConnectorReport, Counters, Ledger, Plan, Report, SyncError, SyncFailure, WriteOptions,
     WriteResult, default_source_key, now_ms, pipeline,
 };
-use crate::cache::{CacheError, CachedRead, CachedStream, RecordCache};
+use crate::cache::{CacheError, CachedRead, RecordCache};
 use crate::connector::{Connector, Destination, Silent};
 use crate::executor::{Cancel, Described, Executor};
-use crate::protocol::{
-    Catalog, DestinationSyncMode, DiscoveredStream, Json, Specification, StateMessage, SyncMode,
-};
+use crate::protocol::{Catalog, DestinationSyncMode, Json, Specification, StateMessage};
 use crate::state::{StoredState, StreamNumbers};
 
 /// The cache of a sync, in its report.
@@ -125,7 +123,8 @@ impl<'a> Halves<'a> {
         Self { cache: cache.clone(), key, connection, options, cancel }
     }
 
-    /// Reads the source into the cache. `keeps`: the catalog as the cache keeps its streams.
+    /// Reads the source into the cache. Gives whether it went on from states that were there, and what
+    /// was read.
     async fn fill(
         &self,
         source: &Side,

@@ -157,7 +157,8 @@ pub(super) fn begin(
         return Ok(part(beginning_of_read));
     }
     match known {
-        Known::Nothing if offer.only_the_read => Ok(part(beginning_of_read)),
+        // Each read of it is all of it: those before were for who was there.
+        Known::Nothing if offer.only_the_read || !resumed => Ok(part(beginning_of_read)),
         Known::Nothing => Ok(part(0)),
         Known::UpTo(at) => {
             if at.generation != up_to.generation && at.row > 0 && up_to.row > at.row {
@@ -257,6 +258,8 @@ mod tests {
         assert_eq!(notes.len(), 1);
         let full = configured("full_refresh", "append", 0);
         assert_eq!(after(&offer(&full), Known::Elsewhere), Ok(100));
+        assert_eq!(after(&offer(&full), Known::Nothing), Ok(100));
+        assert_eq!(after(&offer(&full), Known::UpTo(at(1, 60))), Ok(60));
     }
 
     #[test]

@@ -335,3 +335,79 @@ fn what_was_confirmed_before_a_lie_is_stored() {
     assert_eq!(b.kept(), ["a=1"]);
     assert!(matches!(b.ledger.broken(), Some(LedgerFault::Destination(_))));
 }
+
+/// Rows rejected, as a destination on stdio says it.
+fn rejecting(b: &Bench, checkpoint: u64, records: f64, rejected: f64) {
+    let stats = Some(Stats { records: Some(records), rejected: Some(rejected) });
+    b.commit(Commit::Echo { checkpoint, stats }).unwrap();
+}
+
+#[test]
+fn what_a_destination_on_stdio_rejects_is_not_committed() {
+    let b = bench("append");
+    let counted = |stream: usize| {
+        let counted = b.ledger.counters.streams[stream].get();
+        [counted.committed, counted.rejected]
+    };
+    b.rows(0, 5);
+    let first = b.state("a", 1);
+    rejecting(&b, first, 3.0, 2.0);
+    assert_eq!(counted(0), [3, 2]);
+    // Two states at once: the counts of both.
+    b.rows(0, 4);
+    b.state("a", 2);
+    b.rows(0, 4);
+    let third = b.state("a", 3);
+    rejecting(&b, third, 7.0, 1.0);
+    assert_eq!(counted(0), [10, 3]);
+    b.rows(1, 1);
+    let last = b.state("b", 1);
+    b.echo(last, Some(1.0)).unwrap();
+    b.commit(Commit::Finished).unwrap();
+    assert_eq!((counted(0), counted(1)), ([10, 3], [1, 0]), "the end makes none of them durable");
+    assert_eq!(b.ledger.counters.checkpoints(), (4, 4));
+    let of = |stream: usize| {
+        let counted = b.ledger.counters.streams[stream].get();
+        [counted.checkpoints, counted.checkpoints_committed]
+    };
+    assert_eq!((of(0), of(1)), ([3, 3], [1, 1]));
+}
+
+#[test]
+fn what_is_rejected_under_a_global_state_is_nobodys_where_there_are_several() {
+    let global = r#"{"type":"GLOBAL","global":{"stream_states":[{"stream_descriptor":{"name":"a"},"stream_state":1}]},"sourceStats":{"recordCount":5,"rejectedRecordCount":3}}"#;
+    let state = || {
+        let state = StateMessage::from_airbyte(Json::parse(global).unwrap()).unwrap();
+        Arc::new(state)
+    };
+    let b = bench("append");
+    let counters = &b.ledger.counters;
+    b.rows(0, 5);
+    // Only `a` had any.
+    let first = b.ledger.checkpoint(&state()).unwrap();
+    rejecting(&b, first, 4.0, 1.0);
+    let a = counters.streams[0].get();
+    assert_eq!([a.committed, a.rejected, a.checkpoints], [4, 1, 1]);
+    assert_eq!(counters.loose_rejected(), (0, 3), "the source does not say of which");
+    b.rows(0, 2);
+    b.rows(1, 3);
+    let second = b.ledger.checkpoint(&state()).unwrap();
+    rejecting(&b, second, 3.0, 2.0);
+    assert_eq!(counters.loose_rejected(), (2, 6));
+    assert_eq!(counters.streams[0].get().rejected, 1);
+    assert!(counters.streams.iter().all(|s| s.state_stored_at().is_some()));
+}
+
+#[test]
+fn the_time_of_a_state_is_that_of_its_storing() {
+    let b = bench("overwrite");
+    let stored = || b.ledger.counters.streams[0].state_stored_at();
+    b.rows(0, 1);
+    let first = b.state("a", 1);
+    b.through(first, [1, 0]).unwrap();
+    assert_eq!(stored(), None, "it is kept back");
+    let last = b.ledger.last_checkpoint();
+    b.through(last, [1, 0]).unwrap();
+    b.close().unwrap();
+    assert!(stored().is_some());
+}

@@ -79,7 +79,7 @@ impl Fields {
 }
 
 /// A path for people.
-pub(in crate::sync) fn shown(path: &[String]) -> String {
+pub(super) fn shown(path: &[String]) -> String {
     path.join(".")
 }
 
@@ -136,8 +136,6 @@ fn may_be_object(schema: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-
-    use super::*;
 
     #[test]
     fn paths_into_schemas() {

@@ -103,3 +103,30 @@ async fn a_sync_can_be_stopped_before_its_first_row() {
     });
     assert!(matches!(result.unwrap_err().error, SyncError::Cancelled));
 }
+
+#[tokio::test]
+async fn a_sync_can_be_spawned() {
+    let source = source(&Arc::new(OneTimeToken::default()));
+    let spawned = tokio::spawn(async move {
+        let options = WriteOptions::default();
+        Host::get_noop_destination().write(&source, &options).await.map(drop)
+    });
+    spawned.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_asks_and_moves_nothing() {
+    let executor = Arc::new(OneTimeToken::default());
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStateStore::open(&folder.path().join("state.db")).unwrap());
+    let options = WriteOptions { state: Some(store.clone()), ..WriteOptions::default() };
+    let destination = Host::get_noop_destination();
+    let plan = destination.plan(&source(&executor), &options).await.unwrap();
+    assert_eq!((plan.streams.len(), plan.operation), (1, "read"));
+    assert_eq!(plan.streams[0].generation.next, 1);
+    assert_eq!(store.generations(&plan.connection).unwrap(), []);
+    // Tokens that were used up are not used again.
+    let result = destination.write(&source(&executor), &options).await.unwrap();
+    assert_eq!(result.report.sync_id, 1);
+    assert_eq!(*executor.seen.lock().unwrap(), ["1", "2", "3", "4", "5"]);
+}

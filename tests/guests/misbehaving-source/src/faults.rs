@@ -28,6 +28,8 @@ pub(crate) fn read(
         done: catalog.streams.iter().map(|stream| start(state, &stream.descriptor)).collect(),
         hurt: false,
     };
+    let first = reader.done.first().copied().unwrap_or(0);
+    reader.hurt = shape.until.is_some_and(|until| first >= until);
     for stream in 0..catalog.streams.len() {
         let read = reader.stream(stream);
         if !matches!(mode, Mode::IgnoreFailure) {

@@ -121,6 +121,8 @@ struct Shape {
     rows_per_checkpoint: u64,
     /// How many rows come before the fault.
     after: u64,
+    /// The fault happens only in a read that begins before this row; none: in every read.
+    until: Option<u64>,
 }
 
 impl Default for Shape {
@@ -132,6 +134,7 @@ impl Default for Shape {
             rows_per_batch: 1,
             rows_per_checkpoint: 5,
             after: 3,
+            until: None,
         }
     }
 }

@@ -1,0 +1,123 @@
+//! Every combination of what `Destination::write` can be told: where rows come from, the cache, the
+//! states, the strategy, a full refresh. Two syncs each, between which the source's tables change; what
+//! the destination has at the end is compared row by row with a model.
+
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
+mod common;
+#[path = "write_matrix/model.rs"]
+mod model;
+#[path = "write_matrix/source.rs"]
+mod source;
+#[path = "write_matrix/target.rs"]
+mod target;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::Folder;
+use lockgate::cache::{RecordCache, open_cache};
+use lockgate::fault::Fault;
+use lockgate::{
+    ReadOptions, SqliteStateStore, StateStore, SyncFailure, WriteOptions, WriteResult,
+    WriteStrategy,
+};
+use model::{Cached, Case, From, States};
+use source::Tables;
+use target::Target;
+
+/// The cache of a case.
+fn cache(case: &Case, folder: &Path) -> Option<Arc<dyn RecordCache>> {
+    let choice = match case.cache {
+        Cached::Nowhere => "none".to_owned(),
+        Cached::Default => "default".to_owned(),
+        Cached::Sqlite => format!("sqlite:{}", folder.join("given.db").display()),
+    };
+    open_cache(&choice, folder).expect("a cache")
+}
+
+/// The state store of a case; a shared one is in the cache's own file.
+fn states(
+    case: &Case,
+    cache: Option<&Arc<dyn RecordCache>>,
+    folder: &Path,
+) -> Option<Arc<dyn StateStore>> {
+    let path = match (case.states, cache) {
+        (States::Off, _) => return None,
+        (States::Separate, _) => folder.join("state.db"),
+        (States::Shared, cache) => cache.expect("a cache").describe().place.into(),
+    };
+    Some(Arc::new(SqliteStateStore::open(&path).expect("a store")))
+}
+
+async fn write(
+    case: &Case,
+    tables: &Tables,
+    target: &Target,
+    cache: Option<&Arc<dyn RecordCache>>,
+    options: &WriteOptions,
+) -> Result<WriteResult, Box<SyncFailure>> {
+    match case.from {
+        From::Source => {
+            let options = WriteOptions { cache: cache.cloned(), ..options.clone() };
+            target.destination.write(&tables.source(), &options).await
+        }
+        From::ReadResult => {
+            let read = ReadOptions {
+                strategy: case.strategy,
+                full_refresh: case.full_refresh,
+                ..ReadOptions::default()
+            };
+            let result = tables.source().read(cache.expect("a cache"), &read).await?;
+            target.destination.write(&result, options).await
+        }
+    }
+}
+
+async fn run(case: Case, target: impl Fn(&Folder) -> Target) {
+    let folder = Folder::new();
+    let target = target(&folder);
+    let cache = cache(&case, folder.path());
+    let store = states(&case, cache.as_ref(), folder.path());
+    let options = WriteOptions {
+        connection: Some("matrix".into()),
+        strategy: case.strategy,
+        full_refresh: case.full_refresh,
+        state: store,
+        ..WriteOptions::default()
+    };
+    let tables = Tables::default();
+    tables.set(model::first());
+    let first = write(&case, &tables, &target, cache.as_ref(), &options).await;
+    let Some(expected) = model::after(&case, target.merges) else {
+        let error = first.expect_err("it cannot be").error;
+        assert!(
+            ["MODE_UNSUPPORTED", "PRIMARY_KEY_MISSING"].contains(&error.code()),
+            "{case:?}: {error}"
+        );
+        assert!(target.rows("keyed").is_empty(), "{case:?}");
+        return;
+    };
+    if let Err(failure) = first {
+        panic!("{case:?}: {failure}");
+    }
+    tables.set(model::second());
+    let second = write(&case, &tables, &target, cache.as_ref(), &options).await;
+    if let Err(failure) = second {
+        panic!("{case:?}: {failure}");
+    }
+    for (stream, expected) in ["keyed", "plain"].into_iter().zip(expected) {
+        assert_eq!(target.rows(stream), expected, "{stream} of {case:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_combination_ends_in_its_tables_as_files() {
+    let mut cases = 0;
+    for case in model::cases() {
+        run(case, Target::jsonl).await;
+        cases += 1;
+    }
+    assert_eq!(cases, 112);
+    assert_eq!(WriteStrategy::default(), WriteStrategy::Auto);
+}
