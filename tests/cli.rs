@@ -103,6 +103,7 @@ fn help() {
         &["state"],
         &["state", "show"],
         &["state", "set"],
+        &["state", "copy"],
         &["state", "clear"],
         &["policy"],
         &["policy", "show"],

@@ -241,6 +241,29 @@ fn from_elsewhere(folder: &Folder, state: &str) -> String {
     format!("{kind}:{}", link.display())
 }
 
+/// Stops a process that is not in the middle of a change: others would wait for that, as long as it
+/// stops. A server ends the transaction of one that does not go on; nobody does so for a file.
+fn stop(child: &Child, state: &str) {
+    until("a moment between two changes", || {
+        signal(child, Signal::STOP);
+        let is_free = match state.split_once(':').unwrap() {
+            ("sqlite", path) => {
+                let file = rusqlite::Connection::open(path).unwrap();
+                file.busy_timeout(Duration::ZERO).unwrap();
+                file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
+            }
+            ("json", path) => {
+                std::fs::File::open(format!("{path}.lock")).unwrap().try_lock().is_ok()
+            }
+            _ => true,
+        };
+        if !is_free {
+            signal(child, Signal::CONT);
+        }
+        is_free
+    });
+}
+
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
 }
@@ -254,10 +277,9 @@ fn a_host_that_slept_stores_nothing_more() {
         source(&there, 20);
         there.write("go", "");
         let first = started(&here, &state);
-        // Not in the middle of a change.
         let store = open(&state);
         until("its first state", || stored(store.as_ref()) == Some(1));
-        signal(&first, Signal::STOP);
+        stop(&first, &state);
         end_lease(&stores, &state);
         let elsewhere = from_elsewhere(&there, &state);
         assert_well(&command(&there, &elsewhere).output().unwrap());
@@ -339,30 +361,47 @@ fn states_are_not_changed_while_a_sync_runs() {
     }
 }
 
-/// A sync by the library, with a lease of its own time.
-fn write(
-    folder: &Folder,
-    store: &Arc<dyn StateStore>,
-    lease: LeaseTimes,
-) -> impl Future<Output = Result<WriteResult, Box<SyncFailure>>> + Send + 'static {
-    let name = format!("exec:{}", folder.path().join("source").display());
-    let options = ConnectorOptions {
-        allow_dir: vec![folder.path().display().to_string()],
-        ..ConnectorOptions::default()
-    };
-    let host = Host::new().in_folder(folder.path());
-    let source = host.get_source(&name, &options, Json::empty_object()).unwrap();
-    let options = WriteOptions {
-        connection: Some("k".into()),
-        state: Some(store.clone()),
-        lease,
-        ..WriteOptions::default()
-    };
-    async move { get_noop_destination().write(&source, &options).await }
+/// A sync by the library, on a thread of its own.
+struct Sync {
+    thread: std::thread::JoinHandle<Option<Result<WriteResult, Box<SyncFailure>>>>,
+    drop: Arc<tokio::sync::Notify>,
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+impl Sync {
+    /// With a lease of its own time.
+    fn start(folder: &Folder, store: &Arc<dyn StateStore>, lease: LeaseTimes) -> Self {
+        let name = format!("exec:{}", folder.path().join("source").display());
+        let options = ConnectorOptions {
+            allow_dir: vec![folder.path().display().to_string()],
+            ..ConnectorOptions::default()
+        };
+        let host = Host::new().in_folder(folder.path());
+        let source = host.get_source(&name, &options, Json::empty_object()).unwrap();
+        let options = WriteOptions {
+            connection: Some("k".into()),
+            state: Some(store.clone()),
+            lease,
+            ..WriteOptions::default()
+        };
+        let drop = Arc::new(tokio::sync::Notify::new());
+        let dropped = drop.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let destination = get_noop_destination();
+                tokio::select! {
+                    result = destination.write(&source, &options) => Some(result),
+                    () = dropped.notified() => None,
+                }
+            })
+        });
+        Self { thread, drop }
+    }
+
+    /// Its result; none where it was dropped.
+    fn end(self) -> Option<Result<WriteResult, Box<SyncFailure>>> {
+        self.thread.join().unwrap()
+    }
 }
 
 fn held(store: &Arc<dyn StateStore>) -> Option<Held> {
@@ -377,18 +416,17 @@ fn a_lease_is_renewed_while_a_sync_runs_and_given_back_when_it_is_dropped() {
     let store = open(&stores.all()[0]);
     // Renewed far more often than it must be, however slow the machine is.
     let lease = LeaseTimes { lease: LONG, renewal: Duration::from_millis(20) };
-    let runtime = runtime();
-    let sync = runtime.spawn(write(&folder, &store, lease));
+    let sync = Sync::start(&folder, &store, lease);
     until("a lease", || held(&store).is_some());
     let first = held(&store).unwrap();
     until("a renewal", || held(&store).unwrap().until > first.until);
     assert_eq!(held(&store).unwrap().since, first.since);
     until("a sync that waits", || folder.path().join("started").exists());
-    assert!(!sync.is_finished());
-    sync.abort();
+    sync.drop.notify_one();
+    assert!(sync.end().is_none(), "it ended by itself");
     until("a connection that is free", || held(&store).is_none());
     folder.write("go", "");
-    runtime.block_on(write(&folder, &store, LeaseTimes::default())).unwrap();
+    Sync::start(&folder, &store, LeaseTimes::default()).end().unwrap().unwrap();
     assert_eq!(held(&store), None);
 }
 
@@ -401,13 +439,12 @@ fn a_store_that_is_gone_for_as_long_as_a_lease_ends_the_sync() {
     let path = PathBuf::from(state.strip_prefix("json:").unwrap());
     let store = open(state);
     let lease = LeaseTimes { lease: Duration::from_secs(2), renewal: Duration::from_millis(100) };
-    let runtime = runtime();
-    let sync = runtime.spawn(write(&folder, &store, lease));
+    let sync = Sync::start(&folder, &store, lease);
     until("its first state", || stored(store.as_ref()) == Some(1));
     let aside = path.with_extension("aside");
     std::fs::rename(&path, &aside).unwrap();
     std::fs::create_dir(&path).unwrap();
-    let failure = runtime.block_on(sync).unwrap().unwrap_err();
+    let failure = sync.end().unwrap().unwrap_err();
     assert_eq!(failure.error.code(), "LEASE_LOST", "{failure}");
     let report = failure.report.expect("rows moved");
     assert_eq!(report.error.unwrap().code, "LEASE_LOST");

@@ -257,6 +257,26 @@ fn a_connection_of_the_project_has_its_own_store() {
 }
 
 #[test]
+fn a_connection_moves_to_another_store() {
+    let folder = Folder::new();
+    let store = store(&folder);
+    refresh(&store, "users");
+    keep(&store, &text(USERS, "1"));
+    let said = well(&folder, &["copy", "k", "json:moved.json"]);
+    assert_eq!(said.stderr, "1 state of k copied\n", "{said:?}");
+    let shown = well(&folder, &["show", "k", "--state", "json:moved.json"]).stdout;
+    assert_eq!(shown, format!("[{}]\n", text(USERS, "1")));
+    let moved = JsonStateStore::open(&folder.path().join("moved.json")).unwrap();
+    assert_eq!(moved.generations("k").unwrap(), store.generations("k").unwrap());
+    assert_eq!(moved.last_sync("k").unwrap(), 2);
+    // Into itself: it is held already.
+    let itself = state(&folder, &["copy", "k", "default"]);
+    assert_eq!(itself.code, 1, "{itself:?}");
+    assert!(itself.stderr.contains("CONNECTION_BUSY"), "{itself:?}");
+    assert_eq!(state(&folder, &["copy", "k", "none"]).code, 2);
+}
+
+#[test]
 fn what_is_no_store_is_refused_without_its_password() {
     let folder = Folder::new();
     for (choice, word) in [

@@ -24,8 +24,8 @@ use lockgate::component::CompileCache;
 use lockgate::fault::Fault;
 use lockgate::protocol::{Decision, Failure, Json, LogLevel, Observer, StreamDescriptor};
 use lockgate::state::{
-    Generation, Held, Holder, Lease, PastStates, StateStoreError, StoredState, SyncNumbers,
-    SyncStart,
+    Generation, Held, Holder, Lease, PastStates, Remembered, StateStoreError, StoredState,
+    SyncNumbers, SyncStart,
 };
 use lockgate::sync::{Counters, SyncFailure, WriteResult};
 use lockgate::{
@@ -480,6 +480,14 @@ impl StateStore for Gate {
 
     fn set(&self, _: &str, _: &[StoredState], _: Option<u64>) -> Result<usize, StateStoreError> {
         unreachable!("a sync sets nothing")
+    }
+
+    fn last_sync(&self, connection: &str) -> Result<u64, StateStoreError> {
+        self.inner.last_sync(connection)
+    }
+
+    fn adopt(&self, _: &str, _: &Remembered, _: Option<u64>) -> Result<(), StateStoreError> {
+        unreachable!("a sync takes nothing over")
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {

@@ -84,7 +84,7 @@ pub(super) enum Command {
         #[arg(long)]
         for_worker: bool,
     },
-    /// Show, set or clear the stored states of a connection
+    /// Show, set, copy or clear the stored states of a connection
     State(State),
     /// List, query, export and remove records that are kept between sources and destinations
     Cache(super::cache::Cache),
@@ -387,6 +387,19 @@ remembered: `lockgate state show nightly --past`.")]
         /// Only this stream's; the others stay as they are
         #[arg(long, value_name = "NAME")]
         stream: Option<String>,
+    },
+    /// Take over what is remembered of a connection into another store: its states, generations and the
+    /// number of its syncs
+    #[command(after_help = "\
+Example:
+  lockgate state copy nightly postgres:postgres://sync@db.example/lockgate
+
+What is in the first store stays there. Name the other in lockgate.toml, or with --state, from now on.")]
+    Copy {
+        /// The connection
+        connection: String,
+        /// The other store: sqlite:PATH, json:PATH or postgres:URL
+        to: String,
     },
     /// Forget a connection's states: its next sync starts again
     #[command(

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{
-    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
-    SyncNumbers, SyncStart,
+    Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
+    StoredState, SyncNumbers, SyncStart,
 };
 use crate::protocol::{Json, StreamDescriptor};
 
@@ -136,6 +136,20 @@ impl StateStore for Fenced {
     ) -> Result<usize, StateStoreError> {
         let token = self.token(lease)?;
         self.noted(self.inner.set(connection, states, token))
+    }
+
+    fn last_sync(&self, connection: &str) -> Result<u64, StateStoreError> {
+        self.inner.last_sync(connection)
+    }
+
+    fn adopt(
+        &self,
+        connection: &str,
+        other: &Remembered,
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
+        let token = self.token(lease)?;
+        self.noted(self.inner.adopt(connection, other, token))
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {

@@ -13,7 +13,7 @@ mod postgres;
 mod rows;
 mod sqlite;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 pub use error::StateStoreError;
@@ -77,6 +77,37 @@ pub struct PastStates {
     pub at: i64,
     /// What there was.
     pub states: Vec<StoredState>,
+}
+
+/// What a store remembers of a connection, for another store.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// The id of its last sync.
+    pub last_sync: u64,
+    /// Its streams.
+    pub generations: Vec<(StreamDescriptor, Generation)>,
+    /// With their generations.
+    pub states: Vec<StoredState>,
+}
+
+impl Remembered {
+    /// What `store` remembers.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    pub fn of(store: &dyn StateStore, connection: &str) -> Result<Self, StateStoreError> {
+        Ok(Self {
+            last_sync: store.last_sync(connection)?,
+            generations: store.generations(connection)?,
+            states: store.load(connection)?,
+        })
+    }
+
+    /// Those generations that are later than what is there, by the key of their stream.
+    fn later(&self, there: &HashMap<String, Generation>) -> Vec<(String, Generation)> {
+        let all = self.generations.iter().map(|(stream, g)| (rows::stream_key(stream), *g));
+        all.filter(|(key, g)| there.get(key).is_none_or(|there| there.number < g.number)).collect()
+    }
 }
 
 /// Times that a connection's states are remembered. Enough to go back over some nights.
@@ -202,6 +233,24 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
         }
         Ok(cleared)
     }
+
+    /// The id of a connection's last sync; 0: there was none.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn last_sync(&self, connection: &str) -> Result<u64, StateStoreError>;
+
+    /// Goes on where another store was: takes over what it remembers of a connection. What is there
+    /// of later generations and syncs stays; all states are replaced, and remembered as past.
+    ///
+    /// # Errors
+    /// [`StateStoreError`].
+    fn adopt(
+        &self,
+        connection: &str,
+        other: &Remembered,
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError>;
 
     /// Every connection that has states, with how many and when the last was stored (ms).
     ///

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use lockgate::StateStore;
 use lockgate::protocol::{Json, StateMessage, StreamDescriptor};
 use lockgate::state::{
-    KEPT_PASTS, PastStates, StoredState, StreamBegin, StreamNumbers, StreamStart, SyncStart,
+    KEPT_PASTS, PastStates, Remembered, StoredState, StreamBegin, StreamNumbers, StreamStart,
+    SyncStart,
 };
 
 use crate::{Place, bodies, keep, state, stream, texts};
@@ -21,6 +23,7 @@ crate::of_each_store!(
     an_interrupted_refresh_goes_on_and_ends_when_it_is_complete,
     what_was_there_before_is_remembered,
     changed_members_belong_to_one_configuration,
+    another_store_goes_on_where_one_was,
 );
 
 fn states_of_full_reads_are_beside_the_others(place: &Place) {
@@ -188,6 +191,42 @@ fn what_was_there_before_is_remembered(place: &Place) {
     }
     let past = store.past("a").unwrap();
     assert_eq!((past.len() as u64, past[0].number), (KEPT_PASTS, 3 + 2 * KEPT_PASTS));
+}
+
+fn another_store_goes_on_where_one_was(place: &Place) {
+    let before = Place::sqlite();
+    let first = before.open();
+    let descriptor = StreamDescriptor::new("s");
+    let begin = |store: &dyn StateStore, begin| {
+        let streams = vec![StreamStart { descriptor: descriptor.clone(), begin }];
+        let start = SyncStart { streams, rows_stay: true, ..SyncStart::default() };
+        let numbers = store.begin_sync("a", &start, None).unwrap();
+        let of = numbers.streams[0];
+        (numbers.sync_id, of.generation, of.minimum_generation, of.goes_on)
+    };
+    begin(first.as_ref(), StreamBegin::GoOn);
+    begin(first.as_ref(), StreamBegin::Refresh { truncates: true, resumable: true });
+    let generations = [(descriptor.clone(), 2)].into();
+    let stored = StoredState { generations, ..StoredState::incremental(stream("s", 5)) };
+    let full = StoredState { of_full_read: true, ..stored.clone() };
+    first.store("a", &[stored, full], None).unwrap();
+    assert_eq!(first.last_sync("a").unwrap(), 2);
+    let second = place.open();
+    assert_eq!(second.last_sync("a").unwrap(), 0);
+    // What was begun there is older.
+    begin(second.as_ref(), StreamBegin::GoOn);
+    keep(second.as_ref(), "a", [stream("t", 1)]);
+    let remembered = Remembered::of(first.as_ref(), "a").unwrap();
+    second.adopt("a", &remembered, None).unwrap();
+    assert_eq!(bodies(second.as_ref(), "a"), texts([stream("s", 5)]));
+    assert!(second.load("a").unwrap()[1].of_full_read);
+    assert_eq!(second.past("a").unwrap().len(), 1);
+    assert_eq!(begin(place.open().as_ref(), StreamBegin::GoOn), (3, 2, 2, true));
+    // And again, from one that is behind by now.
+    begin(second.as_ref(), StreamBegin::Refresh { truncates: false, resumable: true });
+    second.adopt("a", &remembered, None).unwrap();
+    assert_eq!(second.generations("a").unwrap()[0].1.number, 3);
+    assert_eq!(second.last_sync("a").unwrap(), 4);
 }
 
 fn changed_members_belong_to_one_configuration(place: &Place) {

@@ -1,4 +1,4 @@
-//! `lockgate state show|set|clear`.
+//! `lockgate state show|set|copy|clear`.
 
 mod merge;
 mod show;
@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::arguments::{State, StateAction};
 use super::output::{CliError, Output};
-use super::store::{StoreChoice, here, state_choice, state_folder};
+use super::store::{StoreChoice, here, open_store, state_choice, state_folder};
 use crate::cache::open_cache;
 use crate::config::{ConfigError, Project};
 use crate::protocol::{StateMessage, StreamDescriptor};
-use crate::state::{Fenced, Holder, LEASE_TIME, StateStore, StateStoreError, StoredState};
+use crate::state::{
+    Fenced, Holder, LEASE_TIME, Remembered, StateStore, StateStoreError, StoredState,
+};
 
 pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
     let here = here()?;
@@ -22,9 +24,9 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
     let project = Project::find(&here).ok();
     let name = match &call.action {
         StateAction::Show { connection, .. } => connection.as_deref(),
-        StateAction::Set { connection, .. } | StateAction::Clear { connection, .. } => {
-            Some(connection.as_str())
-        }
+        StateAction::Set { connection, .. }
+        | StateAction::Copy { connection, .. }
+        | StateAction::Clear { connection, .. } => Some(connection.as_str()),
     };
     let of_file = match project.as_ref().zip(name).map(|(project, name)| project.stores_of(name)) {
         Some((Some("cache"), Some(cache))) => {
@@ -56,6 +58,17 @@ pub(super) async fn run(call: State, output: &Output) -> Result<(), CliError> {
                 None => merge::all(hold.store(), &connection, states)?,
             };
             output.note(&format!("{} of {connection} stored", counted(count)));
+            Ok(())
+        }
+        StateAction::Copy { connection, to } => {
+            let Some(to) = open_store(&to, &folder, Path::new("")).await? else {
+                return Err(ConfigError::Usage("the store none keeps no states".into()).into());
+            };
+            // Nobody syncs it by the one or by the other meanwhile.
+            let (from, to) = (Hold::take(store, &connection)?, Hold::take(to.store, &connection)?);
+            let remembered = Remembered::of(from.store(), &connection)?;
+            to.store().adopt(&connection, &remembered, None)?;
+            output.note(&format!("{} of {connection} copied", counted(remembered.states.len())));
             Ok(())
         }
         StateAction::Clear { connection, stream } => {

@@ -10,8 +10,8 @@ use crate::protocol::{Json, StateMessage, StreamDescriptor};
 use crate::state::lease::end;
 use crate::state::rows::{GLOBAL, LEGACY, Row, begin, effects, key, stream_key};
 use crate::state::{
-    Generation, Held, Holder, KEPT_PASTS, Lease, PastStates, StateStoreError, StoredState,
-    SyncNumbers, SyncStart,
+    Generation, Held, Holder, KEPT_PASTS, Lease, PastStates, Remembered, StateStoreError,
+    StoredState, SyncNumbers, SyncStart,
 };
 
 /// The layout below.
@@ -33,7 +33,7 @@ impl Default for Memory {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct OfConnection {
-    last_sync_id: u64,
+    pub(super) last_sync_id: u64,
     pub(super) lease: LeaseForm,
     generations: Vec<(StreamDescriptor, Generation)>,
     pub(super) states: Vec<StateForm>,
@@ -152,8 +152,7 @@ impl OfConnection {
         }
         let rows: Vec<Row> =
             self.states.iter().filter_map(|s| s.stored().ok()).map(|s| Row::of(&s)).collect();
-        let stored: HashMap<String, Generation> =
-            self.generations.iter().map(|(s, g)| (stream_key(s), *g)).collect();
+        let stored = self.by_stream();
         let mut streams = Vec::with_capacity(start.streams.len());
         for (stream, (_, generation, numbers)) in
             start.streams.iter().zip(begin(start, &rows, &stored))
@@ -208,6 +207,22 @@ impl OfConnection {
         self.states.clear();
         self.put(states);
         gone
+    }
+
+    pub(super) fn adopt(&mut self, other: &Remembered) {
+        self.last_sync_id = self.last_sync_id.max(other.last_sync);
+        let there = self.by_stream();
+        let later: HashMap<String, Generation> = other.later(&there).into_iter().collect();
+        for (stream, _) in &other.generations {
+            if let Some(generation) = later.get(&stream_key(stream)) {
+                self.put_generation(stream, *generation);
+            }
+        }
+        self.set(&other.states);
+    }
+
+    fn by_stream(&self) -> HashMap<String, Generation> {
+        self.generations.iter().map(|(s, g)| (stream_key(s), *g)).collect()
     }
 
     fn put_aside(&mut self, sync_id: u64) {

@@ -14,8 +14,8 @@ use file::StateFile;
 use memory::{Memory, OfConnection};
 
 use super::{
-    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
-    SyncNumbers, SyncStart,
+    Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
+    StoredState, SyncNumbers, SyncStart,
 };
 use crate::protocol::{Json, StreamDescriptor};
 
@@ -161,6 +161,22 @@ impl StateStore for JsonStateStore {
         lease: Option<u64>,
     ) -> Result<usize, StateStoreError> {
         self.change(connection, lease, |of| Ok(of.set(states)))
+    }
+
+    fn last_sync(&self, connection: &str) -> Result<u64, StateStoreError> {
+        self.look(connection, |of| of.last_sync_id)
+    }
+
+    fn adopt(
+        &self,
+        connection: &str,
+        other: &Remembered,
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
+        self.change(connection, lease, |of| {
+            of.adopt(other);
+            Ok(())
+        })
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {

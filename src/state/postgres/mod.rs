@@ -15,8 +15,8 @@ use self::tables::{LAYOUT, lay_out};
 use super::lease::end;
 use super::rows::{Row, begin, stream_key};
 use super::{
-    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
-    SyncNumbers, SyncStart,
+    Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
+    StoredState, SyncNumbers, SyncStart,
 };
 use crate::config::merge_members;
 use crate::postgres::{PostgresUrl, Server};
@@ -261,11 +261,34 @@ impl StateStore for PostgresStateStore {
         lease: Option<u64>,
     ) -> Result<usize, StateStoreError> {
         let states = states.to_vec();
+        self.under(connection, lease, move |t, of| rows::replace(t, of, &states))
+    }
+
+    fn last_sync(&self, connection: &str) -> Result<u64, StateStoreError> {
+        let last = self.look(connection, |t, of| {
+            let last = "SELECT last_sync_id FROM _lockgate_syncs WHERE connection = $1";
+            t.query_opt(last, &[&of])?.map(|row| row.try_get(0)).transpose()
+        })?;
+        Ok(last.map_or(0, unsigned))
+    }
+
+    fn adopt(
+        &self,
+        connection: &str,
+        other: &Remembered,
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
+        let other = other.clone();
         self.under(connection, lease, move |t, of| {
-            rows::put_aside(t, of, 0)?;
-            let gone = t.execute("DELETE FROM _lockgate_states WHERE connection = $1", &[&of])?;
-            rows::put(t, of, &states)?;
-            Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+            t.execute(
+                "INSERT INTO _lockgate_syncs AS s (connection, last_sync_id) VALUES ($1, $2)
+                 ON CONFLICT (connection) DO UPDATE SET
+                    last_sync_id = greatest(s.last_sync_id, excluded.last_sync_id)",
+                &[&of, &signed(other.last_sync)],
+            )?;
+            let later = other.later(&rows::generations(t, of)?);
+            rows::put_generations(t, of, &later)?;
+            rows::replace(t, of, &other.states).map(drop)
         })
     }
 

@@ -154,6 +154,18 @@ pub(super) fn put_aside(
     t.execute(forget, &[&connection, &oldest]).map(drop)
 }
 
+/// Puts what is there aside and these in its place. Gives how many there were.
+pub(super) fn replace(
+    t: &mut Transaction<'_>,
+    connection: &str,
+    states: &[StoredState],
+) -> Result<usize, Error> {
+    put_aside(t, connection, 0)?;
+    let gone = t.execute("DELETE FROM _lockgate_states WHERE connection = $1", &[&connection])?;
+    put(t, connection, states)?;
+    Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+}
+
 /// What was put aside.
 #[derive(Debug)]
 pub(super) struct Past {

@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::rows::{Row, begin, effects, stream_key};
 use super::{
-    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
-    SyncNumbers, SyncStart,
+    Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
+    StoredState, SyncNumbers, SyncStart,
 };
 use crate::config::merge_members;
 use crate::protocol::{Json, StreamDescriptor};
@@ -180,6 +180,19 @@ fn put(t: &Transaction<'_>, connection: &str, states: &[StoredState]) -> rusqlit
     Ok(())
 }
 
+/// Puts what is there aside and these in its place. Gives how many there were.
+fn replace(
+    t: &Transaction<'_>,
+    connection: &str,
+    states: &[StoredState],
+) -> rusqlite::Result<usize> {
+    past::put_aside(t, connection, 0)?;
+    let all = "DELETE FROM _lockgate_states WHERE connection = ?1";
+    let gone = t.execute(all, params![connection])?;
+    put(t, connection, states)?;
+    Ok(gone)
+}
+
 impl StateStore for SqliteStateStore {
     fn acquire(
         &self,
@@ -297,12 +310,34 @@ impl StateStore for SqliteStateStore {
         states: &[StoredState],
         lease: Option<u64>,
     ) -> Result<usize, StateStoreError> {
+        self.under(connection, lease, |t| replace(t, connection, states))
+    }
+
+    fn last_sync(&self, connection: &str) -> Result<u64, StateStoreError> {
+        let last: Option<i64> = self.transact(|t| {
+            let last = "SELECT last_sync_id FROM _lockgate_syncs WHERE connection = ?1";
+            t.query_row(last, params![connection], |row| row.get(0)).optional()
+        })?;
+        Ok(last.map_or(0, unsigned))
+    }
+
+    fn adopt(
+        &self,
+        connection: &str,
+        other: &Remembered,
+        lease: Option<u64>,
+    ) -> Result<(), StateStoreError> {
         self.under(connection, lease, |t| {
-            past::put_aside(t, connection, 0)?;
-            let all = "DELETE FROM _lockgate_states WHERE connection = ?1";
-            let gone = t.execute(all, params![connection])?;
-            put(t, connection, states)?;
-            Ok(gone)
+            t.execute(
+                "INSERT INTO _lockgate_syncs VALUES (?1, ?2)
+                 ON CONFLICT (connection) DO UPDATE SET
+                    last_sync_id = max(last_sync_id, excluded.last_sync_id)",
+                params![connection, i64::try_from(other.last_sync).unwrap_or(i64::MAX)],
+            )?;
+            for (stream, generation) in other.later(&generations(t, connection)?) {
+                put_generation(t, connection, &stream, generation)?;
+            }
+            replace(t, connection, &other.states).map(drop)
         })
     }
 

@@ -26,8 +26,8 @@ use crate::protocol::{
 };
 use crate::sandbox::{Limits, Policy};
 use crate::state::{
-    Generation, Held, Holder, Lease, PastStates, StateStore, StateStoreError, StoredState,
-    SyncNumbers, SyncStart,
+    Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
+    StoredState, SyncNumbers, SyncStart,
 };
 
 /// Messages that wait to be written. A connector that says more waits: that is the back-pressure.
@@ -212,6 +212,14 @@ impl StateStore for RemoteStore {
             Answer::Done => Ok(0),
             _ => odd(),
         }
+    }
+
+    fn last_sync(&self, _: &str) -> Result<u64, StateStoreError> {
+        Err(refused("a worker is told its sync".into()))
+    }
+
+    fn adopt(&self, _: &str, _: &Remembered, _: Option<u64>) -> Result<(), StateStoreError> {
+        Err(refused("a worker takes nothing over".into()))
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {
