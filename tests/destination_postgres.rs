@@ -16,5 +16,7 @@ mod kill;
 mod modes;
 #[path = "postgres/security.rs"]
 mod security;
+#[path = "postgres/smoke.rs"]
+mod smoke;
 #[path = "postgres/types.rs"]
 mod types;

@@ -13,6 +13,18 @@ pub enum CacheError {
         /// The database's reason.
         reason: String,
     },
+    /// A choice that names no cache.
+    #[error("{choice:?} is no cache: none, default, a name, sqlite:PATH or postgres:URL")]
+    Choice {
+        /// What was written, without credentials.
+        choice: String,
+    },
+    /// A PostgreSQL URL that is none. Holds no part of it that may be secret.
+    #[error("the cache's PostgreSQL URL: {reason}")]
+    Url {
+        /// Why.
+        reason: String,
+    },
     /// A later version made it.
     #[error("the cache {cache} has layout {found}; this version knows {known}")]
     Layout {
@@ -93,6 +105,8 @@ impl Fault for CacheError {
     fn code(&self) -> &'static str {
         match self {
             Self::Database { .. } => "CACHE",
+            Self::Choice { .. } => "CACHE_CHOICE",
+            Self::Url { .. } => "CACHE_URL",
             Self::Layout { .. } => "CACHE_LAYOUT",
             Self::Damaged { .. } => "CACHE_DAMAGED",
             Self::Row { .. } => "CACHE_ROW",
@@ -108,6 +122,10 @@ impl Fault for CacheError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Database { .. } => "check that it can be reached and written to".into(),
+            Self::Choice { .. } => {
+                "a name has letters, digits, - and _, and is a file in .lockgate/cache".into()
+            }
+            Self::Url { .. } => "postgres:postgres://USER@HOST/DATABASE?schema=SCHEMA".into(),
             Self::Layout { .. } => "use the newer lockgate that made it".into(),
             Self::Damaged { .. } => {
                 "`lockgate cache remove` removes it; the next sync fills it again".into()
@@ -127,7 +145,11 @@ impl Fault for CacheError {
 
     fn exit(&self) -> ExitClass {
         match self {
-            Self::Unknown { .. } | Self::Query { .. } | Self::NotBuilt { .. } => ExitClass::Usage,
+            Self::Unknown { .. }
+            | Self::Query { .. }
+            | Self::NotBuilt { .. }
+            | Self::Choice { .. }
+            | Self::Url { .. } => ExitClass::Usage,
             _ => ExitClass::Failed,
         }
     }

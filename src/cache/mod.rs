@@ -12,27 +12,46 @@
 //!
 //! All methods block: call them off the async threads.
 
+mod arrow;
 mod error;
+mod export;
 mod key;
 mod names;
 mod number;
 mod open;
 mod plan;
+mod postgres;
 mod record;
 mod schema;
 mod sqlite;
+mod text;
 mod time;
 
 use serde::{Deserialize, Serialize};
 
+pub use arrow::{RecordBatches, record_batches};
 pub use error::CacheError;
+pub use export::{ExportFormat, Exported, export};
 pub use names::{MAX_NAME_BYTES, identifier};
-pub use open::open_cache;
+pub use open::{CACHE_FOLDER, named_caches, open_cache, sqlite_path};
+pub use postgres::PostgresCache;
 pub use schema::{MAX_COLUMNS, MAX_MEMBER_BYTES, columns};
 pub use sqlite::SqliteCache;
 
 use crate::protocol::{Catalog, Rows, StateMessage, StreamDescriptor};
 use crate::state::StoredState;
+
+/// Keyed anew in each call with the system's randomness.
+fn random() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
 
 /// Which cache.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,6 +49,12 @@ impl Decimal {
         format!("{sign}{}e{}", self.digits, self.exponent)
     }
 
+    /// Whether it has at most so many digits before and after its point.
+    pub(super) fn fits(&self, whole: i64, fraction: i64) -> bool {
+        let digits = i64::try_from(self.digits.len()).unwrap_or(i64::MAX);
+        self.exponent >= -fraction && digits.saturating_add(self.exponent) <= whole
+    }
+
     /// Whether nothing comes after its point.
     pub(super) fn is_whole(&self) -> bool {
         self.exponent >= 0

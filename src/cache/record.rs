@@ -122,6 +122,19 @@ impl Shape {
         let text = std::str::from_utf8(line).map_err(|_| RecordFault::Text)?;
         values.clear();
         values.resize(self.count, None);
+        let mut at = 0;
+        let scanned = crate::protocol::members(text, |key, value| {
+            if let Some(slot) = self.find(at, key)
+                && let Some(place) = values.get_mut(slot)
+            {
+                *place = Some(value);
+            }
+            at += 1;
+        });
+        if scanned.is_some() {
+            return Ok(text);
+        }
+        values.iter_mut().for_each(|value| *value = None);
         let mut parser = serde_json::Deserializer::from_str(text);
         let members = Members { shape: self, values };
         parser.deserialize_map(members).map_err(|_| RecordFault::Object)?;

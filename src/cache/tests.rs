@@ -63,6 +63,11 @@ fn fill(cache: &dyn RecordCache, source: &str, catalog: &Catalog, lines: &[&str]
     writer.end().unwrap().remove(0)
 }
 
+/// Replaces the users.
+pub(super) fn replaces(cache: &dyn RecordCache, lines: &[&str]) {
+    fill(cache, "s", &overwrite(), lines);
+}
+
 /// All records of a stream.
 fn records(cache: &dyn RecordCache, source: &str, stream: &StreamDescriptor) -> Vec<String> {
     let (mut all, mut after) = (Vec::new(), 0);

@@ -86,6 +86,8 @@ pub(super) enum Command {
     },
     /// Show, set or clear the stored states of a connection
     State(State),
+    /// List, query, export and remove records that are kept between sources and destinations
+    Cache(super::cache::Cache),
     /// Show what the connectors of a connection may reach, or suggest it from a run
     Policy(Policy),
     /// Show what earlier runs were granted, used and refused

@@ -320,14 +320,22 @@ impl StateSink for Echo {
     }
 }
 
-/// Lets appended streams keep their rows under clients that number every sync as the first.
+/// Lets appended streams keep their rows, and overwritten ones begin anew, under clients that number
+/// every sync as the first.
 ///
 /// PyAirbyte gives each sync generation 1, minimum generation 1 and sync id 1. Taken at its word,
-/// its second append would drop the rows of its first. A true first sync has none to drop.
+/// its second append would drop the rows of its first. A true first sync has none to drop. Its second
+/// overwrite would go on with what its first left; one with the time as its generation does not.
 fn keep_rows_of_first_syncs(catalog: &mut Catalog) {
     for stream in &mut catalog.streams {
         let numbers = (stream.generation_id, stream.minimum_generation_id, stream.sync_id);
-        if numbers == (1, 1, 1) && stream.destination_sync_mode != DestinationSyncMode::Overwrite {
+        if numbers != (1, 1, 1) {
+            continue;
+        }
+        if stream.destination_sync_mode == DestinationSyncMode::Overwrite {
+            stream.generation_id = u64::try_from(crate::sync::now_ms()).unwrap_or(1);
+            stream.minimum_generation_id = stream.generation_id;
+        } else {
             stream.minimum_generation_id = 0;
         }
     }
@@ -401,6 +409,24 @@ mod tests {
         assert_eq!(mode("overwrite", 1), SyncMode::FullRefresh);
         assert_eq!(mode("append", 1), SyncMode::Incremental);
         assert_eq!(mode("append", 0), SyncMode::Incremental);
+    }
+
+    #[test]
+    fn a_client_that_numbers_every_sync_as_the_first_begins_anew_each_time() {
+        let numbers = |destination: &str, sync: u64| {
+            let text = format!(
+                r#"{{"streams":[{{"stream":{{"name":"a","json_schema":{{}}}},"sync_mode":"full_refresh",
+                "destination_sync_mode":"{destination}","generation_id":1,"minimum_generation_id":1,
+                "sync_id":{sync}}}]}}"#
+            );
+            let mut catalog = Catalog::from_airbyte(&text).unwrap();
+            keep_rows_of_first_syncs(&mut catalog);
+            (catalog.streams[0].generation_id, catalog.streams[0].minimum_generation_id)
+        };
+        let (generation, minimum) = numbers("overwrite", 1);
+        assert!(generation > 1 && minimum == generation);
+        assert_eq!(numbers("append", 1), (1, 0));
+        assert_eq!(numbers("overwrite", 2), (1, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Floor 6: the command line. One file a command; this one knows them all.
 
 mod arguments;
+mod cache;
 mod check;
 mod connectors;
 mod discover;
@@ -113,6 +114,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::CompileComponent { .. } => Ok(()),
         Command::Inspect(call) => inspect::run(&call, output).await,
         Command::State(call) => state::run(call, output).await,
+        Command::Cache(call) => cache::run(&call, output).await,
         Command::Policy(call) => policy::run(&call, output).await,
         Command::Runs(call) => runs::run(&call, output).await,
         Command::Connectors(call) => connectors::run(&call, output).await,

@@ -63,7 +63,7 @@ pub(super) async fn run(call: Sync, output: &Output) -> Result<(), CliError> {
         );
         return Err(ConfigError::Usage(what).into());
     }
-    if (call.refresh.is_some() || call.clear) && call.state == "none" {
+    if (call.refresh.is_some() || call.clear) && call.state.as_deref() == Some("none") {
         let option = if call.clear { "--clear" } else { "--refresh" };
         let what = format!(
             "{option} and --state none exclude each other: generations are counted where states are kept"

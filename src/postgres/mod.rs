@@ -10,5 +10,5 @@ mod server;
 mod tls;
 mod url;
 
-pub(crate) use server::{Server, quoted};
+pub(crate) use server::{Server, ServerError, connect, quoted};
 pub use url::{PostgresUrl, PostgresUrlError};

@@ -33,7 +33,7 @@ pub(crate) struct ServerError {
 }
 
 impl ServerError {
-    fn new(reason: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into() }
     }
 }
@@ -93,13 +93,7 @@ impl Link {
     }
 
     fn connect(&self) -> Result<Client, ServerError> {
-        let url = &self.url;
-        let mut client = if url.tls {
-            let tls = tls::client(url.roots.as_deref()).map_err(ServerError::new)?;
-            url.config.connect(tls)?
-        } else {
-            url.config.connect(NoTls)?
-        };
+        let mut client = connect(&self.url)?;
         client.batch_execute(SESSION)?;
         client.batch_execute(&format!("SET search_path TO {}", quoted(&self.schema)))?;
         Ok(client)
@@ -154,6 +148,15 @@ fn is_lost(error: &postgres::Error) -> bool {
         Some(code) => code.code().starts_with("57P") || code.code() == "25P03",
         None => error.is_closed() || is_io(error),
     }
+}
+
+/// Connects, and leaves all else to the caller. Not on a thread that a runtime runs on.
+pub(crate) fn connect(url: &PostgresUrl) -> Result<Client, ServerError> {
+    if url.tls {
+        let tls = tls::client(url.roots.as_deref()).map_err(ServerError::new)?;
+        return Ok(url.config.connect(tls)?);
+    }
+    Ok(url.config.connect(NoTls)?)
 }
 
 /// A name as SQL has it.

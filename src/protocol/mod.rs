@@ -27,5 +27,6 @@ pub use message::{
     ConnectionStatus, Control, Estimate, LogBody, Message, MessageError, RecordBody, Trace,
     looks_like_record,
 };
+pub(crate) use scan::members;
 pub use spec::{Need, Specification};
 pub use state::{StateError, StateMessage, StateScope, Stats, StreamPart};

@@ -89,6 +89,34 @@ pub(super) fn record(text: &str) -> Option<Scanned<'_>> {
     Some(Scanned { stream: stream?, namespace, data: data?, emitted_at, meta })
 }
 
+/// Gives the members of an object, each name and value as it stands in the text, or leaves the text to
+/// the full parser: then what was given so far does not count.
+pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    let mut c = Cursor { text, bytes: text.as_bytes(), at: 0 };
+    c.space();
+    c.token(b"{")?;
+    c.space();
+    if c.token(b"}").is_none() {
+        loop {
+            let start = c.at;
+            c.string()?;
+            let name = text.get(start..c.at)?;
+            c.colon()?;
+            let start = c.at;
+            c.value()?;
+            each(name, text.get(start..c.at)?);
+            c.space();
+            match c.next()? {
+                b',' => c.space(),
+                b'}' => break,
+                _ => return None,
+            }
+        }
+    }
+    c.space();
+    (c.at == c.bytes.len()).then_some(())
+}
+
 impl<'a> Cursor<'a> {
     fn next(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.at)?;
@@ -314,6 +342,53 @@ mod tests {
         let spaced = r#" {"type": "RECORD", "record": {"namespace": null, "meta": {}, "stream": "é", "data": { } } } "#;
         let read = record(spaced).unwrap();
         assert_eq!((read.stream, read.data, read.meta), ("é", "{ }", Some("{}")));
+    }
+
+    fn listed(text: &str) -> Option<Vec<(&str, &str)>> {
+        let mut all = Vec::new();
+        members(text, |name, value| all.push((name, value)))?;
+        Some(all)
+    }
+
+    #[test]
+    fn members_are_as_they_stand() {
+        let text = r#" { "a" : [1, {"b":"}"}] ,"\ud800":-0.5e1,"":"\"" } "#;
+        let all =
+            [(r#""a""#, r#"[1, {"b":"}"}]"#), (r#""\ud800""#, "-0.5e1"), (r#""""#, r#""\"""#)];
+        assert_eq!(listed(text), Some(all.to_vec()));
+        assert_eq!(listed("{}"), Some(Vec::new()));
+        for wrong in [
+            "",
+            "[]",
+            "{",
+            "{} x",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1 2}"#,
+            r#"{"a":01}"#,
+        ] {
+            assert_eq!(listed(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// What is taken here is an object of the full parser.
+        #[test]
+        fn members_are_those_of_the_full_parser(text in r#"[{]("[ab]":([0-9.e-]{1,4}|"[x\\u0]{0,4}"|[\[\]{}]{1,3}|true|null)[,]?){0,3}[}]?"#) {
+            let read = serde_json::from_str::<std::collections::HashMap<String, &serde_json::value::RawValue>>(&text);
+            if let Some(all) = listed(&text) {
+                let read = read.unwrap();
+                for (name, value) in &all {
+                    let name: String = serde_json::from_str(name).unwrap();
+                    let last = all.iter().rfind(|(n, _)| serde_json::from_str::<String>(n).unwrap() == name);
+                    prop_assert_eq!(read[&name].get(), last.unwrap().1);
+                    prop_assert!(read.len() <= all.len(), "{}", value);
+                }
+            } else {
+                prop_assert!(read.is_err());
+            }
+        }
     }
 
     #[test]

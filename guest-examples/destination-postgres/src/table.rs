@@ -10,6 +10,7 @@ use lockgate_sdk::Failure;
 use crate::plan::{INTERNAL, Plan};
 use crate::sql::evolve::{Existing, definitions, evolve};
 use crate::sql::name::{self, literal, quote};
+use crate::sql::types::Type;
 use crate::sql::{Column, Table, merge};
 use crate::wire::Connection;
 
@@ -103,31 +104,36 @@ pub(crate) fn prepare(connection: &mut Connection, plan: Plan) -> Result<Target,
             home.clone()
         }
     };
-    let mut wanted = plan.wanted();
-    let taken_over = match begun {
-        Some(_) if !plan.replaces => {
-            let columns = shape(connection, &plan, &plan.partial, &plan.wanted())?;
-            // Wide enough for what is taken over as well.
-            wanted = columns.iter().cloned().collect();
-            Some(columns)
-        }
-        _ => None,
-    };
-    let columns = shape(connection, &plan, &table, &wanted)?;
-    if let Some(given) = taken_over {
-        let (from, into) = (&plan.partial, &table);
-        let take_over = match &plan.key {
-            Some(key) => merge::merge(key, &from.to_string(), &given, into, &columns),
-            None => merge::append(from, &given, into, &columns),
-        };
-        connection.run(&format!("{take_over}; DROP TABLE {from}"), &what)?;
+    let wanted = plan.wanted();
+    if begun.is_some() && !plan.replaces {
+        take_over(connection, &plan, &wanted, &what)?;
     }
+    let columns = shape(connection, &plan, &table, &wanted)?;
     let target = Target { plan, table, columns };
     let partial = target.is_partial().then_some(target.plan.generation);
     let mut record = record(&target.plan, partial, 0);
     record.push_str("partial_generation_id = excluded.partial_generation_id");
     connection.run(&format!("{record}; COMMIT"), &what)?;
     Ok(target)
+}
+
+/// Brings what an earlier attempt began into the stream's table, which becomes wide enough for it.
+fn take_over(
+    connection: &mut Connection,
+    plan: &Plan,
+    wanted: &[Column],
+    what: &str,
+) -> Result<(), Failure> {
+    let Plan { home, partial, key, .. } = plan;
+    shape(connection, plan, partial, wanted)?;
+    let given = known_columns(connection, partial)?;
+    let columns = shape(connection, plan, home, &given)?;
+    let bring = match key {
+        Some(key) => merge::merge(key, &partial.to_string(), &given, home, &columns),
+        None => merge::append(partial, &given, home, &columns),
+    };
+    connection.run(&format!("{bring}; DROP TABLE {partial}"), what)?;
+    Ok(())
 }
 
 /// The generation of the partial table that an earlier attempt left. One without a note is dropped.
@@ -180,6 +186,15 @@ fn columns(connection: &mut Connection, table: &Table) -> Result<Vec<Existing>, 
         let mut row = row.into_iter().flatten();
         let (name, kind, default) = (row.next()?, row.next()?, row.next()?);
         Some(Existing { name, kind, has_default: default == "t" })
+    });
+    Ok(columns.collect())
+}
+
+/// All columns of a table of ours, but for the name of the row.
+fn known_columns(connection: &mut Connection, table: &Table) -> Result<Vec<Column>, Failure> {
+    let columns = columns(connection, table)?.into_iter().filter_map(|column| {
+        let (kind, _) = Type::of_server(&column.kind)?;
+        (column.name != name::RAW_ID).then_some(Column { name: column.name, kind })
     });
     Ok(columns.collect())
 }
@@ -259,8 +274,9 @@ pub(crate) fn finish(connection: &mut Connection, target: &Target) -> Result<(),
     let what = format!("replacing the table {home}");
     let there = exists(connection, home)?;
     if there && is_in_use(connection, home, &what)? {
-        let columns = shape(connection, &target.plan, home, &target.columns)?;
-        let insert = merge::append(partial, &target.columns, home, &columns);
+        let given = known_columns(connection, partial)?;
+        let columns = shape(connection, &target.plan, home, &given)?;
+        let insert = merge::append(partial, &given, home, &columns);
         connection.run(&format!("DELETE FROM {home}; {insert}; DROP TABLE {partial}"), &what)?;
     } else {
         let drop = if there { format!("DROP TABLE {home}; ") } else { String::new() };

@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::Place;
 use super::insert::{Given, InsertFault, Inserter};
 use super::streams::{self, Kept};
 use super::tables::{create_key_index, create_rows, key_index, next_table, sql_type};
-use super::{Place, random};
 use crate::cache::names::{free, quoted};
 use crate::cache::plan::{How, evolve, stream_key};
-use crate::cache::{CacheError, CachePosition, CachedColumn};
+use crate::cache::{CacheError, CachePosition, CachedColumn, random};
 use crate::protocol::{Catalog, ConfiguredStream};
 
 /// A stream that is being filled.

@@ -7,7 +7,8 @@ use rusqlite::{CachedStatement, Connection};
 use super::tables::{OURS, insert_row};
 use crate::cache::key::{self, KEY_BYTES, Key};
 use crate::cache::record::{Cell, Misfit, RecordFault, Shape, cell, changes};
-use crate::cache::{CachedColumn, number, time};
+use crate::cache::text::write_cell;
+use crate::cache::{CachedColumn, number};
 use crate::protocol::Rows;
 
 /// Why a row is not in its table.
@@ -139,17 +140,7 @@ fn bind(
             return statement.raw_bind_parameter(place, *value);
         }
         Cell::Text(Cow::Owned(value)) => return statement.raw_bind_parameter(place, value),
-        Cell::Date(days) => time::write_date(text, *days),
-        Cell::Time(micros) => time::write_clock(text, *micros),
-        Cell::TimeTz(micros, zone) => {
-            time::write_clock(text, *micros);
-            time::write_zone(text, *zone);
-        }
-        Cell::Timestamp(micros) => time::write_timestamp(text, *micros),
-        Cell::Instant(micros) => {
-            time::write_timestamp(text, *micros);
-            text.push('Z');
-        }
+        other => write_cell(text, other),
     }
     statement.raw_bind_parameter(place, text.as_str())
 }

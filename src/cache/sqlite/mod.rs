@@ -16,7 +16,6 @@ mod tables;
 mod writer;
 
 use std::fs::{DirBuilder, OpenOptions};
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -71,6 +70,8 @@ impl Place {
             connection.pragma_update(None, "synchronous", "FULL")?;
             // The file may be given by somebody: its schema calls nothing that has effects.
             connection.pragma_update(None, "trusted_schema", false)?;
+            // A view that somebody made of a table is in nobody's way when the table is swapped.
+            connection.pragma_update(None, "legacy_alter_table", true)?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
         };
         set_up().map_err(|e| self.fault(e))?;
@@ -85,16 +86,6 @@ pub struct SqliteCache {
     place: Place,
     id: String,
     connection: Mutex<Connection>,
-}
-
-/// Keyed anew in each call with the system's randomness.
-fn random() -> u64 {
-    std::hash::RandomState::new().build_hasher().finish()
-}
-
-fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// SQLite has no unsigned integers; ours stay far below its largest.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use crate::cache::names::quoted;
-use crate::cache::{CachedColumn, ColumnType};
+use crate::cache::{CachedColumn, ColumnType, random};
 
 /// The layout of the tables below.
 pub(super) const LAYOUT: i64 = 1;
@@ -41,7 +41,7 @@ pub(super) fn lay_out(connection: &Connection) -> rusqlite::Result<(i64, String)
     )?;
     if !there {
         transaction.execute_batch(TABLES)?;
-        let id = format!("{:016x}{:016x}", super::random(), super::random());
+        let id = format!("{:016x}{:016x}", random(), random());
         transaction.execute("INSERT INTO _lockgate_cache VALUES (?1, ?2)", (LAYOUT, &id))?;
         transaction.commit()?;
         return Ok((LAYOUT, id));

@@ -5,10 +5,10 @@ use rusqlite::Connection;
 use super::fill::{Filling, count};
 use super::insert::InsertFault;
 use super::lock::SourceLock;
-use super::{Place, now, signed};
-use crate::cache::names::quoted;
+use super::{Place, signed};
+use crate::cache::names::{as_written, quoted};
 use crate::cache::plan::{Checkpoint, Checkpoints, MAX_CHECKPOINTS, scope_key};
-use crate::cache::{CacheError, CacheWriter, CachedRead};
+use crate::cache::{CacheError, CacheWriter, CachedRead, now};
 use crate::protocol::{Catalog, Rows, StateMessage};
 
 /// Bytes of rows that wait in memory before the file's write lock is taken: who shares the file with a
@@ -254,7 +254,7 @@ impl Writer {
         };
         Ok(CachedRead {
             descriptor: kept.descriptor.clone(),
-            table: kept.table.clone(),
+            table: as_written(&kept.table),
             from: if filling.how.replaces && visible {
                 // All of them are of this read.
                 crate::cache::CachePosition { generation: kept.generation, row: filling.from.row }
