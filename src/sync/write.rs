@@ -190,6 +190,10 @@ impl Destination {
         connection: &str,
         options: &WriteOptions,
     ) -> Result<WriteResult, Box<SyncFailure>> {
+        let mut options = options.clone();
+        // As without a cache.
+        options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
+        let options = &options;
         // A read that went well is not done again because the write after it failed.
         let read = &cached::Filled::default();
         attempts::run(options, |again| {
