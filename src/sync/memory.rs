@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::protocol::{Json, StateScope, StreamDescriptor};
 use crate::state::{
-    Generation, Held, Holder, Kept, Lease, PastStates, StateStore, StateStoreError, StoredState,
-    SyncNumbers, SyncStart,
+    Generation, Held, Holder, Kept, Lease, PastStates, Remembered, StateStore, StateStoreError,
+    StoredState, SyncNumbers, SyncStart,
 };
 
 /// See the module. Of one connection: its name is not asked for.
@@ -140,6 +140,14 @@ impl StateStore for MemoryStore {
         _: Option<u64>,
     ) -> Result<usize, StateStoreError> {
         Ok(std::mem::replace(&mut self.lock().states, states.to_vec()).len())
+    }
+
+    fn last_sync(&self, _: &str) -> Result<u64, StateStoreError> {
+        Ok(self.lock().last_sync_id)
+    }
+
+    fn adopt(&self, _: &str, _: &Remembered, _: Option<u64>) -> Result<(), StateStoreError> {
+        of_one_run()
     }
 
     fn connections(&self) -> Result<Vec<(String, u64, i64)>, StateStoreError> {
