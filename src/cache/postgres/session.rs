@@ -63,11 +63,6 @@ impl Session {
         CacheError::Database { cache: self.shown.clone(), reason: error.to_string() }
     }
 
-    pub(super) fn damaged(&self, stream: impl std::fmt::Display, reason: String) -> CacheError {
-        let stream = stream.to_string();
-        CacheError::Damaged { cache: self.shown.clone(), stream, reason }
-    }
-
     /// Runs `body` on the connection.
     pub(super) fn run<T: Send + 'static>(
         &self,
