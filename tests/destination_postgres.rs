@@ -18,5 +18,7 @@ mod modes;
 mod security;
 #[path = "postgres/smoke.rs"]
 mod smoke;
+#[path = "postgres/syncs.rs"]
+mod syncs;
 #[path = "postgres/types.rs"]
 mod types;

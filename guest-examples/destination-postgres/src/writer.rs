@@ -240,6 +240,7 @@ impl Writer {
 
     /// Sends what is held of a stream.
     fn send(&mut self, stream: usize) -> Result<(), Failure> {
+        let room = HELD_BYTES / self.lanes.len().max(1);
         let lane = self.lanes.get_mut(stream).ok_or_else(|| unknown(stream))?;
         if lane.is_empty() {
             return Ok(());
@@ -259,8 +260,8 @@ impl Writer {
         self.connection.copy(&mut lane.buffer)?;
         let bytes = lane.buffer.len() - COPY_HEADER;
         lane.buffer.truncate(COPY_HEADER);
-        // One large row does not keep its room.
-        lane.buffer.shrink_to(2 * SWITCH_BYTES);
+        // Neither a large row nor many streams keep more room than may be held.
+        lane.buffer.shrink_to(room);
         lane.rows += std::mem::take(&mut lane.buffered_rows);
         lane.staged += bytes;
         self.sent += bytes;

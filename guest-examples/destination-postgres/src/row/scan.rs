@@ -215,7 +215,7 @@ impl Scan<'_> {
     fn string(&mut self) -> Result<Kind, NoObject> {
         let mut kind = Kind::Plain;
         loop {
-            self.at += plain(&self.row[self.at..]);
+            self.at += plain::<true>(&self.row[self.at..]);
             match self.take()? {
                 b'"' => return Ok(kind),
                 b'\\' => {
@@ -282,8 +282,9 @@ impl Scan<'_> {
     }
 }
 
-/// How many bytes come before the first that is a quote, a backslash or a control character.
-fn plain(bytes: &[u8]) -> usize {
+/// How many bytes come before the first that is a backslash or a control character, or, with `QUOTES`,
+/// a quote.
+pub(super) fn plain<const QUOTES: bool>(bytes: &[u8]) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut chunks = bytes.chunks_exact(8);
@@ -293,9 +294,9 @@ fn plain(bytes: &[u8]) -> usize {
         word.copy_from_slice(chunk);
         let word = u64::from_le_bytes(word);
         let zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
-        let found = zero(word ^ (LOW * 0x22))
-            | zero(word ^ (LOW * 0x5c))
-            | (word.wrapping_sub(LOW * 0x20) & !word & HIGH);
+        let quotes = if QUOTES { zero(word ^ (LOW * 0x22)) } else { 0 };
+        let found =
+            quotes | zero(word ^ (LOW * 0x5c)) | (word.wrapping_sub(LOW * 0x20) & !word & HIGH);
         if found != 0 {
             // A borrow may mark bytes above the first that is found, and never one below.
             return at + (found.trailing_zeros() / 8) as usize;
@@ -303,7 +304,8 @@ fn plain(bytes: &[u8]) -> usize {
         at += 8;
     }
     let rest = chunks.remainder();
-    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len())
+    let special = |byte: &u8| matches!(byte, b'\\' | 0..=0x1f) || (QUOTES && *byte == b'"');
+    at + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 #[cfg(test)]
@@ -393,7 +395,10 @@ mod tests {
         fn the_first_special_byte_is_found(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
             let expected = bytes.iter().position(special).unwrap_or(bytes.len());
-            prop_assert_eq!(plain(&bytes), expected);
+            prop_assert_eq!(plain::<true>(&bytes), expected);
+            let special = |byte: &u8| matches!(byte, b'\\' | 0..=0x1f);
+            let expected = bytes.iter().position(special).unwrap_or(bytes.len());
+            prop_assert_eq!(plain::<false>(&bytes), expected);
         }
 
         #[test]

@@ -4,7 +4,7 @@
 //! command of its own. What PostgreSQL has no character for is left out (U+0000) or replaced (half of
 //! a surrogate pair, by U+FFFD), and told.
 
-use super::scan::Kind;
+use super::scan::{Kind, plain};
 use super::time::Fit;
 
 /// Could every character be kept?
@@ -127,10 +127,12 @@ pub(super) fn push_string(mut text: &[u8], kind: Kind, out: &mut Vec<u8>) -> Cle
 pub(super) fn push_json(mut text: &[u8], out: &mut Vec<u8>) -> Clean {
     make_room(text.len(), out);
     let mut clean = Clean::Yes;
-    let special = |byte: &u8| *byte == b'\\' || *byte < 0x20;
-    while let Some(at) = text.iter().position(special) {
-        let (before, rest) = text.split_at(at);
+    loop {
+        let (before, rest) = text.split_at(plain::<false>(text));
         out.extend_from_slice(before);
+        if rest.is_empty() {
+            return clean;
+        }
         if rest.first() != Some(&b'\\') {
             // Space between values; in a string no such character is JSON.
             out.push(b' ');
@@ -159,6 +161,4 @@ pub(super) fn push_json(mut text: &[u8], out: &mut Vec<u8>) -> Clean {
         }
         text = rest.get(length..).unwrap_or_default();
     }
-    out.extend_from_slice(text);
-    clean
 }
