@@ -7,6 +7,8 @@
 mod common;
 #[path = "write_matrix/model.rs"]
 mod model;
+#[path = "common/schema.rs"]
+mod schema;
 #[path = "write_matrix/source.rs"]
 mod source;
 #[path = "write_matrix/target.rs"]
@@ -19,33 +21,40 @@ use common::Folder;
 use lockgate::cache::{RecordCache, open_cache};
 use lockgate::fault::Fault;
 use lockgate::{
-    ReadOptions, SqliteStateStore, StateStore, SyncFailure, WriteOptions, WriteResult,
-    WriteStrategy,
+    PostgresStateStore, PostgresUrl, ReadOptions, SqliteStateStore, StateStore, SyncFailure,
+    WriteOptions, WriteResult,
 };
 use model::{Cached, Case, From, States};
+use schema::Schema;
 use source::Tables;
 use target::Target;
 
 /// The cache of a case.
-fn cache(case: &Case, folder: &Path) -> Option<Arc<dyn RecordCache>> {
+fn cache(case: &Case, folder: &Path, schema: Option<&Schema>) -> Option<Arc<dyn RecordCache>> {
     let choice = match case.cache {
         Cached::Nowhere => "none".to_owned(),
         Cached::Default => "default".to_owned(),
         Cached::Sqlite => format!("sqlite:{}", folder.join("given.db").display()),
+        Cached::Postgres => format!("postgres:{}", schema.expect("a schema").url()),
     };
     open_cache(&choice, folder).expect("a cache")
 }
 
-/// The state store of a case; a shared one is in the cache's own file.
+/// The state store of a case; a shared one is in the cache's own database.
 fn states(
     case: &Case,
     cache: Option<&Arc<dyn RecordCache>>,
     folder: &Path,
+    schema: Option<&Schema>,
 ) -> Option<Arc<dyn StateStore>> {
-    let path = match (case.states, cache) {
+    let path = match (case.states, schema) {
         (States::Off, _) => return None,
         (States::Separate, _) => folder.join("state.db"),
-        (States::Shared, cache) => cache.expect("a cache").describe().place.into(),
+        (States::Shared, Some(schema)) => {
+            let url = PostgresUrl::parse(&schema.url()).expect("a URL");
+            return Some(Arc::new(PostgresStateStore::open(url).expect("a store")));
+        }
+        (States::Shared, None) => cache.expect("a cache").describe().place.into(),
     };
     Some(Arc::new(SqliteStateStore::open(&path).expect("a store")))
 }
@@ -77,8 +86,15 @@ async fn write(
 async fn run(case: Case, target: impl Fn(&Folder) -> Target) {
     let folder = Folder::new();
     let target = target(&folder);
-    let cache = cache(&case, folder.path());
-    let store = states(&case, cache.as_ref(), folder.path());
+    let path = folder.path().to_owned();
+    // Whatever talks to a server blocks.
+    let opening = tokio::task::spawn_blocking(move || {
+        let schema = (case.cache == Cached::Postgres).then(Schema::new);
+        let cache = cache(&case, &path, schema.as_ref());
+        let store = states(&case, cache.as_ref(), &path, schema.as_ref());
+        (cache, store, schema)
+    });
+    let (cache, store, schema) = opening.await.expect("they can be opened");
     let options = WriteOptions {
         connection: Some("matrix".into()),
         strategy: case.strategy,
@@ -89,6 +105,7 @@ async fn run(case: Case, target: impl Fn(&Folder) -> Target) {
     let tables = Tables::default();
     tables.set(model::first());
     let first = write(&case, &tables, &target, cache.as_ref(), &options).await;
+    let dropped = |schema: Option<Schema>| tokio::task::spawn_blocking(move || drop(schema));
     let Some(expected) = model::after(&case, target.merges) else {
         let error = first.expect_err("it cannot be").error;
         assert!(
@@ -96,7 +113,7 @@ async fn run(case: Case, target: impl Fn(&Folder) -> Target) {
             "{case:?}: {error}"
         );
         assert!(target.rows("keyed").is_empty(), "{case:?}");
-        return;
+        return dropped(schema).await.expect("it can be dropped");
     };
     if let Err(failure) = first {
         panic!("{case:?}: {failure}");
@@ -109,15 +126,26 @@ async fn run(case: Case, target: impl Fn(&Folder) -> Target) {
     for (stream, expected) in ["keyed", "plain"].into_iter().zip(expected) {
         assert_eq!(target.rows(stream), expected, "{stream} of {case:?}");
     }
+    drop((cache, options));
+    dropped(schema).await.expect("it can be dropped");
 }
 
 #[tokio::test]
 async fn every_combination_ends_in_its_tables_as_files() {
     let mut cases = 0;
-    for case in model::cases() {
+    for case in model::cases(&[Cached::Nowhere, Cached::Default, Cached::Sqlite]) {
         run(case, Target::jsonl).await;
         cases += 1;
     }
     assert_eq!(cases, 112);
-    assert_eq!(WriteStrategy::default(), WriteStrategy::Auto);
+}
+
+#[tokio::test]
+async fn every_combination_ends_the_same_through_a_server() {
+    let mut cases = 0;
+    for case in model::cases(&[Cached::Postgres]) {
+        run(case, Target::jsonl).await;
+        cases += 1;
+    }
+    assert_eq!(cases, 48);
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::cached::{self, Reading};
 use super::{Report, SyncError, SyncFailure, Watch, WriteOptions, default_source_key};
-use crate::cache::{CacheError, CachedRead, CachedStream, QueryRows, RecordCache};
+use crate::cache::{
+    CacheError, CachedRead, CachedStream, QueryRows, RecordBatches, RecordCache, record_batches,
+};
 use crate::config::{Strategy, StreamSelection};
 use crate::connector::{Connector, Source};
 use crate::executor::Cancel;
@@ -145,6 +147,22 @@ impl ReadResult {
             batch: Vec::new().into_iter(),
             ended: false,
         })
+    }
+
+    /// The same rows as Arrow record batches, typed by the stream's schema ([`record_batches`]). Blocks;
+    /// a batch is in memory at a time.
+    ///
+    /// # Errors
+    /// [`CacheError::Unknown`] for a stream that it did not read, [`CacheError::Replaced`], others.
+    pub fn record_batches(&self, stream: &str) -> Result<RecordBatches, CacheError> {
+        let read = self.find(stream)?;
+        let streams = self.cache.streams(Some(&self.source_key))?;
+        self.is_there(self.cache.as_ref(), read, &streams)?;
+        let mut streams = streams.into_iter();
+        let found = streams.find(|stream| stream.descriptor == read.descriptor);
+        let replaced = || CacheError::Replaced { stream: read.descriptor.to_string() };
+        let (from, to) = (read.from.row, read.to.row);
+        record_batches(self.cache.clone(), found.ok_or_else(replaced)?, from, to)
     }
 
     /// The answer to a query over the tables of the cache, which hold rows of other reads as well; at

@@ -72,6 +72,9 @@ async fn a_result_covers_what_its_read_brought() {
     };
     assert_eq!(text(&first), [r#"{"id":0}"#, r#"{"id":1}"#, r#"{"id":2}"#]);
     assert_eq!(text(&second), [r#"{"id":3}"#, r#"{"id":4}"#]);
+    let batches = second.record_batches("a").expect("a stream");
+    let counts = batches.map(|batch| batch.expect("a batch").num_rows());
+    assert_eq!(counts.sum::<usize>(), 2);
     let counted = second.query("SELECT count(*) AS n FROM a").expect("an answer");
     assert_eq!((counted.columns, counted.rows), (vec!["n".to_owned()], vec![vec![json!(5)]]));
     assert_eq!(first.rows("c").expect_err("no such stream").code(), "CACHE_UNKNOWN");

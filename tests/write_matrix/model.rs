@@ -15,6 +15,8 @@ pub(crate) enum Cached {
     Nowhere,
     Default,
     Sqlite,
+    /// The tests' server.
+    Postgres,
 }
 
 /// Where states are.
@@ -36,11 +38,12 @@ pub(crate) struct Case {
     pub(crate) full_refresh: bool,
 }
 
-/// Every combination that means something: a read result has a cache, and states are shared with one.
-pub(crate) fn cases() -> Vec<Case> {
+/// Every combination of these caches that means something: a read result has a cache, and states are
+/// shared with one.
+pub(crate) fn cases(caches: &[Cached]) -> Vec<Case> {
     let mut cases = Vec::new();
     for from in [From::Source, From::ReadResult] {
-        for cache in [Cached::Nowhere, Cached::Default, Cached::Sqlite] {
+        for cache in caches.iter().copied() {
             for states in [States::Off, States::Separate, States::Shared] {
                 let without = cache == Cached::Nowhere;
                 if without && (from == From::ReadResult || states == States::Shared) {
