@@ -436,7 +436,8 @@ async fn a_configuration_is_checked_and_nothing_runs() {
     let error = good.discover().await.expect_err("no").to_string();
     assert!(error.contains("there is no discover"), "{error}");
     let destination = lockgate::get_noop_destination();
-    let written = destination.write(&good.into(), &lockgate::WriteOptions::default()).await;
+    let written =
+        destination.write(&lockgate::Source::from(good), &lockgate::WriteOptions::default()).await;
     let failure = written.expect_err("it cannot be read");
     assert_eq!(failure.error.code(), "CONNECTOR_NO_EXECUTOR");
 }

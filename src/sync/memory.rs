@@ -16,12 +16,26 @@ use crate::state::{
 #[derive(Debug, Default)]
 pub(super) struct MemoryStore(Mutex<Memory>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
+    /// Before the generations of this run. The time, since nobody remembers those of earlier runs: a
+    /// destination that found one of them again would go on in it, and replace nothing.
+    first: u64,
     last_sync_id: u64,
     generations: BTreeMap<StreamDescriptor, Generation>,
     /// One of each scope, of incremental and of full reads apart.
     states: Vec<StoredState>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            first: u64::try_from(super::now_ms()).unwrap_or(0),
+            last_sync_id: 0,
+            generations: BTreeMap::new(),
+            states: Vec::new(),
+        }
+    }
 }
 
 impl MemoryStore {
@@ -82,13 +96,14 @@ impl StateStore for MemoryStore {
             .collect();
         let mut streams = Vec::with_capacity(start.streams.len());
         for stream in &start.streams {
-            let stored = memory.generations.get(&stream.descriptor).copied();
-            let number = stored.map_or(0, |stored| stored.number);
+            let first = Generation { number: memory.first, since: memory.first, open: None };
+            let stored = memory.generations.get(&stream.descriptor).copied().unwrap_or(first);
+            let number = stored.number;
             let has = |full| kept.contains(&(stream.descriptor.clone(), number, full));
             let kept = Kept { incremental: has(false), of_full_read: has(true) };
             let again = start.again.is_some();
             let (next, numbers) =
-                Generation::begin(stored, kept, stream.begin, again, start.rows_stay);
+                Generation::begin(Some(stored), kept, stream.begin, again, start.rows_stay);
             memory.generations.insert(stream.descriptor.clone(), next);
             streams.push(numbers);
         }
