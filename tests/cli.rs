@@ -341,7 +341,7 @@ fn projects_that_are_wrong() {
     text.push(wrong(same.0, same.1, &["sync", "hourly"]));
     text.push(wrong(same.0, same.1, &["sync", "--streams", "users,order"]));
     text.push(wrong(same.0, same.1, &["sync", "--strategy", "merge"]));
-    text.push(wrong(same.0, same.1, &["sync", "--cache", "default"]));
+    text.push(wrong(same.0, same.1, &["sync", "--cache", "duckdb:cache.db"]));
     let text = text.join("\n");
     assert_eq!(text.matches("hunter2").count(), 1, "only where it was typed: {text}");
     shown("wrong_project", bare.path(), &text);

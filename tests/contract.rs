@@ -43,6 +43,8 @@ fn breaks(
     let scenes = places.iter().map(|isolation| {
         let mut scene = Scene::new(From::Component, to, false);
         scene.arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
+        // What another attempt makes of a failure that may pass is in tests/attempts.rs.
+        scene.arguments.push("--attempts=1".into());
         if !isolation.is_empty() {
             scene.arguments.push(format!("--isolation={isolation}"));
         }

@@ -102,7 +102,7 @@ impl Scene {
     }
 
     /// Into files, by a component.
-    fn into_files(&self) -> Outcome {
+    fn to_files(&self) -> Outcome {
         let component = guest("destination-jsonl").display().to_string();
         self.sync(&[
             "--destination",
@@ -115,7 +115,7 @@ impl Scene {
     }
 
     /// Into a process that keeps its input as it came.
-    fn into_recorder(&self) -> Outcome {
+    fn to_recorder(&self) -> Outcome {
         let here = self.folder.path().display().to_string();
         let process =
             connector(&self.folder, "recorder", &fixture("connectors/recorder.py"), &[&here]);
@@ -123,7 +123,7 @@ impl Scene {
     }
 
     /// Into a process with a fault.
-    fn into_faulty(&self, mode: &str, after: u64) -> Outcome {
+    fn to_faulty(&self, mode: &str, after: u64) -> Outcome {
         let script = fixture("connectors/destination.py");
         let process = connector(&self.folder, "destination", &script, &[]);
         let path = self.folder.path().join("out");
@@ -174,7 +174,7 @@ const CACHED: [&str; 2] = ["--cache", "default"];
 fn a_destination_that_tells_of_an_error_and_exits_with_0_has_failed() {
     let scene = Scene::new(&[stream("s")]);
     scene.prints(&twenty(), 0);
-    let (error, _) = scene.into_faulty("trace-error", 7).bad(1);
+    let (error, _) = scene.to_faulty("trace-error", 7).bad(1);
     assert!(error.starts_with("DESTINATION_FAILED") && error.contains("read-only"), "{error}");
 }
 
@@ -183,7 +183,7 @@ fn a_destination_that_exits_with_0_before_its_input_ended_has_failed() {
     let scene = Scene::new(&[stream("s")]);
     let many: String = (0..4000).map(|five| ids(five * 5..five * 5 + 5)).collect();
     scene.prints(&(many + &state("s", 20_000) + &complete("s")), 0);
-    let outcome = scene.into_faulty("exit-0", 7);
+    let outcome = scene.to_faulty("exit-0", 7);
     assert_eq!(outcome.result["records_committed"], 0);
     assert!(outcome.bad(1).0.starts_with("DESTINATION_FAILED"));
 }
@@ -207,7 +207,7 @@ fn a_destination_that_is_ended_by_a_signal_has_failed() {
 fn a_destination_that_confirms_nothing_has_failed() {
     let scene = Scene::new(&[stream("s")]);
     scene.prints(&twenty(), 0);
-    let outcome = scene.into_faulty("never-ack", 1000);
+    let outcome = scene.to_faulty("never-ack", 1000);
     assert!(outcome.bad(1).0.starts_with("DESTINATION_FAILED"));
     assert_eq!(scene.stored(), json!([]));
 }
@@ -216,7 +216,7 @@ fn a_destination_that_confirms_nothing_has_failed() {
 fn what_is_counted_is_what_is_confirmed() {
     let scene = Scene::new(&[stream("s")]);
     scene.prints(&twenty(), 0);
-    let outcome = scene.into_faulty("no-last-ack", 1000);
+    let outcome = scene.to_faulty("no-last-ack", 1000);
     let report = &outcome.result;
     assert_eq!(report["records_emitted"], 20);
     assert!(report["records_committed"].as_u64().expect("a number") < 20, "{report}");
@@ -226,7 +226,7 @@ fn what_is_counted_is_what_is_confirmed() {
 fn a_source_that_crashes_is_to_blame_and_does_not_look_finished() {
     let scene = Scene::new(&[stream("s")]);
     scene.prints(&(ids(0..5) + &state("s", 5) + &ids(5..8)), 1);
-    let (error, _) = scene.into_recorder().bad(1);
+    let (error, _) = scene.to_recorder().bad(1);
     assert!(error.starts_with("SOURCE_FAILED"), "{error}");
     let statuses = messages(&scene.received(), "TRACE");
     let ended = |word: &str| statuses.iter().any(|m| m["trace"]["stream_status"]["status"] == word);
@@ -238,9 +238,9 @@ fn a_source_that_crashes_replaces_nothing() {
     for cache in [&[][..], &CACHED] {
         let scene = Scene::new(&[stream("s")]).with(&["--strategy", "replace"]).with(cache);
         scene.prints(&twenty(), 0);
-        scene.into_files().good();
+        scene.to_files().good();
         scene.prints(&ids(0..3), 1);
-        assert!(scene.into_files().bad(1).0.starts_with("SOURCE_FAILED"));
+        assert!(scene.to_files().bad(1).0.starts_with("SOURCE_FAILED"));
         assert_eq!(scene.rows("s").len(), 20, "{cache:?}");
     }
 }
@@ -250,7 +250,7 @@ fn a_source_that_tells_of_an_error_and_exits_with_0_has_failed() {
     let scene = Scene::new(&[stream("s")]);
     let error = r#"{"type":"TRACE","trace":{"type":"ERROR","emitted_at":1,"error":{"message":"the table is gone"}}}"#;
     scene.prints(&(ids(0..3) + error + "\n" + &complete("s")), 0);
-    let (error, _) = scene.into_files().bad(1);
+    let (error, _) = scene.to_files().bad(1);
     assert!(error.starts_with("SOURCE_FAILED") && error.contains("the table is gone"), "{error}");
 }
 
@@ -258,7 +258,7 @@ fn a_source_that_tells_of_an_error_and_exits_with_0_has_failed() {
 fn a_source_that_never_says_that_a_stream_is_complete_has_failed() {
     let scene = Scene::new(&[stream("s")]);
     scene.prints(&ids(0..3), 0);
-    assert!(scene.into_files().bad(1).0.starts_with("SOURCE_FAILED"));
+    assert!(scene.to_files().bad(1).0.starts_with("SOURCE_FAILED"));
 }
 
 // ---- lines ----------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ fn a_source_that_never_says_that_a_stream_is_complete_has_failed() {
 fn amid(line: &str) -> (Scene, Outcome) {
     let scene = Scene::new(&[stream("s")]);
     scene.prints(&(ids(0..2) + line + "\n" + &ids(2..4) + &complete("s")), 0);
-    let outcome = scene.into_files();
+    let outcome = scene.to_files();
     (scene, outcome)
 }
 
@@ -316,7 +316,7 @@ fn numbers_that_are_no_doubles_arrive_as_they_are() {
         ];
         let text: String = rows.iter().map(|row| record("s", row)).collect();
         scene.prints(&(text + &state("s", 1) + &complete("s")), 0);
-        scene.into_files().good();
+        scene.to_files().good();
         assert_eq!(scene.lines("s"), rows, "{cache:?}");
     }
 }
@@ -330,7 +330,7 @@ fn a_global_state_is_kept_and_given_back_as_it_came() {
         let both = complete("s") + &complete("t");
         let first = ids(0..3) + &record("t", r#"{"id":1}"#) + &global(7, &["s", "t"]) + &both;
         scene.prints(&first, 0);
-        let report = scene.into_recorder().good();
+        let report = scene.to_recorder().good();
         assert_eq!(report["checkpoints_committed"], 1, "{cache:?}: {report}");
         // The member's name is the protocol's.
         let sent = messages(&scene.received(), "STATE");
@@ -338,7 +338,7 @@ fn a_global_state_is_kept_and_given_back_as_it_came() {
         assert!(sent[0]["state"].get("global_").is_none());
         assert_eq!(scene.stored()[0]["global"]["shared_state"]["lsn"], 7, "{cache:?}");
         scene.prints(&(ids(3..4) + &global(8, &["s", "t"]) + &both), 0);
-        scene.into_recorder().good();
+        scene.to_recorder().good();
         let given = scene.given();
         assert_eq!(given[0]["type"], "GLOBAL", "{cache:?}: {given}");
         assert_eq!(given[0]["global"]["stream_states"].as_array().map(Vec::len), Some(2));
@@ -353,9 +353,9 @@ fn a_state_without_a_type_is_a_legacy_state() {
         let scene = Scene::new(&[stream("s")]).with(cache);
         let legacy = r#"{"type":"STATE","state":{"data":{"cursor":"2024"}}}"#;
         scene.prints(&(ids(0..3) + legacy + "\n" + &complete("s")), 0);
-        scene.into_files().good();
+        scene.to_files().good();
         scene.prints(&(ids(3..4) + legacy + "\n" + &complete("s")), 0);
-        scene.into_files().good();
+        scene.to_files().good();
         assert_eq!(scene.given(), json!({"cursor": "2024"}), "{cache:?}");
         assert_eq!(scene.rows("s").len(), 4, "{cache:?}");
     }
@@ -366,9 +366,9 @@ fn a_state_with_unknown_members_and_long_numbers_comes_back_whole() {
     let scene = Scene::new(&[stream("s")]);
     let line = r#"{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"s"},"stream_state":{"n":92233720368547758079}},"x":{"y":1}}}"#;
     scene.prints(&(ids(0..1) + line + "\n" + &complete("s")), 0);
-    scene.into_files().good();
+    scene.to_files().good();
     scene.prints(&complete("s"), 0);
-    scene.into_files().good();
+    scene.to_files().good();
     let given = scene.folder.read("read.state.json");
     assert!(given.contains("92233720368547758079") && given.contains(r#""x":{"y":1}"#), "{given}");
 }
@@ -414,7 +414,7 @@ fn streams_of_one_name_in_two_namespaces_have_states_of_their_own() {
         };
         let part = |namespace, at| of(namespace, &(ids(0..at) + &state("s", at) + &complete("s")));
         scene.prints(&(part("a", 2) + &part("b", 3)), 0);
-        scene.into_recorder().good();
+        scene.to_recorder().good();
         let stored = scene.stored();
         let mut at: Vec<(String, u64)> = stored
             .as_array()
@@ -439,10 +439,10 @@ fn a_full_refresh_is_given_no_old_state() {
     for cache in [&[][..], &CACHED] {
         let scene = Scene::new(&[stream("s")]).with(cache);
         scene.prints(&twenty(), 0);
-        scene.into_files().good();
+        scene.to_files().good();
         let _ = std::fs::remove_file(scene.folder.path().join("read.state.json"));
         let again = scene.with(&["--full-refresh"]);
-        again.into_files().good();
+        again.to_files().good();
         let given = again.given();
         assert!(given == Value::Null || given == json!([]), "{cache:?}: {given}");
     }
@@ -454,10 +454,10 @@ fn a_full_refresh_is_given_no_old_state() {
 fn only_what_is_new_is_sent_again() {
     let scene = Scene::new(&[stream("s")]).with(&CACHED);
     scene.prints(&twenty(), 0);
-    scene.into_recorder().good();
+    scene.to_recorder().good();
     assert_eq!(messages(&scene.received(), "RECORD").len(), 20);
     scene.prints(&(ids(20..23) + &state("s", 23) + &complete("s")), 0);
-    let report = scene.into_recorder().good();
+    let report = scene.to_recorder().good();
     assert_eq!(messages(&scene.received(), "RECORD").len(), 23);
     assert_eq!(report["records_committed"], 3);
 }
@@ -471,7 +471,7 @@ fn a_record_has_its_time_its_meta_and_nothing_that_is_not_its_own() {
         r#"{{"type":"RECORD","record":{{"stream":"s","data":{{"id":1,"CamelCase":2}},"emitted_at":1700000000123,{meta}}}}}"#
     );
     scene.prints(&(line + "\n" + &state("s", 1) + &complete("s")), 0);
-    scene.into_recorder().good();
+    scene.to_recorder().good();
     let records = messages(&scene.received(), "RECORD");
     let record = &records[0]["record"];
     assert_eq!(record["data"], json!({"id": 1, "CamelCase": 2}));
@@ -485,10 +485,10 @@ fn an_empty_stream_replaces() {
     for cache in [&[][..], &CACHED] {
         let scene = Scene::new(&[stream("s")]).with(&["--strategy", "replace"]).with(cache);
         scene.prints(&twenty(), 0);
-        scene.into_files().good();
+        scene.to_files().good();
         assert_eq!(scene.rows("s").len(), 20);
         scene.prints(&complete("s"), 0);
-        scene.into_files().good();
+        scene.to_files().good();
         assert_eq!(scene.rows("s").len(), 0, "{cache:?}");
     }
 }
@@ -526,7 +526,7 @@ fn a_row_is_passed_on_and_not_written_anew() {
     let scene = Scene::new(&[stream("s")]);
     let data = r#"{ "b" : 1.0,"a":[ ], "t":"\u00e9\/" }"#;
     scene.prints(&(record("s", data) + &state("s", 1) + &complete("s")), 0);
-    scene.into_recorder().good();
+    scene.to_recorder().good();
     assert!(scene.received().contains(data), "{}", scene.received());
 }
 
@@ -536,7 +536,7 @@ fn a_source_is_asked_for_what_it_offers_only() {
     plain["supported_sync_modes"] = json!(["full_refresh"]);
     let scene = Scene::new(&[plain]).with(&["--strategy", "append"]);
     scene.prints(&twenty(), 0);
-    scene.into_files().good();
+    scene.to_files().good();
     let catalog: Value =
         serde_json::from_str(&scene.folder.read("read.catalog.json")).expect("a catalog");
     assert_eq!(catalog["streams"][0]["sync_mode"], "full_refresh");
@@ -546,7 +546,7 @@ fn a_source_is_asked_for_what_it_offers_only() {
 fn what_a_destination_cannot_do_is_refused_before_it_is_asked() {
     let scene = Scene::new(&[stream("s")]).with(&["--strategy", "replace"]);
     scene.prints(&twenty(), 0);
-    let (error, _) = scene.into_recorder().bad(2);
+    let (error, _) = scene.to_recorder().bad(2);
     assert!(error.starts_with("MODE_UNSUPPORTED"), "{error}");
     assert_eq!(scene.received(), "");
 }
@@ -555,7 +555,7 @@ fn what_a_destination_cannot_do_is_refused_before_it_is_asked() {
 fn a_stream_that_is_not_there_is_an_error_that_lists_those_that_are() {
     let scene = Scene::new(&[stream("s"), stream("t")]).with(&["--streams", "s,x"]);
     scene.prints(&twenty(), 0);
-    let (error, _) = scene.into_files().bad(2);
+    let (error, _) = scene.to_files().bad(2);
     assert!(error.contains("\"x\"") && error.contains("s, t"), "{error}");
 }
 
@@ -563,7 +563,7 @@ fn a_stream_that_is_not_there_is_an_error_that_lists_those_that_are() {
 fn every_error_says_what_to_do() {
     let scene = Scene::new(&[stream("s")]);
     scene.prints(&ids(0..2), 1);
-    let (_, error) = scene.into_files().bad(1);
+    let (_, error) = scene.to_files().bad(1);
     assert!(error["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{error}");
 }
 

@@ -175,6 +175,21 @@ impl<'a> Scene<'a> {
     }
 }
 
+impl Scene<'_> {
+    /// How far it came: what is visible, what is beside it, and what the host remembers.
+    fn say(&self, what: &str) {
+        let tables = self.server.lines(&format!(
+            "select schemaname || '.' || relname || ' ' || n_live_tup from pg_stat_user_tables \
+             where schemaname = '{}'",
+            self.schema
+        ));
+        let path = self.folder.path().join(".lockgate/state.db");
+        let store = lockgate::SqliteStateStore::open(&path).expect("a state store");
+        let generations = lockgate::StateStore::generations(&store, "c").expect("generations");
+        eprintln!("  {what}: {} rows visible; {tables:?}; {generations:?}", self.rows().len());
+    }
+}
+
 /// Rows with these keys, and values that name their version.
 fn lines(ids: std::ops::Range<u64>, version: &str) -> String {
     let mut text = String::new();
@@ -284,6 +299,7 @@ fn refresh(
         let after = Duration::from_millis(100 + random.below(1200));
         ended = scene.killed_after(more, after);
         let rows = scene.rows();
+        scene.say(&format!("{more:?} for {after:?}, ended: {ended}"));
         if has_prior {
             // Old rows until the stream is complete, then the new ones; never a mixture.
             assert!(rows == old_rows || rows == new_rows, "{} rows", rows.len());
@@ -301,6 +317,7 @@ fn refresh(
     // Whether the refresh was begun at all: a kill may come before.
     let begun = !ended && scene_began(&scene);
     let partial = scene.rows();
+    scene.say(&format!("begun: {begun}"));
     match then {
         Then::GoesOn => {
             if !ended && !begun {

@@ -454,7 +454,7 @@ pub(super) fn readers_read_while_a_sync_writes(cache: &dyn RecordCache) {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 let rows = cache.query(&count, 1).unwrap().rows;
                 seen.push(rows[0][0].as_u64().unwrap());
-                assert!(cache.streams(Some("s")).unwrap()[0].rows % 100 == 0);
+                assert!(cache.streams(Some("s")).unwrap()[0].rows.is_multiple_of(100));
             }
             seen
         });

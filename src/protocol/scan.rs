@@ -413,6 +413,16 @@ mod tests {
         assert!(matches!(Message::decode(line.as_bytes()), Ok(Message::Record(_))));
     }
 
+    #[derive(serde::Deserialize)]
+    struct Full {
+        record: FullRecord,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct FullRecord {
+        data: Box<serde_json::value::RawValue>,
+    }
+
     /// Pieces of JSON and near-JSON, so that random lines come close to the grammar.
     fn piece() -> impl Strategy<Value = String> {
         prop_oneof![
@@ -436,13 +446,12 @@ mod tests {
                 r#"{{"type":"RECORD","record":{{"stream":"a","data":{{{}}},"emitted_at":5}}}}{tail}"#,
                 data.concat()
             );
-            let full = serde_json::from_str::<serde_json::Value>(&line);
+            // Not into values: a number that no double holds is a number all the same.
+            let full = serde_json::from_str::<Full>(&line);
             match record(&line) {
                 Some(read) => {
                     let full = full.map_err(|e| TestCaseError::fail(format!("{e}: {line}")))?;
-                    let data: serde_json::Value = serde_json::from_str(read.data)
-                        .map_err(|e| TestCaseError::fail(format!("{e}: {line}")))?;
-                    prop_assert_eq!(&full["record"]["data"], &data);
+                    prop_assert_eq!(full.record.data.get(), read.data);
                 }
                 // Left to the full parser: a message or an error, never a silent drop.
                 None => {

@@ -22,7 +22,7 @@ const STORE: &str = "LOCKGATE_TEST_STORE";
 fn writer() {
     let store = open(&std::env::var(STORE).expect("a store")).unwrap();
     let kept = store.load("a").unwrap();
-    let first = kept.first().map_or(0, |s| at(s)) + 1;
+    let first = kept.first().map_or(0, at) + 1;
     for at in first.. {
         let both = [stream("s", at), stream("t", at)].map(StoredState::incremental);
         store.store("a", &both, None).unwrap();

@@ -7,12 +7,15 @@ use lockgate::{ConnectorOptions, Destination, Host};
 
 use crate::common::{Folder, guest};
 
+/// Gives the rows of a stream.
+type Reader = Box<dyn Fn(&str) -> Vec<String> + Send + Sync>;
+
 /// A destination, and how its tables are read.
 pub(crate) struct Target {
     pub(crate) destination: Destination,
     /// It can merge by key.
     pub(crate) merges: bool,
-    read: Box<dyn Fn(&str) -> Vec<String> + Send + Sync>,
+    read: Reader,
 }
 
 impl Target {

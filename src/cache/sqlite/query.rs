@@ -28,7 +28,7 @@ pub(super) fn query(place: &Place, sql: &str, limit: usize) -> Result<QueryRows,
     if statement.column_count() == 0 || !statement.readonly() {
         return Err(CacheError::Query { reason: "it gives no rows".into() });
     }
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = columns.len();
     let mut result = QueryRows { columns, ..QueryRows::default() };
     let mut rows = statement.query([]).map_err(refused)?;
@@ -65,11 +65,12 @@ fn authorize(context: &AuthContext<'_>) -> Authorization {
             Authorization::Allow
         }
         // What tells about tables, and sets nothing.
-        AuthAction::Pragma { pragma_name, .. } => match pragma_name {
-            "table_info" | "table_xinfo" | "table_list" | "index_list" | "index_info"
-            | "index_xinfo" => Authorization::Allow,
-            _ => Authorization::Deny,
-        },
+        AuthAction::Pragma {
+            pragma_name:
+                "table_info" | "table_xinfo" | "table_list" | "index_list" | "index_info"
+                | "index_xinfo",
+            ..
+        } => Authorization::Allow,
         _ => Authorization::Deny,
     }
 }

@@ -43,11 +43,11 @@ pub(super) fn put_aside(
     .map(drop)
 }
 
-/// Number, sync id, time and states of each, the newest first.
-pub(super) fn list(
-    t: &Transaction<'_>,
-    connection: &str,
-) -> rusqlite::Result<Vec<(u64, u64, i64, Vec<Row>)>> {
+/// Number, sync id, time and states.
+type Past = (u64, u64, i64, Vec<Row>);
+
+/// All of them, the newest first.
+pub(super) fn list(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<Vec<Past>> {
     let mut rows = t.prepare(
         "SELECT number, sync_id, at, states FROM _lockgate_past_states WHERE connection = ?1
          ORDER BY number DESC",

@@ -55,11 +55,9 @@ mod tests {
     #[test]
     fn what_was_offered_comes_back() {
         for schema in ["{}", r#"{"properties":{"a":{"maximum":1e400}}}"#, " { } "] {
-            let list = format!(
-                r#"{{"streams":[{{"name":"a","namespace":"n","json_schema":{{}},"supported_sync_modes":["incremental"],
-                "default_cursor_field":["at"],"source_defined_primary_key":[["id"]],"is_resumable":true,"x":[1]}}]}}"#
-            );
-            let mut stream = DiscoveredStream::list_from_airbyte(&list).unwrap().remove(0);
+            let list = r#"{"streams":[{"name":"a","namespace":"n","json_schema":{},"supported_sync_modes":["incremental"],
+                "default_cursor_field":["at"],"source_defined_primary_key":[["id"]],"is_resumable":true,"x":[1]}]}"#;
+            let mut stream = DiscoveredStream::list_from_airbyte(list).unwrap().remove(0);
             stream.json_schema = Json::parse(schema).unwrap();
             let kept = CachedStream {
                 source: String::new(),

@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(known(&[StoredState::incremental(of(3, other)), tail]), Known::Elsewhere);
         assert_eq!(known(&[sent, full(of(3, ""))]), Known::UpTo(at(1, 5)));
         let found = Survey { last: HashMap::new(), equal: vec![Some(vec![(a.clone(), at(1, 4))])] };
-        let known = |within| super::known(&[direct.clone()], &found, "c", &a, within);
+        let known = |within| super::known(std::slice::from_ref(&direct), &found, "c", &a, within);
         assert_eq!(known(None), Known::UpTo(at(1, 4)));
         assert_eq!(known(Some(2)), Known::Nothing);
     }

@@ -234,8 +234,11 @@ fn fit(cut: bool) -> Fit {
     if cut { Fit::Cut } else { Fit::Whole }
 }
 
-/// What a text says: a date, and with it or without a time and a zone.
-fn read(text: &[u8]) -> Option<(Date, Option<(Clock<'_>, Option<Zone>)>)> {
+/// A date, and with it or without a time and a zone.
+type Read<'a> = (Date, Option<(Clock<'a>, Option<Zone>)>);
+
+/// What a text says.
+fn read(text: &[u8]) -> Option<Read<'_>> {
     let mut reader = Reader(text);
     let mut date = reader.date()?;
     let time = if reader.0.is_empty() || reader.0 == b" BC" {

@@ -52,7 +52,7 @@ fn serve(authority: &Authority, provider: CryptoProvider, name: &str) -> std::ne
 }
 
 /// More than one record.
-const TEXT: [u8; 100_000] = [b'x'; 100_000];
+static TEXT: [u8; 100_000] = [b'x'; 100_000];
 
 fn connect(
     address: std::net::SocketAddr,
