@@ -310,7 +310,8 @@ fn refresh(
         if ended {
             break;
         }
-        if matches!(then, Then::GoesOn) && random.below(2) == 0 {
+        // What had not begun does not go on.
+        if matches!(then, Then::GoesOn) && scene_began(&scene) && random.below(2) == 0 {
             more = &[];
         }
     }

@@ -62,7 +62,9 @@ impl Source for SourceLines {
     }
 
     fn discover(config: Config) -> Result<Vec<Stream>, Failure> {
-        let mut stream = Stream::new(config.stream, config.json_schema).incremental().resumable();
+        // What is new is what is behind the place where the last read ended.
+        let stream = Stream::new(config.stream, config.json_schema).incremental().resumable();
+        let mut stream = stream.source_defined_cursor(Vec::<String>::new());
         if let Some(key) = &config.primary_key {
             stream = stream.primary_key([[key.as_str()]]);
         }
