@@ -5,8 +5,11 @@
 //! in its generation where the source can go on from a state of it; else it begins again, in a new
 //! one, so that the rows it had delivered are not there twice.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::StoredState;
 use crate::protocol::StreamDescriptor;
 
 /// How a sync begins a stream.
@@ -49,6 +52,36 @@ pub struct SyncStart {
     /// The destination keeps the rows of a generation that was not completed (`supportsRefreshes`): a
     /// read that begins again needs a new one.
     pub rows_stay: bool,
+}
+
+impl SyncStart {
+    /// The generations in which its streams begin: of each, in their order, what to remember and what
+    /// to tell the sync. `stored` is what is remembered of a stream; `states` says which states there
+    /// are ([`StoredState::covers`]).
+    #[must_use]
+    pub fn begin(
+        &self,
+        stored: impl Fn(&StreamDescriptor) -> Option<Generation>,
+        states: impl IntoIterator<Item = (StreamDescriptor, u64, bool)>,
+    ) -> Vec<(Generation, StreamNumbers)> {
+        let states: HashSet<(StreamDescriptor, u64, bool)> = states.into_iter().collect();
+        let begin = |stream: &StreamStart| {
+            let stored = stored(&stream.descriptor);
+            let number = stored.map_or(0, |stored| stored.number);
+            let has = |full| states.contains(&(stream.descriptor.clone(), number, full));
+            let kept = Kept { incremental: has(false), of_full_read: has(true) };
+            Generation::begin(stored, kept, stream.begin, self.again.is_some(), self.rows_stay)
+        };
+        self.streams.iter().map(begin).collect()
+    }
+}
+
+impl StoredState {
+    /// Each stream that it covers, in which generation, and whether it is of a full read.
+    pub fn covers(&self) -> impl Iterator<Item = (StreamDescriptor, u64, bool)> {
+        let full = self.of_full_read;
+        self.generations.iter().map(move |(stream, number)| (stream.clone(), *number, full))
+    }
 }
 
 /// A stream's numbers in a sync.

@@ -1,10 +1,10 @@
 //! Stored states as the stores have them: the form of a row, and what comes of storing some.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, Kept, StoredState, StreamNumbers, SyncStart};
+use super::{Generation, StoredState, StreamNumbers, SyncStart};
 use crate::protocol::{Json, StateMessage, StateScope, StreamDescriptor};
 
 /// The key of a global state.
@@ -97,25 +97,16 @@ pub(super) fn begin(
     rows: &[Row],
     stored: &HashMap<String, Generation>,
 ) -> Vec<(String, Generation, StreamNumbers)> {
-    // Of which generation of which stream there is a state, and whether it is of a full read.
-    let mut all = HashSet::new();
-    for row in rows {
+    let covers = |row: &Row| {
         let of: Vec<(StreamDescriptor, u64)> =
             serde_json::from_str(&row.generations).unwrap_or_default();
         let full = row.of_full_read;
-        all.extend(of.into_iter().map(|(stream, number)| (stream_key(&stream), number, full)));
-    }
-    let begin = |stream: &super::StreamStart| {
-        let key = stream_key(&stream.descriptor);
-        let stored = stored.get(&key).copied();
-        let number = stored.map_or(0, |stored| stored.number);
-        let has = |full| all.contains(&(key.clone(), number, full));
-        let kept = Kept { incremental: has(false), of_full_read: has(true) };
-        let again = start.again.is_some();
-        let (next, numbers) = Generation::begin(stored, kept, stream.begin, again, start.rows_stay);
-        (key, next, numbers)
+        of.into_iter().map(move |(stream, number)| (stream, number, full))
     };
-    start.streams.iter().map(begin).collect()
+    let of = |stream: &StreamDescriptor| stored.get(&stream_key(stream)).copied();
+    let begun = start.begin(of, rows.iter().flat_map(covers));
+    let keys = start.streams.iter().map(|stream| stream_key(&stream.descriptor));
+    keys.zip(begun).map(|(key, (next, numbers))| (key, next, numbers)).collect()
 }
 
 #[cfg(test)]

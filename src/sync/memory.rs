@@ -1,14 +1,14 @@
 //! States of one run whose operator keeps none: another attempt goes on from them, and they go with
 //! the run.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::protocol::{Json, StateScope, StreamDescriptor};
 use crate::state::{
-    Generation, Held, Holder, Kept, Lease, PastStates, Remembered, StateStore, StateStoreError,
+    Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
     StoredState, SyncNumbers, SyncStart,
 };
 
@@ -89,21 +89,13 @@ impl StateStore for MemoryStore {
         if start.again.is_none() {
             memory.last_sync_id += 1;
         }
-        let kept: HashSet<(StreamDescriptor, u64, bool)> = memory
-            .states
-            .iter()
-            .flat_map(|s| s.generations.iter().map(|(of, n)| (of.clone(), *n, s.of_full_read)))
-            .collect();
-        let mut streams = Vec::with_capacity(start.streams.len());
-        for stream in &start.streams {
-            let first = Generation { number: memory.first, since: memory.first, open: None };
-            let stored = memory.generations.get(&stream.descriptor).copied().unwrap_or(first);
-            let number = stored.number;
-            let has = |full| kept.contains(&(stream.descriptor.clone(), number, full));
-            let kept = Kept { incremental: has(false), of_full_read: has(true) };
-            let again = start.again.is_some();
-            let (next, numbers) =
-                Generation::begin(Some(stored), kept, stream.begin, again, start.rows_stay);
+        let first = Generation { number: memory.first, since: memory.first, open: None };
+        let of = |stream: &StreamDescriptor| {
+            Some(memory.generations.get(stream).copied().unwrap_or(first))
+        };
+        let begun = start.begin(of, memory.states.iter().flat_map(StoredState::covers));
+        let mut streams = Vec::with_capacity(begun.len());
+        for (stream, (next, numbers)) in start.streams.iter().zip(begun) {
             memory.generations.insert(stream.descriptor.clone(), next);
             streams.push(numbers);
         }

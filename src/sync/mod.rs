@@ -18,6 +18,7 @@ mod plan;
 mod preview;
 mod read;
 mod report;
+mod sides;
 mod worker;
 mod write;
 

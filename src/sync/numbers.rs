@@ -70,10 +70,6 @@ impl Begin {
         }
     }
 
-    fn truncates(&self) -> bool {
-        self.clear || self.refresh == Some(Refresh::Truncate)
-    }
-
     pub(super) fn start(&self, catalog: &Catalog) -> SyncStart {
         let streams = catalog.streams.iter().map(|stream| StreamStart {
             descriptor: stream.stream.descriptor.clone(),
@@ -87,21 +83,11 @@ impl Begin {
 pub(super) async fn number(
     plan: &mut Plan,
     connection: &str,
-    store: Option<&Arc<dyn StateStore>>,
+    store: &Arc<dyn StateStore>,
     begin: Begin,
     destination: &Specification,
 ) -> Result<Vec<StateMessage>, SyncError> {
-    let catalog = &mut plan.catalog;
-    let Some(store) = store else {
-        for stream in &mut catalog.streams {
-            let truncates = stream.truncates() || begin.truncates();
-            stream.generation_id = 1;
-            stream.minimum_generation_id = u64::from(truncates);
-            stream.sync_id = 1;
-        }
-        return Ok(Vec::new());
-    };
-    let start = begin.start(catalog);
+    let start = begin.start(&plan.catalog);
     let key = connection.to_owned();
     let (numbers, stored) =
         blocking(store, move |s| Ok((s.begin_sync(&key, &start, None)?, s.load(&key)?))).await?;

@@ -4,8 +4,7 @@
 //! counted and no state is stored; only what a connector changes in its own configuration is kept, as
 //! ever, because a token that works once has worked.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use serde::Serialize;
 
@@ -15,11 +14,11 @@ use super::write::{Asked, blocking};
 use super::{ConnectorReport, SyncError, WriteOptions, default_connection};
 use crate::connector::{Destination, Source};
 use crate::protocol::{
-    ConfiguredStream, DestinationSyncMode, Specification, StateScope, StreamDescriptor, SyncMode,
+    ConfiguredStream, DestinationSyncMode, StateScope, StreamDescriptor, SyncMode,
 };
 use crate::sandbox::secrets::Redactor;
 use crate::state::{
-    Generation, Kept, StateStore, StateStoreError, StoredState, StreamNumbers, SyncStart,
+    Generation, StateStore, StateStoreError, StoredState, StreamNumbers, SyncStart,
 };
 
 /// What a sync would do. `lockgate sync --dry-run --output json` prints it as it is here: members are
@@ -128,23 +127,9 @@ impl Stored {
 
     /// The numbers that a store would give.
     fn begin(&self, start: &SyncStart) -> Vec<StreamNumbers> {
-        let kept: HashSet<_> = self
-            .states
-            .iter()
-            .flat_map(|stored| {
-                let full = stored.of_full_read;
-                stored.generations.iter().map(move |(stream, number)| (stream, *number, full))
-            })
-            .collect();
-        let numbers = start.streams.iter().map(|stream| {
-            let stored = self.generations.get(&stream.descriptor).copied();
-            let number = stored.map_or(0, |stored| stored.number);
-            let has = |full| kept.contains(&(&stream.descriptor, number, full));
-            let kept = Kept { incremental: has(false), of_full_read: has(true) };
-            let again = start.again.is_some();
-            Generation::begin(stored, kept, stream.begin, again, start.rows_stay).1
-        });
-        numbers.collect()
+        let stored = |stream: &StreamDescriptor| self.generations.get(stream).copied();
+        let begun = start.begin(stored, self.states.iter().flat_map(StoredState::covers));
+        begun.into_iter().map(|(_, numbers)| numbers).collect()
     }
 
     /// What becomes of what an earlier sync did not complete.
@@ -178,9 +163,9 @@ impl Destination {
             .connection
             .clone()
             .unwrap_or_else(|| default_connection(source.connector(), self.connector()));
-        let Asked { mut plan, source_spec, destination_spec } =
+        let Asked { mut plan, source: from, destination: to } =
             self.ask(source, &connection, options).await?;
-        let begin = Begin::of(options, None, &destination_spec);
+        let begin = Begin::of(options, None, &to.spec);
         let start = begin.start(&plan.catalog);
         let stored = match &options.state {
             Some(store) => {
@@ -190,7 +175,7 @@ impl Destination {
             None => Stored::default(),
         };
         let numbers = stored.begin(&start);
-        apply(&mut plan, &numbers, 0, &destination_spec)?;
+        apply(&mut plan, &numbers, 0, &to.spec)?;
         let usable = usable(&plan.catalog, &numbers, stored.states.clone());
         let cached = cached(source, options).await;
         let streams = plan.catalog.streams.iter().zip(&numbers).zip(&plan.reasons);
@@ -234,13 +219,9 @@ impl Destination {
                 deletes: deletes(stream, options.clear),
             }
         });
-        let side = |c: &crate::connector::Connector, spec: &Arc<Specification>| {
-            let spec = c.shown(spec.as_ref().clone());
-            ConnectorReport::new(c, &spec.name, &spec.version)
-        };
         let mut report = PlanReport {
-            source: side(source.connector(), &source_spec),
-            destination: side(self.connector(), &destination_spec),
+            source: from.report(),
+            destination: to.report(),
             operation: operation(options),
             streams: streams.collect(),
             notes: plan.notes.clone(),
@@ -258,8 +239,7 @@ async fn cached(source: &Source, options: &WriteOptions) -> Vec<StoredState> {
     let Some(cache) = options.cache.clone() else { return Vec::new() };
     let key =
         options.source_key.clone().unwrap_or_else(|| super::default_source_key(source.connector()));
-    let states = tokio::task::spawn_blocking(move || cache.states(&key)).await;
-    states.ok().and_then(Result::ok).unwrap_or_default()
+    super::cached::blocking(&cache, move |cache| cache.states(&key)).await.unwrap_or_default()
 }
 
 fn operation(options: &WriteOptions) -> &'static str {

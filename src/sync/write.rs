@@ -10,16 +10,14 @@ use super::clear::nothing_of;
 use super::keys::default_connection;
 use super::lease::Holding;
 use super::memory::MemoryStore;
-use super::numbers::{Begin, Forget, Refresh, StoreSink, number};
+use super::numbers::{Begin, Refresh, StoreSink, number};
 use super::plan::Wanted;
+use super::sides::{Side, ready};
 use super::worker::{self, Supervised, WorkerProgram};
-use super::{
-    ConnectorReport, Counters, Ledger, Plan, Report, SourceData, StateSink, SyncError, cached,
-    now_ms, pipeline,
-};
+use super::{Counters, Ledger, Plan, Report, SourceData, SyncError, cached, now_ms, pipeline};
 use crate::cache::RecordCache;
 use crate::config::{Strategy, StreamOptions, StreamSelection};
-use crate::connector::{ChangeStore, Connector, ConnectorError, Destination, Source, require};
+use crate::connector::{Connector, ConnectorError, Destination, Source};
 use crate::executor::{Cancel, guarded};
 use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
 use crate::state::{LeaseTimes, StateStore, StateStoreError};
@@ -74,6 +72,13 @@ pub struct WriteOptions {
     /// Where both connectors are components, the sync runs in a process of this program; none: in
     /// this process, as every sync through a cache does.
     pub worker: Option<WorkerProgram>,
+}
+
+impl WriteOptions {
+    /// Where states are kept: where nobody said, for this run only.
+    pub(super) fn store(&self) -> Arc<dyn StateStore> {
+        self.state.clone().unwrap_or_else(|| Arc::new(MemoryStore::default()))
+    }
 }
 
 /// See [`WriteOptions::watch`].
@@ -147,7 +152,9 @@ impl Destination {
             .connection
             .clone()
             .unwrap_or_else(|| default_connection(source, self.connector()));
-        let (holding, options) = Holding::take(&connection, options).await?;
+        let (holding, mut options) = Holding::take(&connection, options).await?;
+        // Where nothing is kept, another attempt goes on from what this run remembers.
+        options.state = Some(options.store());
         let result = self.write_held(data, &connection, &options, &holding).await;
         holding.end(result).await
     }
@@ -169,10 +176,6 @@ impl Destination {
                 self.write_through(data, cache, connection, options).await
             }
             (SourceData::Source(source), _) => {
-                let mut options = options.clone();
-                // Where nothing is kept, another attempt goes on from what this run remembers.
-                options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
-                let options = &options;
                 // A future with a name: whoever moves a sync to another thread needs it to be `Send`.
                 attempts::run(options, |again| {
                     Box::pin(self.attempt(source, connection, options, again, holding))
@@ -190,10 +193,6 @@ impl Destination {
         connection: &str,
         options: &WriteOptions,
     ) -> Result<WriteResult, Box<SyncFailure>> {
-        let mut options = options.clone();
-        // As without a cache.
-        options.state.get_or_insert_with(|| Arc::new(MemoryStore::default()));
-        let options = &options;
         // A read that went well is not done again because the write after it failed.
         let read = &cached::Filled::default();
         attempts::run(options, |again| {
@@ -245,15 +244,16 @@ impl Destination {
             () = cancel.cancelled() => return Err(SyncError::Cancelled.into()),
             ready = preparing => ready?,
         };
-        let Ready { source, destination, source_spec, destination_spec, plan, states } = ready;
+        let Ready { asked, from, to, states } = ready;
+        let Asked { plan, source, destination } = asked;
         let states = cached::for_source(states);
         let resumed = !states.is_empty();
 
         let catalog = Arc::new(plan.catalog.clone());
         let counters = Arc::new(Counters::new(&catalog));
         begun(&Begun {
-            source: &source_spec,
-            destination: &destination_spec,
+            source: &source.spec,
+            destination: &destination.spec,
             plan: &plan,
             counters: &counters,
             resumed,
@@ -261,22 +261,22 @@ impl Destination {
         if let Some(watch) = &options.watch {
             watch(&plan, counters.clone());
         }
-        let sink: Arc<dyn StateSink> = match &options.state {
-            Some(store) => {
-                let (store, connection) = (store.clone(), connection.to_owned());
-                Arc::new(StoreSink { store, connection, catalog: catalog.clone() })
-            }
-            None => Arc::new(Forget),
+        let store = options.store();
+        let sink = StoreSink {
+            store: store.clone(),
+            connection: connection.to_owned(),
+            catalog: catalog.clone(),
         };
-        let mut ledger = Ledger::new(&catalog, sink, counters.clone());
-        if destination_spec.supports_refreshes() {
+        let mut ledger = Ledger::new(&catalog, Arc::new(sink), counters.clone());
+        let rows_stay = destination.spec.supports_refreshes();
+        if rows_stay {
             ledger = ledger.with_rows_that_stay();
         }
         let ledger = Arc::new(ledger);
-        let reader = if options.clear { nothing_of(&source) } else { source.clone() };
+        let reader = if options.clear { nothing_of(&from) } else { from.clone() };
         let result = pipeline::run(pipeline::Job {
             source: &reader,
-            destination: &destination,
+            destination: &to,
             catalog: &catalog,
             states,
             ledger: &ledger,
@@ -285,22 +285,17 @@ impl Destination {
             idle_time: Some(options.idle_time.unwrap_or(IDLE_TIME)),
         })
         .await;
-        let mut result = judged(result, Some(&source), Some(&destination));
-        if let (Ok(()), Some(store)) = (&result, &options.state) {
-            result = complete(store, connection, &catalog, options).await;
+        let mut result = judged(result, Some(&from), Some(&to));
+        if result.is_ok() {
+            result = complete(&store, connection, &catalog, options).await;
         }
 
-        let side = |c: &Connector, spec: &Specification| {
-            let spec = c.shown(spec.clone());
-            ConnectorReport::new(c, &spec.name, &spec.version)
-        };
-        let redactors = [&source, &destination].map(|side| side.executor().redactor());
-        let (source, destination) =
-            (side(&source, &source_spec), side(&destination, &destination_spec));
+        let redactors = [&from, &to].map(|side| side.executor().redactor());
+        let (source, destination) = (source.report(), destination.report());
         let mut report = Report::new(connection, started_at, "in-process", source, destination);
         report.run = options.run.clone();
         report.resumed = resumed;
-        report.rows_stay = destination_spec.supports_refreshes();
+        report.rows_stay = rows_stay;
         report.notes = plan.notes;
         report.fill(&catalog, &counters);
         report.end(result, &redactors)
@@ -314,18 +309,14 @@ impl Destination {
         options: &WriteOptions,
         again: Option<u64>,
     ) -> Result<Ready, Box<SyncFailure>> {
-        let asked = self.ask(source, connection, options).await?;
-        let Asked { mut plan, source_spec, destination_spec } = asked;
-        let begin = Begin::of(options, again, &destination_spec);
-        let store = options.state.as_ref();
-        let states = number(&mut plan, connection, store, begin, &destination_spec).await?;
+        let Asked { mut plan, source, destination } = self.ask(source, connection, options).await?;
+        let begin = Begin::of(options, again, &destination.spec);
+        let store = options.store();
+        let states = number(&mut plan, connection, &store, begin, &destination.spec).await?;
         // Each may have changed its configuration meanwhile: a token that works once has worked.
-        let source =
-            prepared(source.connector(), &source_spec, "source", connection, options).await?;
-        let destination =
-            prepared(self.connector(), &destination_spec, "destination", connection, options)
-                .await?;
-        Ok(Ready { source, destination, source_spec, destination_spec, plan, states })
+        let from = source.now(connection, options).await?;
+        let to = destination.now(connection, options).await?;
+        Ok(Ready { asked: Asked { plan, source, destination }, from, to, states })
     }
 
     /// Asks both sides all that a plan needs, and makes it. Nothing is stored but what they change in
@@ -336,24 +327,13 @@ impl Destination {
         connection: &str,
         options: &WriteOptions,
     ) -> Result<Asked, SyncError> {
-        let source_spec = Arc::new(source.connector().whole_spec().await?);
-        let destination_spec = Arc::new(self.connector().whole_spec().await?);
-        let from = || prepared(source.connector(), &source_spec, "source", connection, options);
-        let to =
-            || prepared(self.connector(), &destination_spec, "destination", connection, options);
-        let (source, destination) = (from().await?, to().await?);
-        source.validate(&source_spec).await?;
-        destination.validate(&destination_spec).await?;
-        // All that is missing on both sides at once, before anything but `spec` runs.
-        let mut missing = source.missing_needs(&source_spec, "source-");
-        missing.extend(destination.missing_needs(&destination_spec, "destination-"));
-        require(missing)?;
-        source.try_config().await?;
-        destination.try_config().await?;
+        let source = Side::source(source.connector(), false).await?;
+        let destination = Side::destination(self.connector()).await?;
+        ready(&[&source, &destination], connection, options).await?;
         // It may have changed its configuration meanwhile.
-        let offered = from().await?.whole_discover().await?;
-        let plan = Plan::of(offered, &destination_spec, &Wanted::from(options))?;
-        Ok(Asked { plan, source_spec, destination_spec })
+        let offered = source.now(connection, options).await?.whole_discover().await?;
+        let plan = Plan::of(offered, &destination.spec, &Wanted::from(options))?;
+        Ok(Asked { plan, source, destination })
     }
 }
 
@@ -408,8 +388,8 @@ pub(super) async fn complete(
 /// What both sides said, and the plan for it.
 pub(super) struct Asked {
     pub(super) plan: Plan,
-    pub(super) source_spec: Arc<Specification>,
-    pub(super) destination_spec: Arc<Specification>,
+    pub(super) source: Side,
+    pub(super) destination: Side,
 }
 
 /// What is known when rows begin to move.
@@ -425,11 +405,10 @@ pub(super) struct Begun<'a> {
 
 /// What a sync knows before its first row.
 struct Ready {
-    source: Connector,
-    destination: Connector,
-    source_spec: Arc<Specification>,
-    destination_spec: Arc<Specification>,
-    plan: Plan,
+    asked: Asked,
+    /// Both sides as they are now.
+    from: Connector,
+    to: Connector,
     states: Vec<StateMessage>,
 }
 
@@ -446,28 +425,6 @@ pub(super) async fn blocking<T: Send + 'static>(
             reason: format!("the operation ended early: {error}"),
         }),
     }
-}
-
-/// The connector with what it changed of its configuration in earlier syncs, and an observer that
-/// keeps what it changes in this one.
-pub(super) async fn prepared(
-    connector: &Connector,
-    spec: &Arc<Specification>,
-    side: &'static str,
-    connection: &str,
-    options: &WriteOptions,
-) -> Result<Connector, SyncError> {
-    Ok(connector.keeping(spec, change_store(side, connection, options)).await?)
-}
-
-/// Where changes of a side's configuration are stored.
-pub(super) fn change_store(
-    side: &'static str,
-    connection: &str,
-    options: &WriteOptions,
-) -> Option<ChangeStore> {
-    let store = options.state.clone()?;
-    Some(ChangeStore { store, connection: connection.to_owned(), side })
 }
 
 /// The result of a sync: a failure where a change of a configuration was refused, whatever the

@@ -34,3 +34,16 @@ fn what_is_new_is_merged() {
     sync(&scene, 10, &["--strategy", "replace"]);
     assert_eq!(scene.lines("SELECT count(*), max(id) FROM users"), ["10|10"]);
 }
+
+#[test]
+fn what_remembers_nothing_replaces_all_the_same() {
+    for cache in [&["--cache", "none"], &["--cache", "default"]] {
+        let scene = Scene::new();
+        for count in [30, 20] {
+            let more = ["--state", "none", "--strategy", "replace"];
+            sync(&scene, count, &[&more[..], cache].concat());
+            let counted = scene.lines("SELECT count(*), max(id) FROM users");
+            assert_eq!(counted, [format!("{count}|{count}")], "{cache:?}");
+        }
+    }
+}

@@ -12,7 +12,6 @@ mod offered;
 mod place;
 mod replay;
 mod send;
-mod sides;
 mod start;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,11 +24,11 @@ use self::fill::Fill;
 use self::numbers::{Begins, begin_streams};
 use self::offered::{offered, with_offer};
 use self::send::Sent;
-use self::sides::{Side, ready};
 use super::data::SourceData;
 use super::numbers::{Begin, Forget, usable};
 use super::plan::Wanted;
 use super::read::ReadResult;
+use super::sides::{Side, ready};
 use super::write::{IDLE_TIME, Watch, complete, judged};
 use super::{
     ConnectorReport, Counters, Ledger, Plan, Report, SyncError, SyncFailure, WriteOptions,
@@ -291,10 +290,7 @@ pub(super) async fn write(
         let only_the_read = matches!(data, SourceData::ReadResult(_));
         let sent = Sent { halves: &halves, ready: &ready, catalog: &catalog, counters: &counters };
         sent.send(reads.as_deref(), only_the_read, &mut notes).await?;
-        match &options.state {
-            Some(store) => complete(store, connection, &catalog, options).await,
-            None => Ok(()),
-        }
+        complete(&options.store(), connection, &catalog, options).await
     }
     .await;
 
@@ -338,10 +334,14 @@ pub(super) async fn read(reading: Reading<'_>) -> Result<ReadResult, Box<SyncFai
         let side = Side::source(source, true).await?;
         ready(&[&side], "", options).await?;
         let offered = side.now("", options).await?.whole_discover().await?;
-        let spec = cache_specification();
-        let mut plan = Plan::of(offered, &spec, &Wanted::from(options))?;
-        let begin = Begin::of(options, None, &spec);
-        let begins = begin_streams(&mut plan, "", options, begin, &spec).await?.0;
+        let mut plan = Plan::of(offered, &cache_specification(), &Wanted::from(options))?;
+        // The cache counts how often it replaced rows; there is no destination that would.
+        for stream in &mut plan.catalog.streams {
+            stream.minimum_generation_id = u64::from(stream.truncates());
+            (stream.generation_id, stream.sync_id) = (1, 1);
+        }
+        let begins = Begins { again: options.full_refresh, goes_on: false };
+        let begins = vec![begins; plan.catalog.streams.len()];
         Ok::<_, SyncError>((side, plan, begins))
     };
     let (side, plan, begins) = tokio::select! {
@@ -357,12 +357,8 @@ pub(super) async fn read(reading: Reading<'_>) -> Result<ReadResult, Box<SyncFai
     }
     let filled = halves.fill(&side, &catalog, &begins, &counters).await;
     let redactors = [source.executor().redactor()];
-    let to = Connector::new(
-        cache.describe().to_string(),
-        Arc::new(Fill::new(cache.clone(), halves.key.clone(), String::new(), catalog.clone())),
-        Json::empty_object(),
-        Arc::new(Silent),
-    );
+    let nothing = Fill::new(cache.clone(), halves.key.clone(), String::new(), catalog.clone());
+    let to = as_connector(cache.as_ref(), Arc::new(nothing));
     let to = ConnectorReport::new(&to, "cache", env!("CARGO_PKG_VERSION"));
     let mut report = Report::new("", started_at, "in-process", side.report(), to);
     report.run = options.run.clone();

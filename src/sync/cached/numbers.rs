@@ -27,22 +27,17 @@ pub(super) async fn begin_streams(
     begin: Begin,
     destination: &Specification,
 ) -> Result<(Vec<Begins>, Vec<StoredState>), SyncError> {
-    let store = options.state.as_ref();
+    let store = options.store();
     // A full read that was interrupted is not gone on with: by then the cache may have other rows.
     let streams = plan.catalog.streams.iter_mut();
     let resumable: Vec<bool> = streams.map(|s| std::mem::take(&mut s.stream.resumable)).collect();
-    number(plan, connection, store, begin, destination).await?;
+    number(plan, connection, &store, begin, destination).await?;
     for (stream, resumable) in plan.catalog.streams.iter_mut().zip(resumable) {
         stream.stream.resumable = resumable;
     }
-    let Some(store) = store else {
-        let again = begin.full_refresh || begin.refresh.is_some();
-        let begins = Begins { again, goes_on: false };
-        return Ok((vec![begins; plan.catalog.streams.len()], Vec::new()));
-    };
     let key = connection.to_owned();
     let (generations, stored) =
-        blocking(store, move |s| Ok((s.generations(&key)?, s.load(&key)?))).await?;
+        blocking(&store, move |s| Ok((s.generations(&key)?, s.load(&key)?))).await?;
     let begins = plan.catalog.streams.iter().map(|stream| {
         let name = &stream.stream.descriptor;
         let open = generations.iter().find(|(of, _)| of == name).and_then(|(_, g)| g.open);

@@ -8,9 +8,9 @@ use super::start::{Offer, Part, Survey, begin, known};
 use super::{Halves, Ready, as_connector, blocking};
 use crate::cache::{CacheError, CachePosition, CachedRead, CachedStream};
 use crate::protocol::{Catalog, StreamDescriptor};
-use crate::sync::numbers::{Forget, StoreSink};
+use crate::sync::numbers::StoreSink;
 use crate::sync::write::{IDLE_TIME, judged};
-use crate::sync::{Counters, Ledger, StateSink, SyncError, pipeline};
+use crate::sync::{Counters, Ledger, SyncError, pipeline};
 
 /// What is sent.
 pub(super) struct Sent<'a> {
@@ -56,16 +56,14 @@ impl Sent<'_> {
         let alone = self.catalog.streams.iter().map(|s| !(rows_stay && s.truncates())).collect();
         let replay = Arc::new(Replay::new(cache.clone(), key.clone(), parts, survey.last, alone));
 
-        let sink: Arc<dyn StateSink> = match &options.state {
-            Some(store) => {
-                let (store, connection) = (store.clone(), (*connection).to_owned());
-                let catalog = self.catalog.clone();
-                Arc::new(PlaceSink(Arc::new(StoreSink { store, connection, catalog })))
-            }
-            None => Arc::new(Forget),
-        };
+        let sink = Arc::new(StoreSink {
+            store: options.store(),
+            connection: (*connection).to_owned(),
+            catalog: self.catalog.clone(),
+        });
         self.counters.sends();
-        let mut ledger = Ledger::new(self.catalog, sink, self.counters.clone());
+        let mut ledger =
+            Ledger::new(self.catalog, Arc::new(PlaceSink(sink)), self.counters.clone());
         if rows_stay {
             ledger = ledger.with_rows_that_stay();
         }

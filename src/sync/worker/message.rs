@@ -144,7 +144,6 @@ pub(super) struct JobForm {
     pub(super) stream_options: BTreeMap<String, StreamOptions>,
     /// It is another attempt of this sync.
     pub(super) again: Option<u64>,
-    pub(super) has_store: bool,
     pub(super) idle_time: Option<Duration>,
 }
 

@@ -20,7 +20,6 @@ use crate::connector::{Connector, ConnectorError, Destination, Source};
 use crate::executor::{Cancel, Canceller, ComponentExecutor, GivenSecrets, SecretExecutor, Vault};
 use crate::sandbox::Fence;
 use crate::sandbox::fence::FencePlan;
-use crate::state::StateStore;
 use crate::sync::counters::{NUMBERS, Totals};
 use crate::sync::write::Begun;
 use crate::sync::{Counters, SyncError, WriteOptions};
@@ -137,7 +136,6 @@ async fn run(
     let source = worker.connector(job.source, &from, Side::Source)?;
     let destination = worker.connector(job.destination, &to, Side::Destination)?;
     drop((from, to));
-    let store = || -> Arc<dyn StateStore> { Arc::new(RemoteStore(parent.clone())) };
     let options = WriteOptions {
         streams: job.streams,
         strategy: job.strategy,
@@ -145,7 +143,7 @@ async fn run(
         refresh: job.refresh,
         clear: job.clear,
         stream_options: job.stream_options,
-        state: job.has_store.then(store),
+        state: Some(Arc::new(RemoteStore(parent.clone()))),
         idle_time: job.idle_time,
         cancel: Some(cancel),
         ..WriteOptions::default()

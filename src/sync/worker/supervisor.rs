@@ -260,7 +260,6 @@ impl<'a> Supervisor<'a> {
             clear: job.options.clear,
             stream_options: job.options.stream_options.clone(),
             again: job.again,
-            has_store: job.options.state.is_some(),
             idle_time: job.options.idle_time,
         };
         let images = [source.2, destination.2];

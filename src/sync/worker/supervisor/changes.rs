@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Supervised, Supervisor};
 use crate::connector::ConfigKeeper;
 use crate::sync::SyncError;
+use crate::sync::sides::change_store;
 use crate::sync::worker::message::Side;
-use crate::sync::write::change_store;
 
 /// What takes the changes of each side.
 pub(super) fn keepers(job: &Supervised<'_>) -> [Arc<ConfigKeeper>; 2] {

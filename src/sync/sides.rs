@@ -1,10 +1,9 @@
-//! The connectors of a sync whose halves may run without each other.
+//! The connectors of a sync: what each says it is, and each as it is now.
 
 use std::sync::Arc;
 
-use crate::connector::{Connector, require};
+use crate::connector::{ChangeStore, Connector, require};
 use crate::protocol::Specification;
-use crate::sync::write::prepared;
 use crate::sync::{ConnectorReport, SyncError, WriteOptions};
 
 /// A connector that has said what it is.
@@ -70,4 +69,26 @@ pub(super) async fn ready(
         connector.try_config().await?;
     }
     Ok(())
+}
+
+/// The connector with what it changed of its configuration in earlier syncs, and an observer that
+/// keeps what it changes in this one.
+async fn prepared(
+    connector: &Connector,
+    spec: &Arc<Specification>,
+    side: &'static str,
+    connection: &str,
+    options: &WriteOptions,
+) -> Result<Connector, SyncError> {
+    Ok(connector.keeping(spec, change_store(side, connection, options)).await?)
+}
+
+/// Where changes of a side's configuration are stored.
+pub(super) fn change_store(
+    side: &'static str,
+    connection: &str,
+    options: &WriteOptions,
+) -> Option<ChangeStore> {
+    let store = options.state.clone()?;
+    Some(ChangeStore { store, connection: connection.to_owned(), side })
 }
