@@ -11,7 +11,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Folder, fixture, guest, target};
+use common::{Folder, fixture};
 
 const PROJECT: &str = r#"
 [sources.faker]
@@ -28,18 +28,6 @@ source = "faker"
 destination = "files"
 strategy = "append"
 "#;
-
-/// A folder with a project, and the guests under a name that is the same everywhere.
-fn project(text: &str) -> Folder {
-    // Says which one is missing, and what to do about it.
-    guest("source-faker");
-    guest("destination-jsonl");
-    let folder = Folder::new();
-    std::os::unix::fs::symlink(target().join("guests"), folder.path().join("guests")).unwrap();
-    std::fs::create_dir(folder.path().join("out")).unwrap();
-    folder.write("lockgate.toml", text);
-    folder
-}
 
 /// What a command prints, and its exit code.
 fn run(folder: &Folder, arguments: &[&str]) -> String {
@@ -171,7 +159,7 @@ fn names_that_are_no_connector() {
 
 #[test]
 fn spec_and_discover() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let text = run(&folder, &["spec", "guests/destination-jsonl.wasm"]);
     shown("spec", folder.path(), &text);
     let output = folder.lockgate().args(["discover", "guests/source-faker.wasm"]).output().unwrap();
@@ -182,7 +170,7 @@ fn spec_and_discover() {
 
 #[test]
 fn inspect() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let text = run(&folder, &["inspect", "guests/destination-jsonl.wasm"]);
     assert!(text.contains("wasi:filesystem/types@0.2"), "{text}");
     shown("inspect", folder.path(), &text);
@@ -203,7 +191,7 @@ fn what_the_policy_does_not_grant_is_refused() {
 
 #[test]
 fn check() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let out = ["--config", r#"{"path":"/out"}"#];
     let check = |name: &str, more: &[&str]| run(&folder, &[&["check", name], more].concat());
     let jsonl = "guests/destination-jsonl.wasm";
@@ -227,7 +215,7 @@ fn check() {
 
 #[test]
 fn an_invalid_configuration_is_told_every_fault_and_no_value() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let config = r#"{"count":"hunter2","records_per_checkpoint":-31337,"sed":"hunter3"}"#;
     folder.write("config.json", config);
     folder.write("broken.json", r#"{"count": hunter2}"#);
@@ -250,7 +238,7 @@ fn an_invalid_configuration_is_told_every_fault_and_no_value() {
 
 #[test]
 fn syncs() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     shown("sync_first", folder.path(), &run(&folder, &["sync"]));
     assert_eq!(folder.rows("out/users.jsonl").len(), 20);
     shown("sync_second", folder.path(), &run(&folder, &["sync", "nightly"]));
@@ -268,7 +256,7 @@ fn syncs() {
 
 #[test]
 fn a_sync_by_flags() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let text = run(
         &folder,
         &[
@@ -290,7 +278,7 @@ fn a_sync_by_flags() {
 
 #[test]
 fn failed_syncs() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let failing = r#"{"test_destination":{"test_destination_type":"FAILING","num_messages":5}}"#;
     let sync = |more: &[&str]| {
         let faker = ["sync", "--source", "guests/source-faker.wasm", "--state", "none"];
@@ -321,7 +309,7 @@ fn projects_that_are_wrong() {
     let mut text = vec![run(&bare, &["sync"]), run(&bare, &["sync", "--output", "json"])];
     let wrong = |from: &str, to: &str, call: &[&str]| {
         assert!(PROJECT.contains(from), "{from}");
-        let folder = project(&PROJECT.replace(from, to));
+        let folder = Folder::project(&PROJECT.replace(from, to));
         let masked = folder.path().canonicalize().unwrap();
         let change = if from == to { String::new() } else { format!("{from:?} is now {to:?}\n") };
         (change + &run(&folder, call)).replace(masked.to_str().unwrap(), "[folder]")
@@ -349,7 +337,7 @@ fn projects_that_are_wrong() {
 
 #[test]
 fn states() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     folder.lockgate().args(["sync", "--quiet"]).assert().success();
     let state = |arguments: &[&str]| run(&folder, &[&["state"], arguments].concat());
     let mut text = vec![

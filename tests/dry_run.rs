@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use self::common::{Folder, fixture, guest, target};
+use self::common::{Folder, fixture};
 use self::syncs::{Ended, From, Syncs, To};
 
 const PROJECT: &str = r#"
@@ -38,16 +38,6 @@ strategy = "replace"
 [connections.nightly.stream-options.products]
 primary-key = ["id", "make"]
 "#;
-
-fn project(text: &str) -> Folder {
-    guest("source-faker");
-    guest("destination-jsonl");
-    let folder = Folder::new();
-    std::os::unix::fs::symlink(target().join("guests"), folder.path().join("guests")).unwrap();
-    std::fs::create_dir(folder.path().join("out")).unwrap();
-    folder.write("lockgate.toml", text);
-    folder
-}
 
 fn run(folder: &Folder, arguments: &[&str]) -> Ended {
     let output = folder.lockgate().args(arguments).output().unwrap();
@@ -94,7 +84,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let before = contents(folder.path());
     shown("dry_run_first", folder.path(), &run(&folder, &["sync", "--dry-run"]));
     assert_eq!(contents(folder.path()), before, "nothing is there that was not");
@@ -126,7 +116,7 @@ fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
 
 #[test]
 fn a_plan_is_data_too() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let ended = run(&folder, &["sync", "--dry-run", "--output", "json", "--streams", "products"]);
     shown("dry_run_json", folder.path(), &ended);
 }
@@ -194,7 +184,7 @@ destination = "files"
             schema = toml_of(&schema),
         )
     };
-    let folder = project(&text(""));
+    let folder = Folder::project(&text(""));
     let program = fixture("connectors/source.py");
     let script = folder
         .write("run", &format!("#!/bin/sh\nexec python3 -E -S {} \"$@\"\n", program.display()));

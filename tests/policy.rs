@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use common::{Folder, guest, target};
+use common::Folder;
 use lockgate::connector::{Connector, ConnectorError};
 use lockgate::executor::{Context, Described, Executor, ExecutorError};
 use lockgate::fault::Fault as _;
@@ -34,16 +34,6 @@ source = "faker"
 destination = "files"
 strategy = "append"
 "#;
-
-fn project(text: &str) -> Folder {
-    guest("source-faker");
-    guest("destination-jsonl");
-    let folder = Folder::new();
-    std::os::unix::fs::symlink(target().join("guests"), folder.path().join("guests")).unwrap();
-    std::fs::create_dir(folder.path().join("out")).unwrap();
-    folder.write("lockgate.toml", text);
-    folder
-}
 
 fn run(folder: &Folder, arguments: &[&str]) -> String {
     let output = folder.lockgate().args(arguments).output().unwrap();
@@ -76,7 +66,7 @@ fn shown(name: &str, folder: &Path, text: &str) {
 
 #[test]
 fn a_policy_is_shown_and_suggested_and_the_suggestion_does() {
-    let folder = project(PROJECT);
+    let folder = Folder::project(PROJECT);
     let show = run(&folder, &["policy", "show"]);
     let refused = run(&folder, &["sync"]);
     assert!(refused.contains("error[POLICY_NEEDS]"), "{refused}");
@@ -113,7 +103,7 @@ fn a_policy_is_shown_and_suggested_and_the_suggestion_does() {
 
 #[test]
 fn shapes() {
-    let folder = project(
+    let folder = Folder::project(
         &PROJECT.replace("config = { path", "allow-dir = [\"gone::/out:ro\"]\nconfig = { path"),
     );
     let output = folder.lockgate().args(["policy", "show", "--output", "json"]).output().unwrap();
@@ -135,7 +125,7 @@ fn shapes() {
 #[test]
 fn an_operator_may_go_on_without() {
     let text = PROJECT.replace("config = { path", "allow-missing-needs = true\nconfig = { path");
-    let folder = project(&text);
+    let folder = Folder::project(&text);
     // The connector is asked, and says itself what it lacks.
     let synced = run(&folder, &["sync"]);
     assert!(synced.contains("which is not granted; it goes on without"), "{synced}");

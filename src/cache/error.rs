@@ -1,6 +1,7 @@
 //! Why a cache of records cannot be used.
 
 use crate::fault::{ExitClass, Fault};
+use crate::protocol::StreamDescriptor;
 
 /// Why a cache of records cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,20 @@ pub enum CacheError {
         /// `duckdb`, `postgres`.
         kind: &'static str,
     },
+}
+
+impl CacheError {
+    /// There is no such thing in it; these streams are.
+    pub(super) fn unknown<'a>(
+        cache: String,
+        what: String,
+        streams: impl IntoIterator<Item = &'a StreamDescriptor>,
+    ) -> Self {
+        let mut known: Vec<String> = streams.into_iter().map(ToString::to_string).collect();
+        known.dedup();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Self::Unknown { cache, what, known }
+    }
 }
 
 impl Fault for CacheError {

@@ -15,6 +15,8 @@
 mod arrow;
 mod error;
 mod export;
+mod given;
+mod kept;
 mod key;
 mod names;
 mod number;
@@ -45,12 +47,6 @@ use crate::state::StoredState;
 fn random() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::hash::RandomState::new().build_hasher().finish()
-}
-
-/// Milliseconds since the epoch.
-fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Which cache.

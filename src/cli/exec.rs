@@ -62,7 +62,7 @@ impl Observer for Messages {
         let config = config.to_value().map_err(|e| Failure::system(e.to_string()))?;
         let body = json!({
             "type": "CONNECTOR_CONFIG",
-            "emitted_at": crate::sync::now_ms(),
+            "emitted_at": crate::protocol::now_ms(),
             "connectorConfig": { "config": config },
         });
         print(&message("CONTROL", "control", &body))
@@ -233,7 +233,7 @@ impl SourceOutput for StdoutSource {
         rows.verify()
             .map_err(|e| Failure::system(format!("the source broke the contract: {e}")))?;
         if rows.emitted_at == crate::protocol::EmittedAt::Unknown {
-            rows.emitted_at = crate::protocol::EmittedAt::All(crate::sync::now_ms());
+            rows.emitted_at = crate::protocol::EmittedAt::All(crate::protocol::now_ms());
         }
         let mut lines = self.lines.lock().await;
         self.since_state.lock().await[rows.stream as usize] += u64::from(rows.count);
@@ -333,7 +333,7 @@ fn keep_rows_of_first_syncs(catalog: &mut Catalog) {
             continue;
         }
         if stream.destination_sync_mode == DestinationSyncMode::Overwrite {
-            stream.generation_id = u64::try_from(crate::sync::now_ms()).unwrap_or(1);
+            stream.generation_id = u64::try_from(crate::protocol::now_ms()).unwrap_or(1);
             stream.minimum_generation_id = stream.generation_id;
         } else {
             stream.minimum_generation_id = 0;

@@ -20,7 +20,6 @@ use crate::config::{
     read_config,
 };
 use crate::connector::{Host, Source};
-use crate::executor::Cancel;
 use crate::protocol::Json;
 use crate::runs::Side;
 use crate::sync::{ErrorReport, ReadOptions, ReadResult, Report, SyncFailure};
@@ -163,7 +162,6 @@ async fn read(
     let written = WriteBack::new("source", file, &before, &options.allow_net, None, *output);
     let connector = connector.on_config_change(written);
     let progress = Arc::new(Mutex::new(None));
-    let (canceller, cancel) = Cancel::new();
     let read_options = ReadOptions {
         streams: call.streams.as_deref().map_or(StreamSelection::All, StreamSelection::parse),
         strategy: call.strategy.map_or(Strategy::Auto, Strategy::from),
@@ -174,16 +172,9 @@ async fn read(
             None => None,
         },
         run: recording.id(),
-        cancel: Some(cancel),
+        cancel: Some(signals::stop(recording, *output)),
         watch: Some(watch(*output, progress.clone())),
     };
-    let lost = canceller.clone();
-    recording.on_loss(move || lost.cancel());
-    let note = *output;
-    signals::listen(move || {
-        note.note("stopping; ask again (Ctrl-C) to end at once");
-        canceller.cancel();
-    });
     let result = Source::from(connector.clone()).read(&cache, &read_options).await;
     progress.lock().unwrap_or_else(PoisonError::into_inner).take();
     recording.needs(Side::Source, &connector)?;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::output::CliError;
+use super::output::{CliError, Output};
+use super::record::Recording;
+use crate::executor::Cancel;
 use crate::fault::{ExitClass, Fault};
 
 /// How long a second signal may take to end the process in order.
@@ -54,6 +56,19 @@ pub(super) fn listen(first: impl FnOnce() + Send + 'static) {
             std::process::exit(130);
         });
     });
+}
+
+/// Hears of the first signal, and of a trail that can no longer be written: then what runs is to end in
+/// order. Once in a process.
+pub(super) fn stop(recording: &Recording, output: Output) -> Cancel {
+    let (canceller, cancel) = Cancel::new();
+    let lost = canceller.clone();
+    recording.on_loss(move || lost.cancel());
+    listen(move || {
+        output.note("stopping; ask again (Ctrl-C) to end at once");
+        canceller.cancel();
+    });
+    cancel
 }
 
 /// Runs something that a signal ends: it is dropped then.

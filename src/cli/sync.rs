@@ -21,7 +21,6 @@ use crate::config::{
     StreamSelection, parse_duration, read_config,
 };
 use crate::connector::{Choice, Connector, Destination, Host, Method, Source};
-use crate::executor::Cancel;
 use crate::protocol::Json;
 use crate::runs::Side;
 use crate::sandbox::redacted;
@@ -197,16 +196,7 @@ async fn write(
     if let Some(text) = &call.idle_timeout {
         options.idle_time = Some(parse_duration("idle-timeout", text)?);
     }
-    let (canceller, cancel) = Cancel::new();
-    options.cancel = Some(cancel);
-    let lost = canceller.clone();
-    recording.on_loss(move || lost.cancel());
-    let note = *output;
-    signals::listen(move || {
-        note.note("stopping; ask again (Ctrl-C) to end at once");
-        canceller.cancel();
-    });
-
+    options.cancel = Some(signals::stop(recording, *output));
     let result =
         Destination::from(destination.clone()).write(&Source::from(source.clone()), &options).await;
     progress.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -4,6 +4,12 @@ use std::sync::Arc;
 
 use super::{Json, StateMessage};
 
+/// The time now, as records, states and reports have it: ms since the epoch.
+pub(crate) fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// When the rows of a batch were read, in ms since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EmittedAt {

@@ -14,6 +14,7 @@ mod scan;
 mod spec;
 mod state;
 
+pub(crate) use batch::now_ms;
 pub use batch::{EmittedAt, Event, Outcome, RowMeta, Rows, RowsError, StreamStatus, StreamTotal};
 pub use catalog::{
     Catalog, CatalogError, ConfiguredStream, DestinationSyncMode, DiscoveredStream, SyncMode,

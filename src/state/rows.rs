@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, StoredState, StreamNumbers, SyncStart};
+use super::{Generation, PastStates, StoredState, StreamNumbers, SyncStart};
+use crate::config::merge_members;
 use crate::protocol::{Json, StateMessage, StateScope, StreamDescriptor};
 
 /// The key of a global state.
@@ -40,6 +41,62 @@ impl Row {
             .map_err(|_| "its generations cannot be read")?;
         let generations = generations.into_iter().collect();
         Ok(StoredState { state, of_full_read: self.of_full_read, generations })
+    }
+}
+
+/// States as they were put aside.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) number: u64,
+    pub(super) sync_id: u64,
+    pub(super) at: i64,
+    pub(super) states: Vec<Row>,
+}
+
+impl Past {
+    /// The states; what is wrong, where one cannot be what we wrote.
+    pub(super) fn read(self) -> Result<PastStates, String> {
+        let Self { number, sync_id, at, states } = self;
+        Ok(PastStates { number, sync_id, at, states: read_all(states)? })
+    }
+}
+
+/// The states of some rows.
+pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<StoredState>, String> {
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// Of these streams what is to be remembered now that they are complete, by key, where that changes.
+pub(super) fn closed(
+    stored: &HashMap<String, Generation>,
+    streams: &[StreamDescriptor],
+) -> Vec<(String, Generation)> {
+    let closed = |stream| {
+        let key = stream_key(stream);
+        let stored = stored.get(&key).filter(|stored| stored.open.is_some())?;
+        Some((key, Generation { open: None, ..*stored }))
+    };
+    streams.iter().filter_map(closed).collect()
+}
+
+/// What is remembered of generations, by stream and in their order.
+pub(super) fn by_stream(
+    stored: HashMap<String, Generation>,
+) -> Vec<(StreamDescriptor, Generation)> {
+    let read = |(stream, generation): (String, Generation)| {
+        Some((serde_json::from_str(&stream).ok()?, generation))
+    };
+    let mut all: Vec<(StreamDescriptor, Generation)> =
+        stored.into_iter().filter_map(read).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+/// Changed members of a configuration: later changes come on top of earlier ones of the same one.
+pub(super) fn changed_again(earlier: Option<&Json>, members: &Json) -> Json {
+    match earlier {
+        Some(earlier) => merge_members(earlier, members),
+        None => members.clone(),
     }
 }
 

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
-use super::{ErrorReport, Report, SyncError, SyncFailure, WriteOptions, WriteResult, now_ms};
+use super::{ErrorReport, Report, SyncError, SyncFailure, WriteOptions, WriteResult};
 use crate::connector::ConnectorError;
 use crate::executor::{Cancel, ExecutorError};
-use crate::protocol::Retry;
+use crate::protocol::{Retry, now_ms};
 
 /// How often a sync is tried where nobody says.
 const ATTEMPTS: u32 = 3;

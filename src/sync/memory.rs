@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::protocol::{Json, StateScope, StreamDescriptor};
+use crate::protocol::{Json, StateScope, StreamDescriptor, now_ms};
 use crate::state::{
     Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
     StoredState, SyncNumbers, SyncStart,
@@ -30,7 +30,7 @@ struct Memory {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            first: u64::try_from(super::now_ms()).unwrap_or(0),
+            first: u64::try_from(now_ms()).unwrap_or(0),
             last_sync_id: 0,
             generations: BTreeMap::new(),
             states: Vec::new(),

@@ -37,8 +37,6 @@ pub use report::{ConnectorReport, ErrorReport, Report, StreamReport};
 pub use worker::{RemoteError, WorkerError, WorkerProgram, serve as serve_worker};
 pub use write::{SyncFailure, Watch, WriteOptions, WriteResult};
 
-pub(crate) use crate::executor::stdio::now_ms;
-
 use crate::cache::CacheError;
 use crate::connector::ConnectorError;
 use crate::executor::ExecutorError;

@@ -16,7 +16,7 @@ use crate::connector::Connector;
 use crate::executor::{Cancel, Context, ExecutorError};
 use crate::protocol::{
     Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, FailureKind, Outcome, Rows,
-    SourceOutput, StateMessage, StreamStatus,
+    SourceOutput, StateMessage, StreamStatus, now_ms,
 };
 
 /// Bytes in flight. 1 MiB: a dozen batches keep both sides busy, and more gained nothing.
@@ -76,7 +76,7 @@ impl SourceOutput for SourceSide {
             return Err(self.ledger.source_broke(Failure::system(what)));
         }
         if rows.emitted_at == EmittedAt::Unknown {
-            rows.emitted_at = EmittedAt::All(super::now_ms());
+            rows.emitted_at = EmittedAt::All(now_ms());
         }
         let bytes = u32::try_from(rows.weight()).unwrap_or(u32::MAX).clamp(1, IN_FLIGHT);
         let room = self.room.clone().acquire_many_owned(bytes).await;

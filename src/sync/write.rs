@@ -14,12 +14,12 @@ use super::numbers::{Begin, Refresh, StoreSink, number};
 use super::plan::Wanted;
 use super::sides::{Side, ready};
 use super::worker::{self, Supervised, WorkerProgram};
-use super::{Counters, Ledger, Plan, Report, SourceData, SyncError, cached, now_ms, pipeline};
+use super::{Counters, Ledger, Plan, Report, SourceData, SyncError, cached, pipeline};
 use crate::cache::RecordCache;
 use crate::config::{Strategy, StreamOptions, StreamSelection};
 use crate::connector::{Connector, ConnectorError, Destination, Source};
 use crate::executor::{Cancel, guarded};
-use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor};
+use crate::protocol::{Catalog, Specification, StateMessage, StreamDescriptor, now_ms};
 use crate::state::{LeaseTimes, StateStore, StateStoreError};
 
 /// How long nothing at all may happen in a sync: Airbyte's heartbeat limit.

@@ -59,6 +59,19 @@ impl Folder {
         Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
+    /// With a project file, a folder `out`, and the guests under a name that is the same everywhere.
+    pub fn project(text: &str) -> Self {
+        // Says which one is missing, and what to do about it.
+        guest("source-faker");
+        guest("destination-jsonl");
+        let folder = Self::new();
+        std::os::unix::fs::symlink(target().join("guests"), folder.path().join("guests"))
+            .expect("a link");
+        std::fs::create_dir(folder.path().join("out")).expect("a folder");
+        folder.write("lockgate.toml", text);
+        folder
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -6,11 +6,12 @@ use std::io::Write as _;
 use ::postgres::Client;
 
 use super::copy::Lines;
-use super::streams::{self, Kept};
+use super::streams;
 use super::tables::{
     create_key_index, create_rows, create_stage, key_index, merge, names, next_table, sql_type,
 };
 use super::unsigned;
+use crate::cache::kept::Kept;
 use crate::cache::names::{free, quoted};
 use crate::cache::plan::{How, evolve, stream_key};
 use crate::cache::{CachePosition, CachedColumn, random};
@@ -111,7 +112,7 @@ fn ready(
     next_kept.columns.clone_from(&evolved.columns);
     let target = if how.replaces {
         // What is there stays as it is until the stream is complete.
-        kept.update(client)?;
+        streams::update(client, &kept)?;
         client.batch_execute(&create_rows(&next, &evolved.columns))?;
         next_kept.generation += 1;
         next_kept.row_count = 0;
@@ -133,7 +134,7 @@ fn ready(
             }
         }
         next_kept.merged_by = merged_by;
-        next_kept.update(client)?;
+        streams::update(client, &next_kept)?;
         next_kept.table.clone()
     };
     let stage = match next_kept.merged_by {
@@ -192,7 +193,7 @@ fn new(client: &mut Client, source: &str, stream: &ConfiguredStream) -> Result<K
         updated_at: None,
         removed: false,
     };
-    kept.insert(client)?;
+    streams::insert(client, &mut kept)?;
     client.batch_execute(&create_rows(&kept.table, &[]))?;
     Ok(kept)
 }

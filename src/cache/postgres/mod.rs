@@ -15,12 +15,14 @@ mod writer;
 
 use std::sync::{Mutex, PoisonError};
 
+use super::given::Given;
+use super::kept::{self, Kept};
 use super::{
     CacheDescription, CacheError, CachePosition, CacheWriter, CachedCheckpoint, CachedRows,
     CachedStream, QueryRows, RecordCache, random,
 };
 use crate::postgres::{PostgresUrl, ServerError, quoted};
-use crate::protocol::{Catalog, EmittedAt, Json, RowMeta, Rows, StateMessage, StreamDescriptor};
+use crate::protocol::{Catalog, StateMessage, StreamDescriptor};
 use crate::state::{Holder, StoredState};
 use session::Session;
 use tables::{LAYOUT, lay_out};
@@ -121,19 +123,14 @@ impl PostgresCache {
     }
 
     fn state(&self, source: &str, body: String) -> Result<StateMessage, CacheError> {
-        let damaged = |reason: String| self.damaged(format!("source {source}"), reason);
-        let body = Json::parse(body).map_err(|e| damaged(e.to_string()))?;
-        StateMessage::from_airbyte(body).map_err(|e| damaged(e.to_string()))
+        kept::state(body).map_err(|reason| self.damaged(format!("source {source}"), reason))
     }
 
     fn unknown(&self, what: String) -> CacheError {
         match self.streams(None) {
             Ok(all) => {
-                let mut known: Vec<String> =
-                    all.iter().map(|stream| stream.descriptor.to_string()).collect();
-                known.dedup();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                CacheError::Unknown { cache: self.url.shown().to_owned(), what, known }
+                let streams = all.iter().map(|stream| &stream.descriptor);
+                CacheError::unknown(self.url.shown().to_owned(), what, streams)
             }
             Err(error) => error,
         }
@@ -234,34 +231,16 @@ impl RecordCache for PostgresCache {
         let (of, descriptor) = (source.to_owned(), stream.clone());
         let found = self.read(move |client| {
             let kept = streams::find(client, &of, &descriptor)?.filter(|kept| !kept.removed);
-            let rows = |kept: streams::Kept| read::rows(client, &kept.table, after, up_to, bytes);
+            let rows = |kept: Kept| read::rows(client, &kept.table, after, up_to, bytes);
             kept.map(rows).transpose()
         })?;
         let Some(found) = found else { return Err(self.unknown(format!("stream {stream}"))) };
-        let Some(last) = found.last().map(|row| row.number) else { return Ok(None) };
-        let mut data = Vec::new();
-        let (mut times, mut meta) = (Vec::with_capacity(found.len()), Vec::new());
-        for (row, at) in found.into_iter().zip(0_u32..) {
-            if row.record.contains('\n') {
-                return Err(self.damaged(stream, "a record is more than one line"));
-            }
-            data.extend_from_slice(row.record.as_bytes());
-            data.push(b'\n');
-            times.push(row.emitted_at);
-            if let Some(text) = row.meta {
-                let json = Json::object(text);
-                let json = json.map_err(|e| self.damaged(stream, e.to_string()))?;
-                meta.push(RowMeta { row: at, meta: json });
-            }
+        let mut given = Given::default();
+        for row in found {
+            let taken = given.take(row.number, &row.record, row.emitted_at, row.meta.as_deref());
+            taken.map_err(|reason| self.damaged(stream, reason))?;
         }
-        let count = u32::try_from(times.len()).unwrap_or(u32::MAX);
-        let emitted_at = match times.first() {
-            Some(first) if times.iter().all(|at| at == first) => EmittedAt::All(*first),
-            _ => EmittedAt::Each(times),
-        };
-        // Each was one object when it was written.
-        let rows = Rows { stream: 0, count, data, emitted_at, meta, parsed: true };
-        Ok(Some(CachedRows { rows, last }))
+        Ok(given.end())
     }
 
     fn query(&self, sql: &str, limit: usize) -> Result<QueryRows, CacheError> {

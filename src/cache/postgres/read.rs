@@ -3,10 +3,11 @@
 use ::postgres::Client;
 
 use super::fill::count;
-use super::streams::{self, Kept};
+use super::streams;
 use super::{signed, unsigned};
-use crate::cache::names::{as_written, quoted};
-use crate::cache::{CachePosition, CachedStream};
+use crate::cache::CachedStream;
+use crate::cache::kept::Kept;
+use crate::cache::names::quoted;
 use crate::postgres::ServerError;
 
 /// Rows that are given at once, however small.
@@ -18,18 +19,7 @@ fn stream(client: &mut Client, kept: Kept) -> Result<CachedStream, ServerError> 
         Some(_) => count(client, &kept.table)?,
         None => kept.row_count,
     };
-    Ok(CachedStream {
-        source: kept.source,
-        descriptor: kept.descriptor,
-        table: as_written(&kept.table),
-        columns: kept.columns,
-        rows,
-        position: CachePosition { generation: kept.generation, row: kept.last_row },
-        merged: kept.merged_by.is_some(),
-        primary_key: kept.primary_key,
-        json_schema: kept.json_schema,
-        updated_at: kept.updated_at,
-    })
+    Ok(kept.seen(rows))
 }
 
 /// All streams, or those of one source.

@@ -27,7 +27,7 @@ pub(super) fn remove(
         kept.columns = Vec::new();
         kept.row_count = 0;
         kept.merged_by = None;
-        kept.update(client)?;
+        streams::update(client, &kept)?;
         // A state of all streams together says of this one what is not so any more.
         client.execute(
             "DELETE FROM _lockgate_cache_states

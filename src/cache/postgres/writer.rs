@@ -7,13 +7,14 @@ use ::postgres::Client;
 
 use super::fill::{Filling, count};
 use super::session::Session;
+use super::streams;
 use super::tables::merge;
 use super::{signed, unsigned};
 use crate::cache::names::{as_written, quoted};
 use crate::cache::plan::{Checkpoint, Checkpoints, MAX_CHECKPOINTS, scope_key};
-use crate::cache::{CacheError, CachePosition, CacheWriter, CachedRead, now};
+use crate::cache::{CacheError, CachePosition, CacheWriter, CachedRead};
 use crate::postgres::ServerError;
-use crate::protocol::{Catalog, Rows, StateMessage};
+use crate::protocol::{Catalog, Rows, StateMessage, now_ms};
 
 /// Bytes of lines that wait before they are sent.
 const WAITING_BYTES: usize = 4 << 20;
@@ -135,7 +136,7 @@ fn finish_stream(client: &mut Client, filling: &mut Filling) -> Result<(), Serve
     }
     if filling.dirty && filling.is_visible() {
         filling.kept.last_row = filling.last_row;
-        filling.kept.update(client)?;
+        streams::update(client, &filling.kept)?;
         filling.dirty = false;
     }
     Ok(())
@@ -202,7 +203,7 @@ impl CacheWriter for Writer {
             filling.last_row += count;
             filling.records += count;
             filling.kept.row_count += count;
-            filling.kept.updated_at = Some(now());
+            filling.kept.updated_at = Some(now_ms());
             filling.dirty = true;
             filling.waiting.len() - before
         };

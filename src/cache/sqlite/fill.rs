@@ -4,8 +4,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::Place;
 use super::insert::{Given, InsertFault, Inserter};
-use super::streams::{self, Kept};
+use super::streams;
 use super::tables::{create_key_index, create_rows, key_index, next_table, sql_type};
+use crate::cache::kept::Kept;
 use crate::cache::names::{free, quoted};
 use crate::cache::plan::{How, evolve, stream_key};
 use crate::cache::{CacheError, CachePosition, CachedColumn, random};
@@ -105,7 +106,7 @@ fn ready(
     next_kept.columns.clone_from(&evolved.columns);
     let target = if how.replaces {
         // What is there stays as it is until the stream is complete.
-        sql(kept.update(connection))?;
+        sql(streams::update(connection, &kept))?;
         sql(connection.execute_batch(&create_rows(&next, &kept.salt, &evolved.columns)))?;
         next_kept.generation += 1;
         next_kept.row_count = 0;
@@ -129,7 +130,7 @@ fn ready(
             }
         }
         next_kept.merged_by = merged_by(&how);
-        sql(next_kept.update(connection))?;
+        sql(streams::update(connection, &next_kept))?;
         next_kept.table.clone()
     };
     let inserter = Inserter::new(&target, &next_kept.columns, &how.key);
@@ -183,7 +184,7 @@ fn new(
         removed: false,
     };
     let mut make = || -> rusqlite::Result<()> {
-        kept.insert(connection)?;
+        streams::insert(connection, &mut kept)?;
         connection.execute_batch(&create_rows(&kept.table, &kept.salt, &[]))
     };
     make().map_err(|e| place.fault(e))?;

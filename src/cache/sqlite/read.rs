@@ -3,11 +3,13 @@
 use rusqlite::{Connection, params};
 
 use super::fill::count;
-use super::streams::{self, Kept};
+use super::streams;
 use super::{Place, signed, unsigned};
-use crate::cache::names::{as_written, quoted};
+use crate::cache::given::Given;
+use crate::cache::kept::{self, Kept};
+use crate::cache::names::quoted;
 use crate::cache::{CacheError, CachePosition, CachedCheckpoint, CachedRows, CachedStream};
-use crate::protocol::{EmittedAt, Json, RowMeta, Rows, StateMessage, StreamDescriptor};
+use crate::protocol::{StateMessage, StreamDescriptor};
 use crate::state::StoredState;
 
 /// Rows that are given at once, however small: their times and metadata are in memory as well.
@@ -24,37 +26,21 @@ pub(super) fn stream(
         Some(_) => count(connection, &kept.table).map_err(|e| place.fault(e))?,
         None => kept.row_count,
     };
-    Ok(CachedStream {
-        source: kept.source,
-        descriptor: kept.descriptor,
-        table: as_written(&kept.table),
-        columns: kept.columns,
-        rows,
-        position: CachePosition { generation: kept.generation, row: kept.last_row },
-        merged: kept.merged_by.is_some(),
-        primary_key: kept.primary_key,
-        json_schema: kept.json_schema,
-        updated_at: kept.updated_at,
-    })
+    Ok(kept.seen(rows))
 }
 
 /// What there is instead of something.
 pub(super) fn unknown(place: &Place, connection: &Connection, what: &str) -> CacheError {
     match streams::list(place, connection, None) {
         Ok(all) => {
-            let mut known: Vec<String> = all.iter().map(|k| k.descriptor.to_string()).collect();
-            known.dedup();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            CacheError::Unknown { cache: place.shown(), what: what.to_owned(), known }
+            CacheError::unknown(place.shown(), what.to_owned(), all.iter().map(|k| &k.descriptor))
         }
         Err(error) => error,
     }
 }
 
 fn state(place: &Place, source: &str, body: String) -> Result<StateMessage, CacheError> {
-    let damaged = |reason: String| place.damaged(format!("source {source}"), reason);
-    let body = Json::parse(body).map_err(|e| damaged(e.to_string()))?;
-    StateMessage::from_airbyte(body).map_err(|e| damaged(e.to_string()))
+    kept::state(body).map_err(|reason| place.damaged(format!("source {source}"), reason))
 }
 
 /// The source's states.
@@ -128,36 +114,19 @@ pub(super) fn rows(
     );
     let mut statement = connection.prepare_cached(&sql).map_err(fault)?;
     let mut found = statement.query([signed(after), signed(up_to)]).map_err(fault)?;
-    let mut data = Vec::with_capacity(bytes.min(1 << 20) + 4096);
-    let (mut times, mut meta) = (Vec::new(), Vec::new());
-    let (mut count, mut last, mut weight) = (0_u32, after, 0);
+    let mut given = Given::with_room(bytes.min(1 << 20) + 4096);
     while let Some(row) = found.next().map_err(fault)? {
-        last = unsigned(row.get(0).map_err(fault)?);
+        let number = unsigned(row.get(0).map_err(fault)?);
         let record = row.get_ref(1).map_err(fault)?.as_str();
         let record = record.map_err(|_| damaged("a record is no text"))?;
-        if memchr::memchr(b'\n', record.as_bytes()).is_some() {
-            return Err(damaged("a record is more than one line"));
-        }
-        data.extend_from_slice(record.as_bytes());
-        data.push(b'\n');
-        times.push(row.get(2).map_err(fault)?);
-        let row_meta = row.get_ref(3).map_err(fault)?.as_str_or_null();
-        if let Some(text) = row_meta.map_err(|_| damaged("metadata is no text"))? {
-            let json = Json::object(text).map_err(|e| damaged(&e.to_string()))?;
-            weight += text.len();
-            meta.push(RowMeta { row: count, meta: json });
-        }
-        count += 1;
-        if data.len() + weight >= bytes || count >= MAX_ROWS {
+        let meta = row.get_ref(3).map_err(fault)?.as_str_or_null();
+        let meta = meta.map_err(|_| damaged("metadata is no text"))?;
+        let emitted_at = row.get(2).map_err(fault)?;
+        let taken = given.take(number, record, emitted_at, meta);
+        taken.map_err(|reason| damaged(&reason))?;
+        if given.bytes() >= bytes || given.count() >= MAX_ROWS {
             break;
         }
     }
-    let Some(first) = times.first().copied() else { return Ok(None) };
-    let emitted_at = match times.iter().all(|at| *at == first) {
-        true => EmittedAt::All(first),
-        false => EmittedAt::Each(times),
-    };
-    // Each was one object when it was written.
-    let rows = Rows { stream: 0, count, data, emitted_at, meta, parsed: true };
-    Ok(Some(CachedRows { rows, last }))
+    Ok(given.end())
 }

@@ -6,6 +6,7 @@ use super::read::unknown;
 use super::tables::next_table;
 use super::{Place, streams};
 use crate::cache::CacheError;
+use crate::cache::kept::Kept;
 use crate::cache::names::quoted;
 use crate::cache::plan::stream_key;
 use crate::protocol::StreamDescriptor;
@@ -36,14 +37,14 @@ pub(super) fn remove(
             for table in [&kept.table, &next_table(kept.id)] {
                 transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(table)))?;
             }
-            let removed = streams::Kept {
+            let removed = Kept {
                 removed: true,
                 columns: Vec::new(),
                 row_count: 0,
                 merged_by: None,
                 ..kept.clone()
             };
-            removed.update(&transaction)?;
+            streams::update(&transaction, &removed)?;
             // A state of all streams together says of this one what is not so any more.
             transaction.execute(
                 "DELETE FROM _lockgate_cache_states

@@ -5,11 +5,12 @@ use rusqlite::Connection;
 use super::fill::{Filling, count};
 use super::insert::InsertFault;
 use super::lock::SourceLock;
+use super::streams;
 use super::{Place, signed};
 use crate::cache::names::{as_written, quoted};
 use crate::cache::plan::{Checkpoint, Checkpoints, MAX_CHECKPOINTS, scope_key};
-use crate::cache::{CacheError, CacheWriter, CachedRead, now};
-use crate::protocol::{Catalog, Rows, StateMessage};
+use crate::cache::{CacheError, CacheWriter, CachedRead};
+use crate::protocol::{Catalog, Rows, StateMessage, now_ms};
 
 /// Bytes of rows that wait in memory before the file's write lock is taken: who shares the file with a
 /// source that is slow is not held up by it.
@@ -128,7 +129,7 @@ fn finish_stream(connection: &Connection, filling: &mut Filling) -> rusqlite::Re
     }
     if filling.dirty && filling.is_visible() {
         filling.kept.last_row = filling.last_row;
-        filling.kept.update(connection)?;
+        streams::update(connection, &filling.kept)?;
         filling.dirty = false;
     }
     Ok(())
@@ -184,7 +185,7 @@ impl CacheWriter for Writer {
         filling.last_row += count;
         filling.records += count;
         filling.kept.row_count += count;
-        filling.kept.updated_at = Some(now());
+        filling.kept.updated_at = Some(now_ms());
         filling.dirty = true;
         if self.in_transaction {
             return self.insert(rows, first);

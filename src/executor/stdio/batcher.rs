@@ -119,7 +119,7 @@ impl Batcher {
             open.same_time = true;
             open.data.reserve(FULL + 4096);
         }
-        let at = record.emitted_at.unwrap_or_else(super::encode::now_ms);
+        let at = record.emitted_at.unwrap_or_else(crate::protocol::now_ms);
         open.same_time &= open.times.first().is_none_or(|first| *first == at);
         open.times.push(at);
         if let Some(meta) = record.meta {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::protocol::{
     Catalog, Failure, LogLevel, Outcome, RowMeta, Rows, StateMessage, StreamDescriptor,
-    StreamStatus,
+    StreamStatus, now_ms,
 };
 
 /// Writes the lines of one sync.
@@ -199,12 +199,6 @@ impl Lines<'_> {
         }
         Ok(out.len() > before)
     }
-}
-
-/// ms since the epoch.
-pub(crate) fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

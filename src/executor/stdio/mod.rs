@@ -10,6 +10,5 @@ pub use acks::{AckError, Acks};
 pub use batcher::{Batcher, BatcherError};
 pub use decode::SourceDecoder;
 pub(super) use decode::{lines_error, note};
-pub(crate) use encode::now_ms;
 pub use encode::{Encoder, Lines, message};
 pub use lines::{LineReader, LinesError};

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::merge_members;
-use crate::protocol::{Json, StateMessage, StreamDescriptor};
+use crate::protocol::{Json, StateMessage, StreamDescriptor, now_ms};
 use crate::state::lease::end;
-use crate::state::rows::{GLOBAL, LEGACY, Row, begin, effects, key, stream_key};
+use crate::state::rows::{GLOBAL, LEGACY, Row, begin, changed_again, effects, key, stream_key};
 use crate::state::{
     Generation, Held, Holder, KEPT_PASTS, Lease, PastStates, Remembered, StateStoreError,
     StoredState, SyncNumbers, SyncStart,
@@ -74,18 +73,13 @@ struct ChangeForm {
     members: Json,
 }
 
-fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
-}
-
 impl StateForm {
     fn of(stored: &StoredState) -> Self {
         Self {
             of_full_read: stored.of_full_read,
             state: stored.state.body().clone(),
             generations: stored.generations.iter().map(|(s, n)| (s.clone(), *n)).collect(),
-            stored_at: now(),
+            stored_at: now_ms(),
         }
     }
 
@@ -114,7 +108,7 @@ impl OfConnection {
         }
         // Our own types always serialise.
         let text = serde_json::to_string(holder).unwrap_or_default();
-        let now = now();
+        let now = now_ms();
         self.lease = LeaseForm {
             token: self.lease.token + 1,
             holder: Json::parse(text).ok(),
@@ -129,7 +123,7 @@ impl OfConnection {
         if self.lease.holder.is_none() {
             return Err(StateStoreError::Lost { connection: of.to_owned() });
         }
-        self.lease.until = end(now(), time);
+        self.lease.until = end(now_ms(), time);
         Ok(())
     }
 
@@ -140,7 +134,7 @@ impl OfConnection {
 
     pub(super) fn held(&self) -> Option<Held> {
         let holder = self.lease.holder.as_ref()?;
-        Some(Held::new(holder.get(), self.lease.since, self.lease.until, now()))
+        Some(Held::new(holder.get(), self.lease.since, self.lease.until, now_ms()))
     }
 
     pub(super) fn begin_sync(&mut self, start: &SyncStart) -> SyncNumbers {
@@ -230,7 +224,7 @@ impl OfConnection {
             return;
         }
         let number = self.past.last().map_or(0, |past| past.number) + 1;
-        self.past.push(PastForm { number, sync_id, at: now(), states: self.states.clone() });
+        self.past.push(PastForm { number, sync_id, at: now_ms(), states: self.states.clone() });
         self.past.retain(|past| past.number + KEPT_PASTS > number);
     }
 
@@ -243,11 +237,7 @@ impl OfConnection {
     }
 
     pub(super) fn change_config(&mut self, side: &str, digest: &str, members: &Json) {
-        // Later changes come on top of earlier ones of the same configuration.
-        let members = match self.changed_config(side, digest) {
-            Some(earlier) => merge_members(earlier, members),
-            None => members.clone(),
-        };
+        let members = changed_again(self.changed_config(side, digest), members);
         self.replace_changed_config(side, digest, Some(&members));
     }
 

@@ -13,12 +13,11 @@ use ::postgres::{Error, Transaction};
 use self::rows::{alone, signed, unsigned};
 use self::tables::{LAYOUT, lay_out};
 use super::lease::end;
-use super::rows::{Row, begin, stream_key};
+use super::rows::{Past, begin, by_stream, changed_again, closed, read_all};
 use super::{
     Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
     StoredState, SyncNumbers, SyncStart,
 };
-use crate::config::merge_members;
 use crate::postgres::{PostgresUrl, Server};
 use crate::protocol::{Json, StreamDescriptor};
 
@@ -90,11 +89,6 @@ impl PostgresStateStore {
     ) -> Result<T, StateStoreError> {
         let connection = connection.to_owned();
         self.transact(move |t| body(t, &connection))
-    }
-
-    /// A state as it was stored.
-    fn read(&self, connection: &str, row: Row) -> Result<StoredState, StateStoreError> {
-        row.read().map_err(|reason| self.damaged(connection, reason))
     }
 
     fn damaged(&self, connection: &str, reason: String) -> StateStoreError {
@@ -198,14 +192,9 @@ impl StateStore for PostgresStateStore {
         streams: &[StreamDescriptor],
         lease: Option<u64>,
     ) -> Result<(), StateStoreError> {
-        let keys: Vec<String> = streams.iter().map(stream_key).collect();
+        let streams = streams.to_vec();
         self.under(connection, lease, move |t, of| {
-            let stored = rows::generations(t, of)?;
-            let closed = |key: &String| {
-                let stored = stored.get(key).filter(|stored| stored.open.is_some())?;
-                Some((key.clone(), Generation { open: None, ..*stored }))
-            };
-            let closed: Vec<(String, Generation)> = keys.iter().filter_map(closed).collect();
+            let closed = closed(&rows::generations(t, of)?, &streams);
             rows::put_generations(t, of, &closed)
         })
     }
@@ -214,31 +203,17 @@ impl StateStore for PostgresStateStore {
         &self,
         connection: &str,
     ) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError> {
-        let all = self.look(connection, rows::generations)?;
-        let read = |(stream, generation): (String, Generation)| {
-            Some((serde_json::from_str(&stream).ok()?, generation))
-        };
-        let mut all: Vec<(StreamDescriptor, Generation)> =
-            all.into_iter().filter_map(read).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(all)
+        Ok(by_stream(self.look(connection, rows::generations)?))
     }
 
     fn past(&self, connection: &str) -> Result<Vec<PastStates>, StateStoreError> {
-        let all = self.look(connection, rows::past)?;
-        all.into_iter()
-            .map(|past| {
-                let states = past.states.into_iter().map(|row| self.read(connection, row));
-                let states = states.collect::<Result<_, _>>()?;
-                let rows::Past { number, sync_id, at, .. } = past;
-                Ok(PastStates { number, sync_id, at, states })
-            })
-            .collect()
+        let all = self.look(connection, rows::past)?.into_iter().map(Past::read);
+        all.collect::<Result<_, _>>().map_err(|reason| self.damaged(connection, reason))
     }
 
     fn load(&self, connection: &str) -> Result<Vec<StoredState>, StateStoreError> {
         let rows = self.look(connection, rows::current)?;
-        rows.into_iter().map(|row| self.read(connection, row)).collect()
+        read_all(rows).map_err(|reason| self.damaged(connection, reason))
     }
 
     fn store(
@@ -315,12 +290,8 @@ impl StateStore for PostgresStateStore {
     ) -> Result<(), StateStoreError> {
         let (side, digest, members) = (side.to_owned(), digest.to_owned(), members.clone());
         self.under(connection, None, move |t, of| {
-            // Later changes come on top of earlier ones of the same configuration.
             let earlier = changed(t, of, &side, &digest)?.and_then(|text| Json::object(text).ok());
-            let members = match earlier {
-                Some(earlier) => merge_members(&earlier, &members),
-                None => members.clone(),
-            };
+            let members = changed_again(earlier.as_ref(), &members);
             keep(t, of, &side, &digest, &members)
         })
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ::postgres::{Error, Transaction};
 
-use crate::state::rows::{Row, effects};
+use crate::state::rows::{Past, Row, effects};
 use crate::state::{Generation, Held, KEPT_PASTS, StoredState};
 
 /// PostgreSQL has no unsigned integers; ours stay far below its largest.
@@ -164,15 +164,6 @@ pub(super) fn replace(
     let gone = t.execute("DELETE FROM _lockgate_states WHERE connection = $1", &[&connection])?;
     put(t, connection, states)?;
     Ok(usize::try_from(gone).unwrap_or(usize::MAX))
-}
-
-/// What was put aside.
-#[derive(Debug)]
-pub(super) struct Past {
-    pub(super) number: u64,
-    pub(super) sync_id: u64,
-    pub(super) at: i64,
-    pub(super) states: Vec<Row>,
 }
 
 /// All that was put aside, the newest first.

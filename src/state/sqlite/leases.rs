@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{StateStoreError, now, unsigned};
+use super::{StateStoreError, unsigned};
+use crate::protocol::now_ms;
 use crate::state::lease::end;
 use crate::state::{Held, Holder, Lease};
 
@@ -18,7 +19,7 @@ pub(super) fn held(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<Op
         )
         .optional()?;
     let held = |(holder, since, until): (Option<String>, i64, i64)| {
-        Some(Held::new(&holder?, since, until, now()))
+        Some(Held::new(&holder?, since, until, now_ms()))
     };
     Ok(row.and_then(held))
 }
@@ -40,7 +41,7 @@ pub(super) fn acquire(
             token = token + 1, holder = excluded.holder, since = excluded.since,
             until = excluded.until
          RETURNING token",
-        params![connection, text, now(), end(now(), time)],
+        params![connection, text, now_ms(), end(now_ms(), time)],
         |row| row.get(0),
     )?;
     Ok(Ok(Lease { connection: connection.to_owned(), token: unsigned(token) }))
@@ -54,7 +55,7 @@ pub(super) fn renew(
     let renewed = t.execute(
         "UPDATE _lockgate_leases SET until = ?3
          WHERE connection = ?1 AND token = ?2 AND holder IS NOT NULL",
-        params![lease.connection, i64::try_from(lease.token).unwrap_or(-1), end(now(), time)],
+        params![lease.connection, i64::try_from(lease.token).unwrap_or(-1), end(now_ms(), time)],
     )?;
     Ok(match renewed {
         0 => Err(StateStoreError::Lost { connection: lease.connection.clone() }),

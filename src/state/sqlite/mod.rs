@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::rows::{Row, begin, effects, stream_key};
+use super::rows::{Past, Row, begin, by_stream, changed_again, closed, effects, read_all};
 use super::{
     Generation, Held, Holder, Lease, PastStates, Remembered, StateStore, StateStoreError,
     StoredState, SyncNumbers, SyncStart,
 };
-use crate::config::merge_members;
-use crate::protocol::{Json, StreamDescriptor};
+use crate::protocol::{Json, StreamDescriptor, now_ms};
 use tables::{LAYOUT, lay_out};
 
 /// States in a SQLite file.
@@ -27,11 +26,6 @@ use tables::{LAYOUT, lay_out};
 pub struct SqliteStateStore {
     path: PathBuf,
     connection: Mutex<Connection>,
-}
-
-fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// SQLite has no unsigned integers; ours stay far below its largest.
@@ -109,13 +103,12 @@ impl SqliteStateStore {
         done.ok_or_else(|| StateStoreError::Lost { connection: connection.to_owned() })
     }
 
-    /// A state as it was stored.
-    fn read(&self, connection: &str, row: Row) -> Result<StoredState, StateStoreError> {
-        row.read().map_err(|reason| StateStoreError::Damaged {
+    fn damaged(&self, connection: &str, reason: String) -> StateStoreError {
+        StateStoreError::Damaged {
             path: self.path.clone(),
             connection: connection.to_owned(),
             reason,
-        })
+        }
     }
 }
 
@@ -173,7 +166,7 @@ fn put(t: &Transaction<'_>, connection: &str, states: &[StoredState]) -> rusqlit
                 key,
                 row.body,
                 row.generations,
-                now()
+                now_ms()
             ])?;
         }
     }
@@ -250,13 +243,8 @@ impl StateStore for SqliteStateStore {
         lease: Option<u64>,
     ) -> Result<(), StateStoreError> {
         self.under(connection, lease, |t| {
-            let stored = generations(t, connection)?;
-            for stream in streams {
-                let key = stream_key(stream);
-                let Some(stored) = stored.get(&key).filter(|stored| stored.open.is_some()) else {
-                    continue;
-                };
-                put_generation(t, connection, &key, Generation { open: None, ..*stored })?;
+            for (key, generation) in closed(&generations(t, connection)?, streams) {
+                put_generation(t, connection, &key, generation)?;
             }
             Ok(())
         })
@@ -266,30 +254,18 @@ impl StateStore for SqliteStateStore {
         &self,
         connection: &str,
     ) -> Result<Vec<(StreamDescriptor, Generation)>, StateStoreError> {
-        let all = self.transact(|t| generations(t, connection))?;
-        let read = |(stream, generation): (String, Generation)| {
-            Some((serde_json::from_str(&stream).ok()?, generation))
-        };
-        let mut all: Vec<(StreamDescriptor, Generation)> =
-            all.into_iter().filter_map(read).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(all)
+        Ok(by_stream(self.transact(|t| generations(t, connection))?))
     }
 
     fn past(&self, connection: &str) -> Result<Vec<PastStates>, StateStoreError> {
-        let rows = self.transact(|t| past::list(t, connection))?;
-        rows.into_iter()
-            .map(|(number, sync_id, at, states)| {
-                let states = states.into_iter().map(|row| self.read(connection, row));
-                let states = states.collect::<Result<_, _>>()?;
-                Ok(PastStates { number, sync_id, at, states })
-            })
-            .collect()
+        let all = self.transact(|t| past::list(t, connection))?;
+        let all = all.into_iter().map(Past::read);
+        all.collect::<Result<_, _>>().map_err(|reason| self.damaged(connection, reason))
     }
 
     fn load(&self, connection: &str) -> Result<Vec<StoredState>, StateStoreError> {
         let rows = self.transact(|t| past::current(t, connection))?;
-        rows.into_iter().map(|row| self.read(connection, row)).collect()
+        read_all(rows).map_err(|reason| self.damaged(connection, reason))
     }
 
     fn store(
@@ -368,11 +344,8 @@ impl StateStore for SqliteStateStore {
                     |row| row.get(0),
                 )
                 .optional()?;
-            // Later changes come on top of earlier ones of the same configuration.
-            let members = match earlier.and_then(|text| Json::object(text).ok()) {
-                Some(earlier) => merge_members(&earlier, members),
-                None => members.clone(),
-            };
+            let earlier = earlier.and_then(|text| Json::object(text).ok());
+            let members = changed_again(earlier.as_ref(), members);
             t.execute(
                 "INSERT OR REPLACE INTO _lockgate_config_changes VALUES (?1, ?2, ?3, ?4)",
                 params![connection, side, digest, members.get()],
@@ -396,14 +369,8 @@ impl StateStore for SqliteStateStore {
             )
             .optional()
         })?;
-        text.map(|t| {
-            Json::object(t).map_err(|e| StateStoreError::Damaged {
-                path: self.path.clone(),
-                connection: connection.to_owned(),
-                reason: e.to_string(),
-            })
-        })
-        .transpose()
+        text.map(|text| Json::object(text).map_err(|e| self.damaged(connection, e.to_string())))
+            .transpose()
     }
 
     fn replace_changed_config(

@@ -2,8 +2,10 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Row, now, unsigned};
+use super::unsigned;
+use crate::protocol::now_ms;
 use crate::state::KEPT_PASTS;
+use crate::state::rows::{Past, Row};
 
 /// What there is now.
 pub(super) fn current(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<Vec<Row>> {
@@ -33,7 +35,7 @@ pub(super) fn put_aside(
         "INSERT INTO _lockgate_past_states
          SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM _lockgate_past_states
          WHERE connection = ?1 RETURNING number",
-        params![connection, sync_id, now(), states],
+        params![connection, sync_id, now_ms(), states],
         |row| row.get(0),
     )?;
     t.execute(
@@ -43,10 +45,7 @@ pub(super) fn put_aside(
     .map(drop)
 }
 
-/// Number, sync id, time and states.
-type Past = (u64, u64, i64, Vec<Row>);
-
-/// All of them, the newest first.
+/// All that was put aside, the newest first.
 pub(super) fn list(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<Vec<Past>> {
     let mut rows = t.prepare(
         "SELECT number, sync_id, at, states FROM _lockgate_past_states WHERE connection = ?1
@@ -54,9 +53,13 @@ pub(super) fn list(t: &Transaction<'_>, connection: &str) -> rusqlite::Result<Ve
     )?;
     let read = |row: &rusqlite::Row<'_>| {
         let states: String = row.get(3)?;
-        // What cannot be read was not written by us.
-        let states = serde_json::from_str(&states).unwrap_or_default();
-        Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), row.get(2)?, states))
+        Ok(Past {
+            number: unsigned(row.get(0)?),
+            sync_id: unsigned(row.get(1)?),
+            at: row.get(2)?,
+            // What cannot be read was not written by us.
+            states: serde_json::from_str(&states).unwrap_or_default(),
+        })
     };
     rows.query_map(params![connection], read)?.collect()
 }

@@ -32,12 +32,12 @@ use super::sides::{Side, ready};
 use super::write::{IDLE_TIME, Watch, complete, judged};
 use super::{
     ConnectorReport, Counters, Ledger, Plan, Report, SyncError, SyncFailure, WriteOptions,
-    WriteResult, default_source_key, now_ms, pipeline,
+    WriteResult, default_source_key, pipeline,
 };
 use crate::cache::{CacheError, CachedRead, RecordCache};
 use crate::connector::{Connector, Destination, Silent};
 use crate::executor::{Cancel, Described, Executor};
-use crate::protocol::{Catalog, DestinationSyncMode, Json, Specification, StateMessage};
+use crate::protocol::{Catalog, DestinationSyncMode, Json, Specification, StateMessage, now_ms};
 use crate::state::{StoredState, StreamNumbers};
 
 /// The cache of a sync, in its report.

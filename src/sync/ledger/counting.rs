@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::pending::{Freed, Scope};
 use super::{Confirmed, Ledger};
-use crate::protocol::{Failure, StateScope, Stats};
-use crate::sync::{StreamCounters, now_ms};
+use crate::protocol::{Failure, StateScope, Stats, now_ms};
+use crate::sync::StreamCounters;
 
 impl Ledger {
     /// Counts a state that the source gave, and what it says it could not give.

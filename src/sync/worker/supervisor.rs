@@ -28,14 +28,13 @@ use crate::connector::{ConfigKeeper, Connector, ConnectorError};
 use crate::executor::{Cancel, ExecutorError};
 use crate::protocol::{
     Capability, Catalog, ConfiguredStream, Decision, DestinationSyncMode, DiscoveredStream, Json,
-    LogLevel, Need, Observer, SyncMode,
+    LogLevel, Need, Observer, SyncMode, now_ms,
 };
 use crate::sandbox::{Limits, LogBudget, Policy};
 use crate::sync::lock::ConnectionLock;
 use crate::sync::write::IDLE_TIME;
 use crate::sync::{
     ConnectorReport, Counters, Plan, Report, SyncError, SyncFailure, WriteOptions, WriteResult,
-    now_ms,
 };
 use names::Names;
 
