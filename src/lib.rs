@@ -78,6 +78,7 @@ pub mod config;
 pub mod connector;
 pub mod executor;
 pub mod fault;
+#[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod protocol;
 pub mod registry;
@@ -91,8 +92,11 @@ pub use config::{
     StreamSelection, UsePython,
 };
 pub use connector::{ConfigCallback, Connector, ConnectorError, Destination, Host, Source};
+#[cfg(feature = "postgres")]
 pub use postgres::PostgresUrl;
-pub use state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
+#[cfg(feature = "postgres")]
+pub use state::PostgresStateStore;
+pub use state::{JsonStateStore, SqliteStateStore, StateStore};
 pub use sync::{
     PlanReport, ReadOptions, ReadResult, Report, SourceData, SyncFailure, WorkerProgram,
     WriteOptions, WriteResult,

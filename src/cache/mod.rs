@@ -22,6 +22,7 @@ mod names;
 mod number;
 mod open;
 mod plan;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod record;
 mod schema;
@@ -36,6 +37,7 @@ pub use error::CacheError;
 pub use export::{ExportFormat, Exported, export};
 pub use names::{MAX_NAME_BYTES, identifier};
 pub use open::{CACHE_FOLDER, named_caches, open_cache, sqlite_path};
+#[cfg(feature = "postgres")]
 pub use postgres::PostgresCache;
 pub use schema::{MAX_COLUMNS, MAX_MEMBER_BYTES, columns};
 pub use sqlite::SqliteCache;

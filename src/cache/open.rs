@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{CacheError, PostgresCache, RecordCache, SqliteCache};
-use crate::postgres::PostgresUrl;
+use super::{CacheError, RecordCache, SqliteCache};
 
 /// The folder of a project's caches, in the project's.
 pub const CACHE_FOLDER: &str = ".lockgate/cache";
@@ -83,9 +82,16 @@ fn postgres_url(choice: &str) -> Option<String> {
     choice.strip_prefix("postgres:").map(str::to_owned)
 }
 
+#[cfg(feature = "postgres")]
 fn open_postgres(url: &str) -> Result<Arc<dyn RecordCache>, CacheError> {
-    let url = PostgresUrl::parse(url).map_err(|e| CacheError::Url { reason: e.to_string() })?;
-    Ok(Arc::new(PostgresCache::open(url)?))
+    let url = crate::postgres::PostgresUrl::parse(url)
+        .map_err(|e| CacheError::Url { reason: e.to_string() })?;
+    Ok(Arc::new(super::PostgresCache::open(url)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(_: &str) -> Result<Arc<dyn RecordCache>, CacheError> {
+    Err(CacheError::NotBuilt { kind: "postgres" })
 }
 
 /// For an error: what is before an `@` may be a password.

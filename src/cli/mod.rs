@@ -16,6 +16,8 @@ mod progress;
 mod read;
 mod record;
 mod runs;
+#[cfg(feature = "postgres")]
+mod server;
 mod signals;
 mod spec;
 mod state;

@@ -2,19 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::ExposeSecret;
 
 use super::output::CliError;
 use crate::cache::RecordCache;
 use crate::config::{ConfigError, ConnectorReference, Project};
 use crate::connector::Host;
-use crate::executor::secrets::{SecretSource, SystemSecrets};
-use crate::postgres::PostgresUrl;
-use crate::sandbox::secrets::{Piece, pieces};
-use crate::state::{JsonStateStore, PostgresStateStore, SqliteStateStore, StateStore};
+use crate::state::{JsonStateStore, SqliteStateStore, StateStore};
 
 /// The current folder.
 pub(super) fn here() -> Result<PathBuf, ConfigError> {
@@ -52,9 +45,6 @@ pub(super) struct OpenStore {
     /// Where its locks are.
     pub(super) folder: Option<PathBuf>,
 }
-
-/// How long a secret in a URL may take to be found: a vault over a network needs seconds.
-const SECRET_TIME: Duration = Duration::from_secs(30);
 
 /// What may stand behind `--state`.
 const CHOICES: &str = "default, sqlite:PATH, json:PATH, postgres:URL and none";
@@ -141,7 +131,7 @@ pub(super) async fn open_store(
         ("postgres" | "postgresql", place) if !place.is_empty() => {
             // `postgres:postgres://…`, or the URL alone.
             let url = if place.starts_with("//") { choice } else { place };
-            let store = Arc::new(PostgresStateStore::open(server(url, folder).await?)?);
+            let store = open_server(url, folder).await?;
             Ok(Some(OpenStore { store, folder: Some(folder.join(".lockgate")) }))
         }
         _ => {
@@ -153,38 +143,17 @@ pub(super) async fn open_store(
     }
 }
 
-/// A server by its URL, with the secrets in it filled in. Relative paths of theirs begin in `folder`.
-async fn server(text: &str, folder: &Path) -> Result<PostgresUrl, ConfigError> {
-    let wrong = |reason: &dyn std::fmt::Display| {
-        ConfigError::Usage(format!("the URL of the state store: {reason}"))
-    };
-    let filled = match pieces(text).map_err(|reason| wrong(&reason))? {
-        None => text.to_owned(),
-        Some(pieces) => {
-            let source = SystemSecrets::new(folder, SECRET_TIME);
-            // A secret that is all of the URL is one; within a URL it is a part.
-            let alone = pieces.len() == 1;
-            let mut filled = String::new();
-            for piece in pieces {
-                match piece {
-                    Piece::Text(text) => filled.push_str(&text),
-                    Piece::Reference(reference) => {
-                        let value = source.resolve(&reference).await;
-                        let value =
-                            value.map_err(|reason| wrong(&format!("{reference}: {reason}")))?;
-                        let value = value.expose_secret();
-                        if alone {
-                            filled.push_str(value);
-                        } else {
-                            filled.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
-                        }
-                    }
-                }
-            }
-            filled
-        }
-    };
-    PostgresUrl::parse(&filled).map_err(|reason| wrong(&reason))
+#[cfg(feature = "postgres")]
+async fn open_server(url: &str, folder: &Path) -> Result<Arc<dyn StateStore>, CliError> {
+    let url = super::server::server(url, folder).await?;
+    Ok(Arc::new(crate::state::PostgresStateStore::open(url)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn open_server(_: &str, _: &Path) -> Result<Arc<dyn StateStore>, CliError> {
+    let what =
+        "this lockgate was built without stores on PostgreSQL: build it with --features postgres";
+    Err(ConfigError::Usage(what.into()).into())
 }
 
 #[cfg(test)]
@@ -192,19 +161,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn secrets_in_a_url_are_filled_in_and_never_said() {
+    async fn what_is_no_store_is_not_said_where_it_may_hold_a_password() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("password"), "p@ss/word:1\n").unwrap();
-        std::fs::write(folder.path().join("url"), "postgres://me:hunter2@db/states").unwrap();
-        let server = async |text: &str| server(text, folder.path()).await;
-        let url = server("postgres://me:${secret:file:password}@db/states").await.unwrap();
-        assert_eq!(url.shown(), "postgres://me@db/states");
-        let url = server("${secret:file:url}").await.unwrap();
-        assert_eq!(url.shown(), "postgres://me@db/states");
-        let missing = server("postgres://me:${secret:file:other}@db/states").await.unwrap_err();
-        assert!(missing.to_string().contains("file:other"), "{missing}");
-        let wrong = server("postgres://me:hunter2@db/states?sslmode=prefer").await.unwrap_err();
-        assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
         let wrong = open_store("postgress://me:hunter2@db/x", folder.path(), folder.path()).await;
         let Err(CliError::Fault(wrong)) = wrong else { panic!("it is no store") };
         assert!(!wrong.to_string().contains("hunter2"), "{wrong}");

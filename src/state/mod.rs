@@ -9,6 +9,7 @@ mod fenced;
 mod generation;
 mod json;
 mod lease;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod rows;
 mod sqlite;
@@ -24,6 +25,7 @@ pub use generation::{
 };
 pub use json::JsonStateStore;
 pub use lease::{Held, Holder, LEASE_TIME, Lease, LeaseTimes, RENEWAL};
+#[cfg(feature = "postgres")]
 pub use postgres::PostgresStateStore;
 pub use sqlite::SqliteStateStore;
 
