@@ -191,19 +191,30 @@ fn peer(name: &str) -> Option<PathBuf> {
     folder.join("bin/python").is_file().then_some(folder)
 }
 
+/// What sling imports into SQLite with. Without one it fetches its own, and where it cannot, it inserts
+/// row by row.
+fn sqlite3() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "where the programs of the measurements are")]
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join("sqlite3")).find(|file| file.is_file())
+}
+
 fn by_sling(folder: &Path, rows: &Rows, url: &str, table: &str) -> f64 {
     let libraries = fs::read_dir(folder.join("lib")).expect("a folder").flatten();
     let programs = libraries
         .map(|python| python.path().join("site-packages/sling_linux_amd64/bin/sling-linux-amd64"));
     let program = programs.into_iter().find(|program| program.is_file()).expect("sling");
-    timed(
-        Command::new(program)
-            .args(["run", "--src-stream", &format!("file://{}", rows.csv.display())])
-            .args(["--tgt-conn", url, "--tgt-object", table, "--mode", "full-refresh"])
-            .env("SLING_DISABLE_TELEMETRY", "TRUE")
-            .env("SLING_HOME_DIR", target().join("bench/sling"))
-            .current_dir(folder),
-    )
+    let mut command = Command::new(program);
+    command
+        .args(["run", "--src-stream", &format!("file://{}", rows.csv.display())])
+        .args(["--tgt-conn", url, "--tgt-object", table, "--mode", "full-refresh"])
+        .env("SLING_DISABLE_TELEMETRY", "TRUE")
+        .env("SLING_HOME_DIR", target().join("bench/sling"))
+        .current_dir(folder);
+    if let Some(sqlite3) = sqlite3() {
+        command.env("SQLITE_PATH", sqlite3);
+    }
+    timed(&mut command)
 }
 
 fn by_dlt(folder: &Path, rows: &Rows, kind: &str, url: &str) -> f64 {
@@ -292,7 +303,9 @@ pub(crate) fn run(table: &mut Table, quick: bool, peers: bool) {
     if let (true, Some(sling)) = (peers, peer("sling")) {
         let file = folder().join("sling.db");
         let url = format!("sqlite://{}", file.display());
-        // It fetches what it writes SQLite with when it first does.
+        if sqlite3().is_none() {
+            eprintln!("sling is quicker where there is a sqlite3: install it to be fair to it");
+        }
         by_sling(&sling, &few, &url, "main.bench_few");
         let theirs = (0..rounds).map(|_| by_sling(&sling, &rows, &url, "main.bench_sling"));
         compare(table, what, ours, "sling into SQLite", (count, median(theirs.collect())), ahead);

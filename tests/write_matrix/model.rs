@@ -36,6 +36,8 @@ pub(crate) struct Case {
     pub(crate) states: States,
     pub(crate) strategy: WriteStrategy,
     pub(crate) full_refresh: bool,
+    /// Only the stream with a key.
+    pub(crate) keyed_alone: bool,
 }
 
 /// Every combination of these caches that means something: a read result has a cache, and states are
@@ -56,13 +58,22 @@ pub(crate) fn cases(caches: &[Cached]) -> Vec<Case> {
                     WriteStrategy::Merge,
                 ] {
                     for full_refresh in [false, true] {
-                        cases.push(Case { from, cache, states, strategy, full_refresh });
+                        let keyed_alone = false;
+                        let case =
+                            Case { from, cache, states, strategy, full_refresh, keyed_alone };
+                        cases.push(case);
                     }
                 }
             }
         }
     }
     cases
+}
+
+/// Those that merge, of the one stream that can be merged.
+pub(crate) fn merges(caches: &[Cached]) -> Vec<Case> {
+    let merging = cases(caches).into_iter().filter(|case| case.strategy == WriteStrategy::Merge);
+    merging.map(|case| Case { keyed_alone: true, ..case }).collect()
 }
 
 /// The tables of a source: those of a stream with a key and changes, in the order in which they were
@@ -97,6 +108,7 @@ pub(crate) fn after(case: &Case, merges: bool) -> Option<[Vec<String>; 2]> {
     };
     let starts_again = case.states == States::Off && case.from == From::Source;
     let keyed = match case.strategy {
+        WriteStrategy::Merge if merges && case.keyed_alone => merged(),
         // The stream without a key cannot.
         WriteStrategy::Merge => return None,
         WriteStrategy::Replace => replaced,
@@ -106,6 +118,7 @@ pub(crate) fn after(case: &Case, merges: bool) -> Option<[Vec<String>; 2]> {
         WriteStrategy::Auto | WriteStrategy::Append => incremental,
     };
     let plain = match case.strategy {
+        _ if case.keyed_alone => Vec::new(),
         WriteStrategy::Append => [&PLAIN[..], &CHANGED].concat(),
         WriteStrategy::Auto | WriteStrategy::Replace | WriteStrategy::Merge => CHANGED.to_vec(),
     };
