@@ -23,7 +23,7 @@ demo: ## Sync source-faker into destination-jsonl, three times, and show what mo
 	scripts/demo
 
 .PHONY: test
-test: check-format images lint docs wit guests connectors unit fuzz audit ## Run every check that CI runs
+test: check-format images lint docs wit guests connectors unit test-duckdb fuzz audit ## Run every check that CI runs
 	@printf '\nmake test: everything passed\n'
 
 .PHONY: check-format
@@ -70,6 +70,13 @@ images: ## Build the images that the tests run; without what that takes, nothing
 unit: ## Run the tests, doctests and guests' own tests included
 	$(call say,"tests")
 	scripts/with-test-services $(CARGO) test --locked --workspace --no-fail-fast
+
+.PHONY: test-duckdb
+test-duckdb: ## Test what the feature duckdb adds, with the library from npm
+	$(call say,"caches in DuckDB")
+	export $$(scripts/setup-duckdb) && \
+	$(CARGO) test --locked --features duckdb --lib cache:: && \
+	$(CARGO) test --locked --features duckdb --test cache_duckdb
 
 .PHONY: fuzz
 fuzz: ## Fuzz each parser of what strangers write for FUZZ_SECONDS (60 in CI, else none)

@@ -15,7 +15,9 @@ pub enum CacheError {
         reason: String,
     },
     /// A choice that names no cache.
-    #[error("{choice:?} is no cache: none, default, a name, sqlite:PATH or postgres:URL")]
+    #[error(
+        "{choice:?} is no cache: none, default, a name, sqlite:PATH, duckdb:PATH or postgres:URL"
+    )]
     Choice {
         /// What was written, without credentials.
         choice: String,
@@ -61,6 +63,14 @@ pub enum CacheError {
         cache: String,
         /// The source.
         source_name: String,
+        /// Who.
+        holder: String,
+    },
+    /// Another process has its file open, and only one can.
+    #[error("the cache {cache} is open in {holder}")]
+    InUse {
+        /// Its kind and place.
+        cache: String,
         /// Who.
         holder: String,
     },
@@ -126,6 +136,7 @@ impl Fault for CacheError {
             Self::Damaged { .. } => "CACHE_DAMAGED",
             Self::Row { .. } => "CACHE_ROW",
             Self::Busy { .. } => "CACHE_BUSY",
+            Self::InUse { .. } => "CACHE_IN_USE",
             Self::Unknown { .. } => "CACHE_UNKNOWN",
             Self::Replaced { .. } => "CACHE_REPLACED",
             Self::Query { .. } => "CACHE_QUERY",
@@ -150,6 +161,10 @@ impl Fault for CacheError {
                     .into()
             }
             Self::Busy { .. } => "wait for it to end, or use another cache".into(),
+            Self::InUse { .. } => {
+                "wait for it to end; a cache that is read while a sync writes is one in SQLite or PostgreSQL"
+                    .into()
+            }
             Self::Unknown { .. } => "`lockgate cache tables` lists all".into(),
             Self::Replaced { .. } => "read again, and write that".into(),
             Self::Query { .. } => "queries only read: SELECT, WITH, VALUES, EXPLAIN".into(),

@@ -1,8 +1,8 @@
 //! What every engine keeps of a stream, as a row of ours.
 
 use super::names::as_written;
-use super::{CachePosition, CachedColumn, CachedStream};
-use crate::protocol::{Json, StateMessage, StreamDescriptor};
+use super::{CachePosition, CachedCheckpoint, CachedColumn, CachedStream, random};
+use crate::protocol::{ConfiguredStream, Json, StateMessage, StreamDescriptor};
 
 /// A stream.
 #[derive(Debug, Clone)]
@@ -70,6 +70,49 @@ impl Raw {
 }
 
 impl Kept {
+    /// The table that a stream would have, if nobody else had it.
+    pub(super) fn wished_table(descriptor: &StreamDescriptor) -> String {
+        match &descriptor.namespace {
+            Some(namespace) => format!("{namespace}_{}", descriptor.name),
+            None => descriptor.name.clone(),
+        }
+    }
+
+    /// A stream that was never here.
+    pub(super) fn new(source: &str, table: String, stream: &ConfiguredStream) -> Self {
+        Self {
+            id: 0,
+            source: source.to_owned(),
+            descriptor: stream.stream.descriptor.clone(),
+            table,
+            salt: format!("{:016x}", random()).split_off(4),
+            columns: Vec::new(),
+            primary_key: stream.primary_key.clone(),
+            merged_by: None,
+            json_schema: stream.stream.json_schema.clone(),
+            generation: 1,
+            last_row: 0,
+            row_count: 0,
+            updated_at: None,
+            removed: false,
+        }
+    }
+
+    /// Without rows; its numbers stay.
+    pub(super) fn emptied(self) -> Self {
+        Self { removed: true, columns: Vec::new(), row_count: 0, merged_by: None, ..self }
+    }
+
+    /// There again after it was removed. Numbers go on: whoever was told of rows that are gone must not
+    /// take these for them.
+    pub(super) fn come_again(&mut self) {
+        self.removed = false;
+        self.generation += 1;
+        self.columns = Vec::new();
+        self.merged_by = None;
+        self.row_count = 0;
+    }
+
     /// The stream as users of the cache see it, with so many rows.
     pub(super) fn seen(self, rows: u64) -> CachedStream {
         CachedStream {
@@ -96,4 +139,15 @@ pub(super) fn text(value: &impl serde::Serialize) -> String {
 pub(super) fn state(body: String) -> Result<StateMessage, String> {
     let body = Json::parse(body).map_err(|e| e.to_string())?;
     StateMessage::from_airbyte(body).map_err(|e| e.to_string())
+}
+
+/// A checkpoint; what is wrong, where it cannot be what we wrote.
+pub(super) fn checkpoint(
+    id: u64,
+    of_full_read: bool,
+    body: String,
+    positions: &str,
+) -> Result<CachedCheckpoint, String> {
+    let positions = serde_json::from_str(positions).map_err(|e| e.to_string())?;
+    Ok(CachedCheckpoint { id, state: state(body)?, of_full_read, positions })
 }

@@ -13,8 +13,11 @@
 //! All methods block: call them off the async threads.
 
 mod arrow;
+#[cfg(feature = "duckdb")]
+mod duckdb;
 mod error;
 mod export;
+mod filling;
 mod given;
 mod kept;
 mod key;
@@ -33,6 +36,8 @@ mod time;
 use serde::{Deserialize, Serialize};
 
 pub use arrow::{RecordBatches, record_batches};
+#[cfg(feature = "duckdb")]
+pub use duckdb::DuckdbCache;
 pub use error::CacheError;
 pub use export::{ExportFormat, Exported, export};
 pub use names::{MAX_NAME_BYTES, identifier};

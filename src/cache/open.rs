@@ -1,4 +1,4 @@
-//! From what people write to a cache: `none`, `default`, a name, `sqlite:PATH`, `postgres:URL`.
+//! From what people write to a cache: `none`, `default`, a name, `sqlite:PATH`, `duckdb:PATH`, `postgres:URL`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub fn open_cache(choice: &str, folder: &Path) -> Result<Option<Arc<dyn RecordCa
     if choice == "none" {
         return Ok(None);
     }
-    if choice.starts_with("duckdb:") {
-        return Err(CacheError::NotBuilt { kind: "duckdb" });
+    if let Some(path) = choice.strip_prefix("duckdb:").filter(|path| !path.is_empty()) {
+        return open_duckdb(Path::new(path)).map(Some);
     }
     if let Some(url) = postgres_url(choice) {
         return open_postgres(&url).map(Some);
@@ -82,6 +82,16 @@ fn postgres_url(choice: &str) -> Option<String> {
     choice.strip_prefix("postgres:").map(str::to_owned)
 }
 
+#[cfg(feature = "duckdb")]
+fn open_duckdb(path: &Path) -> Result<Arc<dyn RecordCache>, CacheError> {
+    Ok(Arc::new(super::DuckdbCache::open(path)?))
+}
+
+#[cfg(not(feature = "duckdb"))]
+fn open_duckdb(_: &Path) -> Result<Arc<dyn RecordCache>, CacheError> {
+    Err(CacheError::NotBuilt { kind: "duckdb" })
+}
+
 #[cfg(feature = "postgres")]
 fn open_postgres(url: &str) -> Result<Arc<dyn RecordCache>, CacheError> {
     let url = crate::postgres::PostgresUrl::parse(url)
@@ -132,6 +142,7 @@ mod tests {
         let error = open_cache("mysql://u:secret@h/d", folder.path()).unwrap_err();
         assert!(matches!(error, CacheError::Choice { .. }), "{error}");
         assert!(!error.to_string().contains("secret"));
+        #[cfg(not(feature = "duckdb"))]
         assert!(matches!(open_cache("duckdb:x", folder.path()), Err(CacheError::NotBuilt { .. })));
     }
 }

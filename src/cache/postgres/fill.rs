@@ -11,54 +11,35 @@ use super::tables::{
     create_key_index, create_rows, create_stage, key_index, merge, names, next_table, sql_type,
 };
 use super::unsigned;
+use crate::cache::filling::{Filling, merged_by};
 use crate::cache::kept::Kept;
 use crate::cache::names::{free, quoted};
 use crate::cache::plan::{How, evolve, stream_key};
-use crate::cache::{CachePosition, CachedColumn, random};
+use crate::cache::{CachePosition, CachedColumn};
 use crate::postgres::ServerError;
 use crate::protocol::{Catalog, ConfiguredStream};
 
 /// Rows that are read at once where a table is written anew.
 const REBUILD_ROWS: usize = 200;
 
-/// A stream that is being filled.
+/// A stream that is being filled, and what waits on its way to the server.
 #[derive(Debug)]
-pub(super) struct Filling {
-    /// As it is, or will be once its rows replace the old ones.
-    pub(super) kept: Kept,
-    pub(super) how: How,
-    /// Where rows go: the stream's table, or the one that will replace it.
-    pub(super) target: String,
-    /// Where they wait to be merged.
+pub(super) struct Target {
+    pub(super) filling: Filling,
+    /// Where rows wait to be merged.
     pub(super) stage: Option<String>,
     pub(super) lines: Lines,
-    /// Before the read.
-    pub(super) from: CachePosition,
-    pub(super) last_row: u64,
-    pub(super) records: u64,
-    pub(super) complete: bool,
-    pub(super) to_swap: bool,
-    pub(super) dirty: bool,
     /// Lines that wait to be sent.
     pub(super) waiting: Vec<u8>,
     /// The stage has rows.
     pub(super) staged: bool,
 }
 
-impl Filling {
-    pub(super) fn position(&self) -> CachePosition {
-        CachePosition { generation: self.kept.generation, row: self.last_row }
-    }
-
-    /// Whether its rows are where readers see them.
-    pub(super) fn is_visible(&self) -> bool {
-        !self.how.replaces || (self.complete && !self.to_swap)
-    }
-
+impl Target {
     /// The statement that takes its rows.
     pub(super) fn copy(&self) -> String {
-        let into = self.stage.as_ref().unwrap_or(&self.target);
-        format!("COPY {} ({}) FROM STDIN", quoted(into), names(&self.kept.columns))
+        let into = self.stage.as_ref().unwrap_or(&self.filling.target);
+        format!("COPY {} ({}) FROM STDIN", quoted(into), names(&self.filling.kept.columns))
     }
 }
 
@@ -69,7 +50,7 @@ pub(super) fn begin(
     source_name: &str,
     holder: &str,
     catalog: &Catalog,
-) -> Result<Vec<Filling>, ServerError> {
+) -> Result<Vec<Target>, ServerError> {
     client.batch_execute(super::tables::MAKING)?;
     client.execute(
         "INSERT INTO _lockgate_cache_sources VALUES ($1, $2, $3)
@@ -83,7 +64,7 @@ fn ready(
     client: &mut Client,
     source: &str,
     stream: &ConfiguredStream,
-) -> Result<Filling, ServerError> {
+) -> Result<Target, ServerError> {
     let how = How::of(stream);
     let mut kept = match streams::find(client, source, &stream.stream.descriptor)? {
         Some(kept) => kept,
@@ -92,12 +73,7 @@ fn ready(
     let next = next_table(kept.id);
     client.batch_execute(&format!("DROP TABLE IF EXISTS {}", quoted(&next)))?;
     if kept.removed {
-        // Numbers go on: whoever was told of rows that are gone must not take these for them.
-        kept.removed = false;
-        kept.generation += 1;
-        kept.columns = Vec::new();
-        kept.merged_by = None;
-        kept.row_count = 0;
+        kept.come_again();
         client.batch_execute(&create_rows(&kept.table, &[]))?;
     }
     let from = match kept.last_row {
@@ -107,7 +83,7 @@ fn ready(
     let evolved = evolve(&kept.columns, &stream.stream.json_schema);
     kept.primary_key.clone_from(&stream.primary_key);
     kept.json_schema = stream.stream.json_schema.clone();
-    let merged_by = (!how.key.is_empty()).then(|| how.key.clone());
+    let merged_by = merged_by(&how);
     let mut next_kept = kept.clone();
     next_kept.columns.clone_from(&evolved.columns);
     let target = if how.replaces {
@@ -145,30 +121,13 @@ fn ready(
         }
         None => None,
     };
-    Ok(Filling {
-        last_row: next_kept.last_row,
-        lines: Lines::new(&next_kept.salt, &next_kept.columns, &how.key),
-        kept: next_kept,
-        how,
-        target,
-        stage,
-        from,
-        records: 0,
-        complete: false,
-        to_swap: false,
-        dirty: false,
-        waiting: Vec::new(),
-        staged: false,
-    })
+    let lines = Lines::new(&next_kept.salt, &next_kept.columns, &how.key);
+    let filling = Filling::new(next_kept, how, target, from);
+    Ok(Target { filling, stage, lines, waiting: Vec::new(), staged: false })
 }
 
 /// A stream that was never here, with a table that nobody has.
 fn new(client: &mut Client, source: &str, stream: &ConfiguredStream) -> Result<Kept, ServerError> {
-    let descriptor = stream.stream.descriptor.clone();
-    let original = match &descriptor.namespace {
-        Some(namespace) => format!("{namespace}_{}", descriptor.name),
-        None => descriptor.name.clone(),
-    };
     let taken = client.query(
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = current_schema()
@@ -176,23 +135,10 @@ fn new(client: &mut Client, source: &str, stream: &ConfiguredStream) -> Result<K
         &[],
     )?;
     let taken: HashSet<String> = taken.iter().map(|row| row.get(0)).collect();
-    let distinct = format!("{source}\n{}", stream_key(&descriptor));
-    let mut kept = Kept {
-        id: 0,
-        source: source.to_owned(),
-        descriptor,
-        table: free(&original, &distinct, |name| taken.contains(name)),
-        salt: format!("{:016x}", random()).split_off(4),
-        columns: Vec::new(),
-        primary_key: stream.primary_key.clone(),
-        merged_by: None,
-        json_schema: stream.stream.json_schema.clone(),
-        generation: 1,
-        last_row: 0,
-        row_count: 0,
-        updated_at: None,
-        removed: false,
-    };
+    let descriptor = &stream.stream.descriptor;
+    let distinct = format!("{source}\n{}", stream_key(descriptor));
+    let table = free(&Kept::wished_table(descriptor), &distinct, |name| taken.contains(name));
+    let mut kept = Kept::new(source, table, stream);
     streams::insert(client, &mut kept)?;
     client.batch_execute(&create_rows(&kept.table, &[]))?;
     Ok(kept)

@@ -18,8 +18,8 @@ use std::sync::{Mutex, PoisonError};
 use super::given::Given;
 use super::kept::{self, Kept};
 use super::{
-    CacheDescription, CacheError, CachePosition, CacheWriter, CachedCheckpoint, CachedRows,
-    CachedStream, QueryRows, RecordCache, random,
+    CacheDescription, CacheError, CacheWriter, CachedCheckpoint, CachedRows, CachedStream,
+    QueryRows, RecordCache, random,
 };
 use crate::postgres::{PostgresUrl, ServerError, quoted};
 use crate::protocol::{Catalog, StateMessage, StreamDescriptor};
@@ -210,12 +210,9 @@ impl RecordCache for PostgresCache {
         stored
             .into_iter()
             .map(|stored| {
-                let positions: Vec<(StreamDescriptor, CachePosition)> =
-                    serde_json::from_str(&stored.positions)
-                        .map_err(|e| self.damaged(format!("source {source}"), e.to_string()))?;
-                let state = self.state(source, stored.body)?;
-                let of_full_read = stored.of_full_read;
-                Ok(CachedCheckpoint { id: stored.id, state, of_full_read, positions })
+                let (id, of_full_read) = (stored.id, stored.of_full_read);
+                kept::checkpoint(id, of_full_read, stored.body, &stored.positions)
+                    .map_err(|reason| self.damaged(format!("source {source}"), reason))
             })
             .collect()
     }

@@ -19,15 +19,11 @@ pub(super) fn remove(
     let all = streams::list(client, Some(source))?;
     let of = all.into_iter().filter(|kept| stream.is_none_or(|only| kept.descriptor == *only));
     let mut removed = 0;
-    for mut kept in of {
+    for kept in of {
         for table in [&kept.table, &next_table(kept.id)] {
             client.batch_execute(&format!("DROP TABLE IF EXISTS {}", quoted(table)))?;
         }
-        kept.removed = true;
-        kept.columns = Vec::new();
-        kept.row_count = 0;
-        kept.merged_by = None;
-        streams::update(client, &kept)?;
+        streams::update(client, &kept.clone().emptied())?;
         // A state of all streams together says of this one what is not so any more.
         client.execute(
             "DELETE FROM _lockgate_cache_states

@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::postgres::Client;
 
-use super::fill::{Filling, count};
+use super::fill::{Target, count};
 use super::session::Session;
 use super::streams;
 use super::tables::merge;
 use super::{signed, unsigned};
-use crate::cache::names::{as_written, quoted};
+use crate::cache::filling::{Counted, Filling};
+use crate::cache::names::quoted;
 use crate::cache::plan::{Checkpoint, Checkpoints, MAX_CHECKPOINTS, scope_key};
 use crate::cache::{CacheError, CachePosition, CacheWriter, CachedRead};
 use crate::postgres::ServerError;
-use crate::protocol::{Catalog, Rows, StateMessage, now_ms};
+use crate::protocol::{Catalog, Rows, StateMessage};
 
 /// Bytes of lines that wait before they are sent.
 const WAITING_BYTES: usize = 4 << 20;
@@ -28,7 +29,7 @@ pub(super) struct Writer {
     session: Session,
     source: String,
     /// Also the session's thread's, while it works for us.
-    streams: Arc<Mutex<Vec<Filling>>>,
+    streams: Arc<Mutex<Vec<Target>>>,
     checkpoints: Checkpoints,
     waiting: usize,
     in_transaction: bool,
@@ -39,7 +40,7 @@ impl Writer {
         session: Session,
         source: String,
         catalog: &Catalog,
-        streams: Vec<Filling>,
+        streams: Vec<Target>,
     ) -> Self {
         let checkpoints = Checkpoints::new(catalog);
         let streams = Arc::new(Mutex::new(streams));
@@ -49,7 +50,7 @@ impl Writer {
     /// Does something on the connection, in the open transaction.
     fn work<T: Send + 'static>(
         &mut self,
-        body: impl FnOnce(&mut Client, &mut [Filling]) -> Result<T, ServerError> + Send + 'static,
+        body: impl FnOnce(&mut Client, &mut [Target]) -> Result<T, ServerError> + Send + 'static,
     ) -> Result<T, CacheError> {
         let streams = Arc::clone(&self.streams);
         let begin = !std::mem::replace(&mut self.in_transaction, true);
@@ -68,13 +69,13 @@ impl Writer {
         }
         self.waiting = 0;
         self.work(|client, streams| {
-            for filling in streams.iter_mut().filter(|filling| !filling.waiting.is_empty()) {
-                let mut copy = client.copy_in(&filling.copy())?;
-                let sent = copy.write_all(&filling.waiting);
-                filling.waiting.clear();
+            for target in streams.iter_mut().filter(|target| !target.waiting.is_empty()) {
+                let mut copy = client.copy_in(&target.copy())?;
+                let sent = copy.write_all(&target.waiting);
+                target.waiting.clear();
                 sent.map_err(|e| ServerError::new(e.to_string()))?;
                 copy.finish()?;
-                filling.staged = filling.stage.is_some();
+                target.staged = target.stage.is_some();
             }
             Ok(())
         })
@@ -83,14 +84,14 @@ impl Writer {
     fn write(&mut self) -> Result<(), CacheError> {
         self.flush()?;
         let checkpoints = self.ready();
-        let dirty = self.lock().iter().any(|filling| filling.dirty || filling.to_swap);
+        let dirty = self.lock().iter().any(|t| t.filling.dirty || t.filling.to_swap);
         if !self.in_transaction && !dirty && checkpoints.is_empty() {
             return Ok(());
         }
         let source = self.source.clone();
         self.work(move |client, streams| {
-            for filling in streams {
-                finish_stream(client, filling)?;
+            for target in streams {
+                finish_stream(client, target)?;
             }
             keep(client, &source, &checkpoints)?;
             client.batch_execute("COMMIT")?;
@@ -110,7 +111,7 @@ impl Writer {
         ready.into_iter().map(kept).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Filling>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Target>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,12 +121,13 @@ impl Writer {
 }
 
 /// Merges what waits, swaps in rows that replace others, and writes what is known of the stream.
-fn finish_stream(client: &mut Client, filling: &mut Filling) -> Result<(), ServerError> {
-    if filling.staged
-        && let Some(stage) = &filling.stage
+fn finish_stream(client: &mut Client, target: &mut Target) -> Result<(), ServerError> {
+    let filling = &mut target.filling;
+    if target.staged
+        && let Some(stage) = &target.stage
     {
         client.batch_execute(&merge(stage, &filling.target, &filling.kept.columns))?;
-        filling.staged = false;
+        target.staged = false;
     }
     if filling.to_swap {
         let (table, next) = (quoted(&filling.kept.table), quoted(&filling.target));
@@ -187,32 +189,28 @@ impl CacheWriter for Writer {
     fn rows(&mut self, rows: &Rows) -> Result<(), CacheError> {
         let added = {
             let mut streams = self.lock();
-            let Some(filling) = streams.get_mut(rows.stream as usize) else {
+            let Some(target) = streams.get_mut(rows.stream as usize) else {
                 drop(streams);
                 return Err(self.no_stream(rows.stream));
             };
-            let before = filling.waiting.len();
-            let first = filling.last_row + 1;
-            filling.lines.batch(&mut filling.waiting, rows, first).map_err(|fault| {
+            let before = target.waiting.len();
+            let first = target.filling.last_row + 1;
+            target.lines.batch(&mut target.waiting, rows, first).map_err(|fault| {
                 CacheError::Row {
-                    stream: filling.kept.descriptor.to_string(),
+                    stream: target.filling.kept.descriptor.to_string(),
                     reason: fault.to_string(),
                 }
             })?;
-            let count = u64::from(rows.count);
-            filling.last_row += count;
-            filling.records += count;
-            filling.kept.row_count += count;
-            filling.kept.updated_at = Some(now_ms());
-            filling.dirty = true;
-            filling.waiting.len() - before
+            target.filling.take(rows);
+            target.waiting.len() - before
         };
         self.waiting += added;
         if self.waiting >= WAITING_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn checkpoint(&mut self, state: &StateMessage) -> Result<(), CacheError> {
-        let positions: Vec<CachePosition> = self.lock().iter().map(Filling::position).collect();
+        let positions: Vec<CachePosition> =
+            self.lock().iter().map(|target| target.filling.position()).collect();
         self.checkpoints.take(state, |stream| positions.get(stream).copied().unwrap_or_default());
         if self.checkpoints.ready_bytes() > WAITING_STATES_BYTES {
             let (ready, source) = (self.ready(), self.source.clone());
@@ -224,12 +222,11 @@ impl CacheWriter for Writer {
     fn complete(&mut self, stream: u32) -> Result<(), CacheError> {
         let first = {
             let mut streams = self.lock();
-            let Some(filling) = streams.get_mut(stream as usize) else {
+            let Some(target) = streams.get_mut(stream as usize) else {
                 drop(streams);
                 return Err(self.no_stream(stream));
             };
-            filling.to_swap |= filling.how.replaces && !filling.complete;
-            !std::mem::replace(&mut filling.complete, true)
+            target.filling.complete()
         };
         if first {
             self.checkpoints.complete(stream as usize);
@@ -244,11 +241,14 @@ impl CacheWriter for Writer {
     fn end(mut self: Box<Self>) -> Result<Vec<CachedRead>, CacheError> {
         self.write()?;
         let reads = self.work(|client, streams| {
-            let reads = streams.iter().map(|filling| read(client, filling));
+            let reads = streams.iter().map(|target| {
+                let rows = counted(client, &target.filling)?;
+                Ok(target.filling.read(rows))
+            });
             let reads = reads.collect::<Result<Vec<_>, ServerError>>()?;
-            for filling in streams.iter().filter(|filling| !filling.is_visible()) {
-                client
-                    .batch_execute(&format!("DROP TABLE IF EXISTS {}", quoted(&filling.target)))?;
+            for target in streams.iter().filter(|target| !target.filling.is_visible()) {
+                let unwanted = quoted(&target.filling.target);
+                client.batch_execute(&format!("DROP TABLE IF EXISTS {unwanted}"))?;
             }
             client.batch_execute("COMMIT")?;
             Ok(reads)
@@ -257,32 +257,15 @@ impl CacheWriter for Writer {
     }
 }
 
-/// What became of a stream.
-fn read(client: &mut Client, filling: &Filling) -> Result<CachedRead, ServerError> {
-    let kept = &filling.kept;
-    let visible = filling.is_visible();
-    let rows = match &kept.merged_by {
-        _ if !visible => 0,
-        None => filling.records,
-        Some(_) if filling.how.replaces => count(client, &kept.table)?,
-        Some(_) => {
-            let table = quoted(&kept.table);
+/// How many rows of a stream are those of the read.
+fn counted(client: &mut Client, filling: &Filling) -> Result<u64, ServerError> {
+    match filling.counted() {
+        Counted::Known(rows) => Ok(rows),
+        Counted::All => count(client, &filling.kept.table),
+        Counted::Above(row) => {
+            let table = quoted(&filling.kept.table);
             let sql = format!("SELECT count(*) FROM {table} WHERE _lockgate_row > $1");
-            unsigned(client.query_one(&sql, &[&signed(filling.from.row)])?.try_get(0)?)
+            Ok(unsigned(client.query_one(&sql, &[&signed(row)])?.try_get(0)?))
         }
-    };
-    let from = match filling.how.replaces && visible {
-        // All of them are of this read.
-        true => CachePosition { generation: kept.generation, row: filling.from.row },
-        false => filling.from,
-    };
-    Ok(CachedRead {
-        descriptor: kept.descriptor.clone(),
-        table: as_written(&kept.table),
-        from,
-        to: if visible { filling.position() } else { filling.from },
-        records: filling.records,
-        rows,
-        complete: filling.complete,
-    })
+    }
 }

@@ -6,45 +6,18 @@ use super::Place;
 use super::insert::{Given, InsertFault, Inserter};
 use super::streams;
 use super::tables::{create_key_index, create_rows, key_index, next_table, sql_type};
+use crate::cache::filling::{Filling, merged_by};
 use crate::cache::kept::Kept;
 use crate::cache::names::{free, quoted};
 use crate::cache::plan::{How, evolve, stream_key};
-use crate::cache::{CacheError, CachePosition, CachedColumn, random};
+use crate::cache::{CacheError, CachePosition, CachedColumn};
 use crate::protocol::{Catalog, ConfiguredStream};
 
-/// A stream that is being filled.
+/// A stream that is being filled, and what writes its rows.
 #[derive(Debug)]
-pub(super) struct Filling {
-    /// As it is, or will be once its rows replace the old ones.
-    pub(super) kept: Kept,
-    pub(super) how: How,
-    /// Where rows go: the stream's table, or the one that will replace it.
-    pub(super) target: String,
+pub(super) struct Target {
+    pub(super) filling: Filling,
     pub(super) inserter: Inserter,
-    /// Before the read.
-    pub(super) from: CachePosition,
-    /// The last row given a number.
-    pub(super) last_row: u64,
-    /// Rows of the read.
-    pub(super) records: u64,
-    /// It was read to its end.
-    pub(super) complete: bool,
-    /// Completed, and not yet swapped in.
-    pub(super) to_swap: bool,
-    /// Its row of ours is to be written.
-    pub(super) dirty: bool,
-}
-
-impl Filling {
-    /// Where the stream is now.
-    pub(super) fn position(&self) -> CachePosition {
-        CachePosition { generation: self.kept.generation, row: self.last_row }
-    }
-
-    /// Whether its rows are where readers see them.
-    pub(super) fn is_visible(&self) -> bool {
-        !self.how.replaces || (self.complete && !self.to_swap)
-    }
 }
 
 /// Readies the streams of a catalog.
@@ -54,7 +27,7 @@ pub(super) fn begin(
     source: &str,
     source_name: &str,
     catalog: &Catalog,
-) -> Result<Vec<Filling>, CacheError> {
+) -> Result<Vec<Target>, CacheError> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .map_err(|e| place.fault(e))?;
     transaction
@@ -67,7 +40,7 @@ pub(super) fn begin(
         .streams
         .iter()
         .map(|stream| ready(place, &transaction, source, stream))
-        .collect::<Result<Vec<Filling>, CacheError>>()?;
+        .collect::<Result<Vec<Target>, CacheError>>()?;
     transaction.commit().map_err(|e| place.fault(e))?;
     Ok(streams)
 }
@@ -77,7 +50,7 @@ fn ready(
     connection: &Connection,
     source: &str,
     stream: &ConfiguredStream,
-) -> Result<Filling, CacheError> {
+) -> Result<Target, CacheError> {
     let how = How::of(stream);
     let mut kept = match streams::find(place, connection, source, &stream.stream.descriptor)? {
         Some(kept) => kept,
@@ -87,12 +60,7 @@ fn ready(
     let next = next_table(kept.id);
     sql(connection.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&next))))?;
     if kept.removed {
-        // Numbers go on: whoever was told of rows that are gone must not take these for them.
-        kept.removed = false;
-        kept.generation += 1;
-        kept.columns = Vec::new();
-        kept.merged_by = None;
-        kept.row_count = 0;
+        kept.come_again();
         sql(connection.execute_batch(&create_rows(&kept.table, &kept.salt, &[])))?;
     }
     let from = match kept.last_row {
@@ -134,22 +102,7 @@ fn ready(
         next_kept.table.clone()
     };
     let inserter = Inserter::new(&target, &next_kept.columns, &how.key);
-    Ok(Filling {
-        last_row: next_kept.last_row,
-        kept: next_kept,
-        how,
-        target,
-        inserter,
-        from,
-        records: 0,
-        complete: false,
-        to_swap: false,
-        dirty: false,
-    })
-}
-
-fn merged_by(how: &How) -> Option<Vec<Vec<String>>> {
-    (!how.key.is_empty()).then(|| how.key.clone())
+    Ok(Target { filling: Filling::new(next_kept, how, target, from), inserter })
 }
 
 /// A stream that was never here, with a table that nobody has.
@@ -159,30 +112,11 @@ fn new(
     source: &str,
     stream: &ConfiguredStream,
 ) -> Result<Kept, CacheError> {
-    let descriptor = stream.stream.descriptor.clone();
-    let original = match &descriptor.namespace {
-        Some(namespace) => format!("{namespace}_{}", descriptor.name),
-        None => descriptor.name.clone(),
-    };
+    let descriptor = &stream.stream.descriptor;
     let taken = taken(connection).map_err(|e| place.fault(e))?;
-    let distinct = format!("{source}\n{}", stream_key(&descriptor));
-    let table = free(&original, &distinct, |name| taken.contains(name));
-    let mut kept = Kept {
-        id: 0,
-        source: source.to_owned(),
-        descriptor,
-        table,
-        salt: format!("{:016x}", random()).split_off(4),
-        columns: Vec::new(),
-        primary_key: stream.primary_key.clone(),
-        merged_by: None,
-        json_schema: stream.stream.json_schema.clone(),
-        generation: 1,
-        last_row: 0,
-        row_count: 0,
-        updated_at: None,
-        removed: false,
-    };
+    let distinct = format!("{source}\n{}", stream_key(descriptor));
+    let table = free(&Kept::wished_table(descriptor), &distinct, |name| taken.contains(name));
+    let mut kept = Kept::new(source, table, stream);
     let mut make = || -> rusqlite::Result<()> {
         streams::insert(connection, &mut kept)?;
         connection.execute_batch(&create_rows(&kept.table, &kept.salt, &[]))

@@ -8,8 +8,8 @@ use super::{Place, signed, unsigned};
 use crate::cache::given::Given;
 use crate::cache::kept::{self, Kept};
 use crate::cache::names::quoted;
-use crate::cache::{CacheError, CachePosition, CachedCheckpoint, CachedRows, CachedStream};
-use crate::protocol::{StateMessage, StreamDescriptor};
+use crate::cache::{CacheError, CachedCheckpoint, CachedRows, CachedStream};
+use crate::protocol::StateMessage;
 use crate::state::StoredState;
 
 /// Rows that are given at once, however small: their times and metadata are in memory as well.
@@ -87,11 +87,8 @@ pub(super) fn checkpoints(
     let rows = rows().map_err(|e| place.fault(e))?;
     rows.into_iter()
         .map(|(id, of_full_read, body, positions)| {
-            let positions: Vec<(StreamDescriptor, CachePosition)> =
-                serde_json::from_str(&positions)
-                    .map_err(|e| place.damaged(format!("source {source}"), e.to_string()))?;
-            let state = state(place, source, body)?;
-            Ok(CachedCheckpoint { id: unsigned(id), state, of_full_read, positions })
+            kept::checkpoint(unsigned(id), of_full_read, body, &positions)
+                .map_err(|reason| place.damaged(format!("source {source}"), reason))
         })
         .collect()
 }

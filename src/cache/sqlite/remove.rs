@@ -6,7 +6,6 @@ use super::read::unknown;
 use super::tables::next_table;
 use super::{Place, streams};
 use crate::cache::CacheError;
-use crate::cache::kept::Kept;
 use crate::cache::names::quoted;
 use crate::cache::plan::stream_key;
 use crate::protocol::StreamDescriptor;
@@ -37,14 +36,7 @@ pub(super) fn remove(
             for table in [&kept.table, &next_table(kept.id)] {
                 transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(table)))?;
             }
-            let removed = Kept {
-                removed: true,
-                columns: Vec::new(),
-                row_count: 0,
-                merged_by: None,
-                ..kept.clone()
-            };
-            streams::update(&transaction, &removed)?;
+            streams::update(&transaction, &kept.clone().emptied())?;
             // A state of all streams together says of this one what is not so any more.
             transaction.execute(
                 "DELETE FROM _lockgate_cache_states

@@ -2,15 +2,16 @@
 
 use rusqlite::Connection;
 
-use super::fill::{Filling, count};
+use super::fill::{Target, count};
 use super::insert::InsertFault;
 use super::lock::SourceLock;
 use super::streams;
-use super::{Place, signed};
-use crate::cache::names::{as_written, quoted};
+use super::{Place, signed, unsigned};
+use crate::cache::filling::{Counted, Filling};
+use crate::cache::names::quoted;
 use crate::cache::plan::{Checkpoint, Checkpoints, MAX_CHECKPOINTS, scope_key};
 use crate::cache::{CacheError, CacheWriter, CachedRead};
-use crate::protocol::{Catalog, Rows, StateMessage, now_ms};
+use crate::protocol::{Catalog, Rows, StateMessage};
 
 /// Bytes of rows that wait in memory before the file's write lock is taken: who shares the file with a
 /// source that is slow is not held up by it.
@@ -25,7 +26,7 @@ pub(super) struct Writer {
     place: Place,
     connection: Connection,
     source: String,
-    streams: Vec<Filling>,
+    streams: Vec<Target>,
     checkpoints: Checkpoints,
     waiting: Vec<(Rows, u64)>,
     waiting_bytes: usize,
@@ -40,7 +41,7 @@ impl Writer {
         lock: SourceLock,
         source: String,
         catalog: &Catalog,
-        streams: Vec<Filling>,
+        streams: Vec<Target>,
     ) -> Self {
         Self {
             place,
@@ -55,10 +56,10 @@ impl Writer {
         }
     }
 
-    fn stream(&mut self, stream: u32) -> Result<&mut Filling, CacheError> {
+    fn stream(&mut self, stream: u32) -> Result<&mut Target, CacheError> {
         let place = &self.place;
-        let filling = self.streams.get_mut(stream as usize);
-        filling.ok_or_else(|| place.fault(format!("stream {stream} is not in the catalog")))
+        let target = self.streams.get_mut(stream as usize);
+        target.ok_or_else(|| place.fault(format!("stream {stream} is not in the catalog")))
     }
 
     fn begin(&mut self) -> Result<(), CacheError> {
@@ -84,11 +85,11 @@ impl Writer {
     }
 
     fn insert(&mut self, rows: &Rows, first: u64) -> Result<(), CacheError> {
-        let Some(filling) = self.streams.get_mut(rows.stream as usize) else { return Ok(()) };
-        let inserted = filling.inserter.batch(&self.connection, rows, signed(first));
+        let Some(target) = self.streams.get_mut(rows.stream as usize) else { return Ok(()) };
+        let inserted = target.inserter.batch(&self.connection, rows, signed(first));
         inserted.map_err(|fault| match fault {
             InsertFault::Row(fault) => CacheError::Row {
-                stream: filling.kept.descriptor.to_string(),
+                stream: target.filling.kept.descriptor.to_string(),
                 reason: fault.to_string(),
             },
             InsertFault::Database(error) => self.place.fault(error),
@@ -98,7 +99,7 @@ impl Writer {
     /// Everything into the open transaction, and that committed.
     fn write(&mut self) -> Result<(), CacheError> {
         self.flush()?;
-        let dirty = self.streams.iter().any(|filling| filling.dirty || filling.to_swap);
+        let dirty = self.streams.iter().any(|t| t.filling.dirty || t.filling.to_swap);
         let checkpoints = self.checkpoints.drain();
         if !self.in_transaction && !dirty && checkpoints.is_empty() {
             return Ok(());
@@ -106,8 +107,8 @@ impl Writer {
         self.begin()?;
         let Self { connection, streams, place, source, checkpoints: kept, .. } = self;
         let mut finish = || -> rusqlite::Result<()> {
-            for filling in streams.iter_mut() {
-                finish_stream(connection, filling)?;
+            for target in streams.iter_mut() {
+                finish_stream(connection, &mut target.filling)?;
             }
             keep(connection, source, kept, &checkpoints)?;
             connection.execute_batch("COMMIT")
@@ -179,14 +180,7 @@ fn keep(
 
 impl CacheWriter for Writer {
     fn rows(&mut self, rows: &Rows) -> Result<(), CacheError> {
-        let filling = self.stream(rows.stream)?;
-        let first = filling.last_row + 1;
-        let count = u64::from(rows.count);
-        filling.last_row += count;
-        filling.records += count;
-        filling.kept.row_count += count;
-        filling.kept.updated_at = Some(now_ms());
-        filling.dirty = true;
+        let first = self.stream(rows.stream)?.filling.take(rows);
         if self.in_transaction {
             return self.insert(rows, first);
         }
@@ -197,7 +191,7 @@ impl CacheWriter for Writer {
 
     fn checkpoint(&mut self, state: &StateMessage) -> Result<(), CacheError> {
         let streams = &self.streams;
-        let position = |stream: usize| streams.get(stream).map(Filling::position);
+        let position = |stream: usize| streams.get(stream).map(|target| target.filling.position());
         self.checkpoints.take(state, |stream| position(stream).unwrap_or_default());
         if self.checkpoints.ready_bytes() > WAITING_STATES_BYTES {
             self.flush()?;
@@ -210,10 +204,7 @@ impl CacheWriter for Writer {
     }
 
     fn complete(&mut self, stream: u32) -> Result<(), CacheError> {
-        let filling = self.stream(stream)?;
-        if !filling.complete {
-            filling.complete = true;
-            filling.to_swap = filling.how.replaces;
+        if self.stream(stream)?.filling.complete() {
             self.checkpoints.complete(stream as usize);
         }
         Ok(())
@@ -225,10 +216,11 @@ impl CacheWriter for Writer {
 
     fn end(mut self: Box<Self>) -> Result<Vec<CachedRead>, CacheError> {
         self.write()?;
-        let reads = self.streams.iter().map(|filling| self.read(filling));
+        let read = |target: &Target| Ok(target.filling.read(self.counted(&target.filling)?));
+        let reads = self.streams.iter().map(read);
         let reads = reads.collect::<rusqlite::Result<Vec<_>>>().map_err(|e| self.place.fault(e))?;
-        for filling in self.streams.iter().filter(|filling| !filling.is_visible()) {
-            let drop = format!("DROP TABLE IF EXISTS {}", quoted(&filling.target));
+        for target in self.streams.iter().filter(|target| !target.filling.is_visible()) {
+            let drop = format!("DROP TABLE IF EXISTS {}", quoted(&target.filling.target));
             self.connection.execute_batch(&drop).map_err(|e| self.place.fault(e))?;
         }
         Ok(reads)
@@ -236,36 +228,16 @@ impl CacheWriter for Writer {
 }
 
 impl Writer {
-    /// What became of a stream.
-    fn read(&self, filling: &Filling) -> rusqlite::Result<CachedRead> {
-        let kept = &filling.kept;
-        let visible = filling.is_visible();
-        let rows = match &kept.merged_by {
-            _ if !visible => 0,
-            None => filling.records,
-            Some(_) if filling.how.replaces => count(&self.connection, &kept.table)?,
-            Some(_) => {
-                let sql = format!(
-                    "SELECT count(*) FROM {} WHERE _lockgate_row > ?1",
-                    quoted(&kept.table)
-                );
-                let after = signed(filling.from.row);
-                self.connection.query_row(&sql, [after], |row| row.get(0)).map(super::unsigned)?
+    /// How many rows of a stream are those of the read.
+    fn counted(&self, filling: &Filling) -> rusqlite::Result<u64> {
+        match filling.counted() {
+            Counted::Known(rows) => Ok(rows),
+            Counted::All => count(&self.connection, &filling.kept.table),
+            Counted::Above(row) => {
+                let table = quoted(&filling.kept.table);
+                let sql = format!("SELECT count(*) FROM {table} WHERE _lockgate_row > ?1");
+                self.connection.query_row(&sql, [signed(row)], |row| row.get(0)).map(unsigned)
             }
-        };
-        Ok(CachedRead {
-            descriptor: kept.descriptor.clone(),
-            table: as_written(&kept.table),
-            from: if filling.how.replaces && visible {
-                // All of them are of this read.
-                crate::cache::CachePosition { generation: kept.generation, row: filling.from.row }
-            } else {
-                filling.from
-            },
-            to: if visible { filling.position() } else { filling.from },
-            records: filling.records,
-            rows,
-            complete: filling.complete,
-        })
+        }
     }
 }
