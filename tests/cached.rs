@@ -9,6 +9,9 @@ mod results;
 #[path = "cached/world.rs"]
 mod world;
 
+use std::collections::BTreeSet;
+
+use lockgate::cache::open_cache;
 use peers::{Outcome, messages};
 use serde_json::{Value, json};
 use world::{World, numbered, stream};
@@ -363,6 +366,15 @@ fn killed_at_any_moment_it_ends_the_same() {
     assert!(killed > 0);
     world.sync(&["--cache", "default"]).good();
     for name in ["a", "b"] {
-        assert_eq!(world.ids(name), (0..60).collect::<Vec<_>>(), "each once, in order");
+        let expected: Vec<u64> = (0..60).collect();
+        // Where rows are added, those whose confirmation a kill kept from being stored are there again.
+        let arrived: BTreeSet<u64> = world.ids(name).into_iter().collect();
+        assert_eq!(arrived.into_iter().collect::<Vec<_>>(), expected, "none is lost");
+        // The cache has rows and states in one transaction: each once, in order.
+        let cache = open_cache("default", world.folder.path()).expect("a cache");
+        let cache = cache.expect("a cache");
+        let sql = format!("SELECT id FROM {name} ORDER BY _lockgate_row");
+        let rows = cache.query(&sql, 1000).expect("rows").rows;
+        assert_eq!(json!(rows), json!(expected.iter().map(|id| [id]).collect::<Vec<_>>()));
     }
 }
