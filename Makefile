@@ -34,7 +34,8 @@ check-format: ## Check the format of the Rust code
 .PHONY: lint
 lint: ## Run clippy; a warning is an error
 	$(call say,"lints")
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	export $$(scripts/setup-duckdb) && \
+	$(CARGO) clippy --locked --workspace --all-targets --features lockgate/duckdb -- -D warnings
 
 .PHONY: docs
 docs: ## Build the documentation; a warning is an error

@@ -1,5 +1,10 @@
 //! With the feature `duckdb`, the program finds the library where it was linked from: it starts itself again
-//! behind a fence, with an empty environment, so that LD_LIBRARY_PATH would not do.
+//! behind a fence, with an empty environment, so that `LD_LIBRARY_PATH` would not do.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what cargo tells a build script is in the environment"
+)]
 
 fn main() {
     println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");

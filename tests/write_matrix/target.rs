@@ -56,7 +56,7 @@ impl Target {
             allow_net: vec![format!("{host}:{port}")],
             ..ConnectorOptions::default()
         };
-        let config = Json::object(&config.to_string()).expect("JSON");
+        let config = Json::object(config.to_string()).expect("JSON");
         let name = guest("destination-postgres").display().to_string();
         let destination = Host::new().get_destination(&name, &options, config);
         let read = move |stream: &str| {
