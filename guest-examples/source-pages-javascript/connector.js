@@ -6,7 +6,7 @@
 
 import * as output from 'lockgate:connector/output@0.1.0';
 import { Failure, exportSource, fullName } from './lockgate.js';
-import { getJson, parseUrl } from './lockgate-http.js';
+import { BRIEF, getJson, parseUrl } from './lockgate-http.js';
 
 const STREAM = 'items';
 /// Pages of one read: links that lead in a circle end here.
@@ -50,7 +50,7 @@ export const source = exportSource(
     },
 
     check(config) {
-      pages(config, undefined).next();
+      pages(config, undefined, BRIEF).next();
     },
 
     discover() {
@@ -93,13 +93,13 @@ export const source = exportSource(
 );
 
 /// The items of each page, of what was changed at `since` or later.
-function* pages(config, since) {
+function* pages(config, since, attempts) {
   const base = `${config.tls ? 'https' : 'http'}://${config.host}:${config.port}/items`;
   const changed = since === undefined ? {} : { updated_since: since };
   const numbered = (page) => `${base}?${new URLSearchParams({ page, ...changed })}`;
   let url = numbered(1);
   for (let number = 1; number <= MAX_PAGES; number++) {
-    const page = getJson(url, { token: config.token, what: 'reading a page' });
+    const page = getJson(url, { token: config.token, what: 'reading a page', attempts });
     const items = checked(page);
     yield items;
     if (page.next === undefined && items.length > 0) {

@@ -53,7 +53,7 @@ class Pages(lockgate.Source):
     )
 
     def check(self, config):
-        next(pages(config, None))
+        next(pages(config, None, lockgate_http.BRIEF))
 
     def discover(self, config):
         schema = {
@@ -89,14 +89,14 @@ class Pages(lockgate.Source):
             stream.complete()
 
 
-def pages(config, since):
+def pages(config, since, attempts=lockgate_http.ATTEMPTS):
     """The items of each page, of what was changed at `since` or later."""
     scheme = "https" if config["tls"] else "http"
     base = f"{scheme}://{config['host']}:{config['port']}/items"
     changed = {} if since is None else {"updated_since": since}
     url = f"{base}?{urlencode({'page': 1} | changed)}"
     for number in range(1, MAX_PAGES + 1):
-        page = lockgate_http.get_json(url, token=config.get("token"), what="reading a page")
+        page = lockgate_http.get_json(url, config.get("token"), "reading a page", attempts)
         items = checked(page)
         yield items
         if "next" not in page and items:

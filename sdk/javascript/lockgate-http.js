@@ -28,6 +28,8 @@ export const TIMES = { connect: 10_000, firstByte: 60_000, silence: 30_000, whol
 /// Attempts in all; milliseconds of the first wait, which doubles; the longest; from the first attempt to
 /// the last.
 export const RETRY = { attempts: 8, firstWait: 500, longestWait: 60_000, deadline: 600_000 };
+/// Attempts for `check` and `discover`, whose answer somebody waits for.
+export const BRIEF = 3;
 /// More than so many milliseconds of `Retry-After` are taken for so many.
 export const LONGEST_RETRY_AFTER = 7 * 24 * 3600 * 1000;
 /// Bytes that one write hands to the host.
@@ -84,8 +86,8 @@ export function retryAfter(value, now) {
 }
 
 /// Milliseconds to wait after an attempt, the first being 1; undefined: give up.
-export function decide(attempt, elapsed, after, chance) {
-  if (attempt >= RETRY.attempts) return undefined;
+export function decide(attempt, elapsed, after, chance, attempts = RETRY.attempts) {
+  if (attempt >= attempts) return undefined;
   const grown = Math.min(RETRY.firstWait * 2 ** (attempt - 1), RETRY.longestWait);
   const wait = Math.max(grown / 2 + (grown / 2) * chance, after ?? 0);
   return elapsed + wait > RETRY.deadline ? undefined : wait;
@@ -99,7 +101,7 @@ export function sleep(milliseconds) {
 }
 
 /// Does `operation`, again where it throws a transient `Failure`. `what` names it in the log.
-export function retry(what, operation) {
+export function retry(what, operation, attempts = RETRY.attempts) {
   const start = Date.now();
   for (let attempt = 1; ; attempt++) {
     try {
@@ -107,7 +109,7 @@ export function retry(what, operation) {
     } catch (error) {
       if (!(error instanceof Failure) || error.kind !== 'transient') throw error;
       const after = error.retryAfter === undefined ? undefined : error.retryAfter * 1000;
-      const wait = decide(attempt, Date.now() - start, after, Math.random());
+      const wait = decide(attempt, Date.now() - start, after, Math.random(), attempts);
       if (wait === undefined) {
         warn(`${what}: giving up after ${attempt} attempts`);
         throw error;
@@ -115,7 +117,7 @@ export function retry(what, operation) {
       const seconds = (wait / 1000).toFixed(1);
       warn(
         `${what}: ${error.message}; trying again in ${seconds} s ` +
-          `(attempt ${attempt} of ${RETRY.attempts})`,
+          `(attempt ${attempt} of ${attempts})`,
       );
       sleep(wait);
     }
@@ -123,8 +125,8 @@ export function retry(what, operation) {
 }
 
 /// GETs a JSON value, trying again.
-export function getJson(url, { token, what = 'reading' } = {}) {
-  return retry(what, () => {
+export function getJson(url, { token, what = 'reading', attempts } = {}) {
+  const once = () => {
     const headers = { accept: 'application/json' };
     if (token != null) headers.authorization = `Bearer ${token}`;
     const response = success(request('GET', url, { headers }), 'GET', url, token);
@@ -133,7 +135,8 @@ export function getJson(url, { token, what = 'reading' } = {}) {
     } catch {
       throw Failure.system(`${nameOf('GET', url)}: the answer is not JSON`);
     }
-  });
+  };
+  return retry(what, once, attempts);
 }
 
 /// The answer, if its status is 2xx; else a `Failure` of the kind that fits.

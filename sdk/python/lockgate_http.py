@@ -31,6 +31,8 @@ WHOLE_TIME = 900.0
 """Seconds from the request to the end of its answer."""
 ATTEMPTS, FIRST_WAIT, LONGEST_WAIT, DEADLINE = 8, 0.5, 60.0, 600.0
 """Attempts in all; seconds of the first wait, which doubles; the longest; from the first to the last."""
+BRIEF = 3
+"""Attempts for `check` and `discover`, whose answer somebody waits for."""
 LONGEST_RETRY_AFTER = 7 * 24 * 3600.0
 """More than this is taken for this."""
 _CHUNK = 64 * 1024
@@ -111,16 +113,16 @@ def retry_after(value, now):
     return min(max(date.timestamp() - now, 0.0), LONGEST_RETRY_AFTER)
 
 
-def decide(attempt, elapsed, after, chance):
+def decide(attempt, elapsed, after, chance, attempts=ATTEMPTS):
     """Seconds to wait after an attempt, the first being 1; None: give up."""
-    if attempt >= ATTEMPTS:
+    if attempt >= attempts:
         return None
     grown = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
     wait = max(grown / 2 + grown / 2 * chance, after or 0.0)
     return None if elapsed + wait > DEADLINE else wait
 
 
-def retry(what, operation):
+def retry(what, operation, attempts=ATTEMPTS):
     """Does `operation`, again where it raises a transient `Failure`. `what` names it in the log."""
     start, attempt = time.monotonic(), 0
     while True:
@@ -131,18 +133,18 @@ def retry(what, operation):
             if failure.kind.name != "TRANSIENT":
                 raise
             elapsed = time.monotonic() - start
-            wait = decide(attempt, elapsed, failure.retry_after, random.random())
+            wait = decide(attempt, elapsed, failure.retry_after, random.random(), attempts)
             if wait is None:
                 warn(f"{what}: giving up after {attempt} attempts")
                 raise
             warn(
                 f"{what}: {failure.message}; trying again in {wait:.1f} s "
-                f"(attempt {attempt} of {ATTEMPTS})"
+                f"(attempt {attempt} of {attempts})"
             )
             time.sleep(wait)
 
 
-def get_json(url, token=None, what="reading"):
+def get_json(url, token=None, what="reading", attempts=ATTEMPTS):
     """GETs a JSON value, trying again."""
 
     def once():
@@ -156,7 +158,7 @@ def get_json(url, token=None, what="reading"):
             place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "UTF-8"
             raise Failure.system(f"{_name('GET', url)}: the answer is not JSON ({place})") from None
 
-    return retry(what, once)
+    return retry(what, once, attempts)
 
 
 def success(response, method, url, secret=None):

@@ -14,6 +14,7 @@ mod tests;
 
 use lockgate_sdk::{
     Catalog, Failure, Output, SavedState, Source, Spec, Stream, SyncMode, export_source, http,
+    retry,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ impl Source for PagesSource {
     }
 
     fn check(config: Config) -> Result<(), Failure> {
-        Pages::new(&config, None)?.next()?;
+        Pages::new(&config, None, retry::Policy::BRIEF)?.next()?;
         Ok(())
     }
 
@@ -115,7 +116,8 @@ impl Source for PagesSource {
                 false => State::default(),
             };
             let mut stream = output.stream(index)?;
-            let mut pages = Pages::new(&config, reached.updated_at.as_deref())?;
+            let since = reached.updated_at.as_deref();
+            let mut pages = Pages::new(&config, since, retry::Policy::default())?;
             while let Some(items) = pages.next()? {
                 for item in &items {
                     if item.updated_at > reached.updated_at {

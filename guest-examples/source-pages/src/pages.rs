@@ -59,6 +59,7 @@ pub(crate) struct Pages<'a> {
     config: &'a Config,
     since: Option<String>,
     client: http::Client,
+    policy: retry::Policy,
     /// The API's first page; what a link leads to is at the same place.
     base: http::Url,
     /// The next page; none at the end.
@@ -68,12 +69,17 @@ pub(crate) struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     /// Those with what was changed at `since` or later.
-    pub(crate) fn new(config: &'a Config, since: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        config: &'a Config,
+        since: Option<&str>,
+        policy: retry::Policy,
+    ) -> Result<Self, Failure> {
         let base = first_page(config)?;
         let mut pages = Self {
             config,
             since: since.map(str::to_owned),
             client: http::Client::new(),
+            policy,
             next: None,
             read: 0,
             base,
@@ -89,7 +95,7 @@ impl<'a> Pages<'a> {
         if self.read > MAX_PAGES {
             return Err(Failure::system(format!("the API has more than {MAX_PAGES} pages")));
         }
-        let page: Page = retry::Policy::default().run("reading a page", || {
+        let page: Page = self.policy.run("reading a page", || {
             let mut request = self.client.get(&url).header("accept", "application/json");
             if let Some(token) = &self.config.token {
                 request = request.bearer(token);

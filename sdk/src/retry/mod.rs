@@ -60,6 +60,17 @@ pub struct Policy {
     pub deadline: Duration,
 }
 
+impl Policy {
+    /// For `check` and `discover`, whose answer somebody waits for, and which the host stops after a
+    /// minute: three attempts within a few seconds.
+    pub const BRIEF: Self = Self {
+        attempts: 3,
+        first_wait: FIRST_WAIT,
+        longest_wait: Duration::from_secs(5),
+        deadline: Duration::from_secs(15),
+    };
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
