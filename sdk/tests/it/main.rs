@@ -6,8 +6,14 @@ mod config;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod retry;
+#[cfg(test)]
 mod spec;
+#[cfg(test)]
+mod tcp;
