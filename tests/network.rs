@@ -452,3 +452,40 @@ fn a_sync_reaches_the_same_in_a_worker_and_without_one() {
         assert_eq!((granted.connections(), other.connections()), (connections, 0), "{isolation}");
     }
 }
+
+/// What a connector in Rust is told by its SDK, beside what the operator is.
+#[test]
+fn the_sdk_says_which_grant_is_missing() {
+    let (server, silent, closed) = (Server::greeting("hello"), Server::silent(), closed_port());
+    let places = [
+        format!("db.example:{}", server.port),
+        format!("db.example:{}", silent.port),
+        format!("db.example:{closed}"),
+        "unknown.example:1".to_owned(),
+    ];
+    let grants: Vec<&str> = places.iter().map(String::as_str).collect();
+    let names = Names::here(&["db.example", "second.example"]);
+    let step = |host: &str, port: u16| json!({ "do": "sdk-tcp", "host": host, "port": port, "millis": 500 });
+    let outcome = Scene::new(names, &grants).take(&json!([
+        step("db.example", server.port),
+        step("db.example", silent.port),
+        step("db.example", closed),
+        step("second.example", 5432),
+        step("127.0.0.2", 5432),
+        step("unknown.example", 1),
+    ]));
+    assert_eq!(outcome.ok(0), "hello");
+    for (at, said) in [
+        (1, "FailureKind::Transient: the connection to"),
+        (1, "took too long"),
+        (2, "FailureKind::Transient: cannot connect to"),
+        (2, "the connection was refused"),
+        (3, "FailureKind::Config: cannot connect to second.example:5432: it is not granted"),
+        (3, "--allow-net second.example:5432"),
+        (4, "FailureKind::Config: cannot connect to 127.0.0.2:5432: it is not granted"),
+        (5, "FailureKind::Transient: cannot connect to unknown.example:1: its name cannot be"),
+    ] {
+        let error = outcome.error(at);
+        assert!(error.contains(said), "{at}: {error}");
+    }
+}

@@ -63,9 +63,10 @@ pub struct Error {
 pub enum Reason {
     /// The operator did not grant it.
     NotGranted,
-    /// The name could not be looked up: it is not granted, or it has no address. The standard library
-    /// does not tell which; the host's log does.
+    /// The name has no address, or nobody could say.
     Unresolved,
+    /// Nothing answers at that address and port.
+    Refused,
     /// It took too long.
     Timeout,
     /// Something else, in the system's words.
@@ -78,6 +79,7 @@ impl Error {
     pub fn of(host: &str, port: u16, error: io::Error) -> Self {
         let reason = match error.kind() {
             io::ErrorKind::PermissionDenied => Reason::NotGranted,
+            io::ErrorKind::ConnectionRefused => Reason::Refused,
             // A read that has a time limit ends in either.
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Reason::Timeout,
             _ => Reason::Io(error),
@@ -102,7 +104,7 @@ impl Error {
     pub fn kind(&self) -> FailureKind {
         match &self.reason {
             Reason::NotGranted => FailureKind::Config,
-            Reason::Unresolved | Reason::Timeout => FailureKind::Transient,
+            Reason::Unresolved | Reason::Refused | Reason::Timeout => FailureKind::Transient,
             Reason::Io(error) => match error.kind() {
                 io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => FailureKind::System,
                 _ => FailureKind::Transient,
@@ -122,8 +124,12 @@ impl fmt::Display for Error {
             ),
             Reason::Unresolved => write!(
                 f,
-                "cannot connect to {place}: its name cannot be looked up: is it spelt right, and \
-                 granted with --allow-net {place}?"
+                "cannot connect to {place}: its name cannot be resolved: is it spelt right?"
+            ),
+            Reason::Refused => write!(
+                f,
+                "cannot connect to {place}: the connection was refused: is the port right, and the \
+                 server running?"
             ),
             Reason::Timeout => write!(f, "the connection to {place} took too long"),
             Reason::Io(error) => write!(f, "the connection to {place} failed: {error}"),
@@ -161,22 +167,25 @@ impl From<Error> for Failure {
 /// What the last address failed with; [`Reason::NotGranted`] names the grant.
 pub fn connect(host: &str, port: u16, timeouts: Timeouts) -> Result<TcpStream, Error> {
     let end = Instant::now() + timeouts.connect;
-    let failed = |error| Error::of(host, port, error);
     let addresses = look_up(host, port)?;
     let mut last = Error::new(host, port, Reason::Unresolved);
     for (at, address) in addresses.iter().enumerate() {
         // One that does not answer leaves time for the others.
         let left = end.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-        match TcpStream::connect_timeout(address, share.max(SHORTEST)) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(timeouts.read.max(SHORTEST))).map_err(failed)?;
-                stream.set_write_timeout(Some(timeouts.write.max(SHORTEST))).map_err(failed)?;
+        let connected =
+            TcpStream::connect_timeout(address, share.max(SHORTEST)).and_then(|stream| {
+                // WASI's library takes a connection that was refused while it waited for one that was made.
+                stream.peer_addr().map_err(|_| io::ErrorKind::ConnectionRefused)?;
+                stream.set_read_timeout(Some(timeouts.read.max(SHORTEST)))?;
+                stream.set_write_timeout(Some(timeouts.write.max(SHORTEST)))?;
                 // Requests and their answers: nothing is gained by waiting for more.
                 let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => last = failed(error),
+                Ok(stream)
+            });
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Error::of(host, port, error),
         }
     }
     Err(last)

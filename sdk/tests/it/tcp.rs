@@ -31,6 +31,7 @@ fn a_connection_talks() {
 fn nobody_there_is_tried_again() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = tcp::connect("127.0.0.1", port, Timeouts::default()).unwrap_err();
+    assert!(matches!(error.reason(), Reason::Refused), "{error}");
     assert_eq!(error.verdict(), Verdict::Again { after: None });
     assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
 }

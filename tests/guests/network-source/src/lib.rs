@@ -31,6 +31,15 @@ enum Step {
         #[serde(default)]
         send: String,
     },
+    /// Connects with the SDK, sends, and reads to the end or for so long.
+    SdkTcp {
+        host: String,
+        port: u16,
+        #[serde(default)]
+        send: String,
+        #[serde(default = "second")]
+        millis: u64,
+    },
     /// Connects, and sends so many bytes.
     Pour { to: String, bytes: u64 },
     /// Opens so many connections and keeps them.
@@ -109,9 +118,14 @@ impl Guest for Network {
     }
 }
 
+fn second() -> u64 {
+    1000
+}
+
 fn take(step: &Step) -> Result<Value, String> {
     match step {
         Step::Tcp { to, send } => sockets::talk(to, send),
+        Step::SdkTcp { host, port, send, millis } => sockets::sdk(host, *port, send, *millis),
         Step::Pour { to, bytes } => sockets::pour(to, *bytes),
         Step::Flood { to, connections } => sockets::flood(to, *connections),
         Step::Resolve { name } => sockets::resolve(name),

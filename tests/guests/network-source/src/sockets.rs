@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 
+use lockgate_sdk::tcp;
 use serde_json::{Value, json};
 
 fn text(error: std::io::Error) -> String {
@@ -15,6 +16,18 @@ pub(crate) fn talk(to: &str, send: &str) -> Result<Value, String> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).map_err(text)?;
     Ok(String::from_utf8_lossy(&answer[..answer.len().min(1000)]).into())
+}
+
+pub(crate) fn sdk(host: &str, port: u16, send: &str, millis: u64) -> Result<Value, String> {
+    let time = std::time::Duration::from_millis(millis);
+    let timeouts = tcp::Timeouts { connect: time, read: time, write: time };
+    let said = |error: tcp::Error| format!("{:?}: {error}", error.kind());
+    let failed = |error| said(tcp::Error::of(host, port, error));
+    let mut stream = tcp::connect(host, port, timeouts).map_err(said)?;
+    stream.write_all(send.as_bytes()).map_err(failed)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(failed)?;
+    Ok(answer.into())
 }
 
 pub(crate) fn pour(to: &str, bytes: u64) -> Result<Value, String> {
