@@ -11,7 +11,50 @@ use crate::{Failure, Input, Spec, config};
 
 /// A connector that writes. Each call comes to a fresh instance; nothing is kept between calls.
 ///
-/// See the [crate's documentation](crate) for an example.
+/// The [crate's documentation](crate) has one that writes a file. One that only looks at what comes:
+///
+/// ```
+/// use lockgate_sdk::{
+///     Catalog, Destination, DestinationSyncMode, Event, Failure, Input, Spec, export_destination, log,
+/// };
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Config {}
+///
+/// struct Shown;
+///
+/// impl Destination for Shown {
+///     type Config = Config;
+///
+///     fn spec() -> Spec {
+///         Spec::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+///             .modes([DestinationSyncMode::Append])
+///     }
+///
+///     fn check(_: Config) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///
+///     fn write(_: Config, catalog: &Catalog, input: &mut Input<'_>) -> Result<(), Failure> {
+///         while let Some(event) = input.next()? {
+///             match event {
+///                 Event::Rows(rows) => {
+///                     let stream = &catalog.streams[rows.stream()].descriptor;
+///                     log::info(format_args!("{} rows of {stream}", rows.count()));
+///                 }
+///                 // Nothing is kept, so nothing has to become durable first.
+///                 Event::Checkpoint(checkpoint) => input.commit(checkpoint)?,
+///                 Event::StreamEnd(_) | Event::Flush => {}
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// export_destination!(Shown);
+/// ```
 pub trait Destination {
     /// The configuration. Its JSON Schema is what the operator sees; a secret carries
     /// `#[schemars(extend("airbyte_secret" = true))]`.

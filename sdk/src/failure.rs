@@ -6,6 +6,16 @@ use std::time::Duration;
 use crate::bindings::types::StreamDescriptor;
 pub use crate::bindings::types::{Failure, FailureKind};
 
+/// ```
+/// use std::time::Duration;
+/// use lockgate_sdk::{Failure, StreamDescriptor};
+///
+/// let failure = Failure::transient("the API has too many requests")
+///     .with_detail("bucket `read` is empty")
+///     .in_stream(&StreamDescriptor::new("items"))
+///     .retry_after(Duration::from_secs(30));
+/// assert_eq!(failure.retry_after_ms, Some(30_000));
+/// ```
 impl Failure {
     /// A failure of the given kind. `message` is one sentence for the operator without a secret.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {

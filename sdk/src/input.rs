@@ -77,6 +77,34 @@ struct Refused {
 /// It counts the rows, so a destination only says which it refused. Rows that are not refused by the
 /// time their checkpoint is committed count as written. When `write` returns without a failure, the
 /// last checkpoint is committed if the destination has not done it.
+///
+/// ```
+/// use lockgate_sdk::{Event, Failure, Input};
+///
+/// /// Refuses rows that have no `id`.
+/// fn write(input: &mut Input<'_>) -> Result<(), Failure> {
+///     #[derive(serde::Deserialize)]
+///     struct Row {
+///         id: Option<u64>,
+///     }
+///
+///     while let Some(event) = input.next()? {
+///         match event {
+///             Event::Rows(rows) => {
+///                 for (line, row) in rows.lines().zip(rows.records::<Row>()) {
+///                     if row?.id.is_none() {
+///                         input.reject(rows.batch(), 1, line.len() as u64 + 1);
+///                     }
+///                 }
+///             }
+///             Event::Checkpoint(checkpoint) => input.commit(checkpoint)?,
+///             Event::StreamEnd(_) | Event::Flush => {}
+///         }
+///     }
+///     Ok(())
+/// }
+/// # let _ = write;
+/// ```
 pub struct Input<'p> {
     port: &'p mut dyn InputPort,
     streams: Vec<StreamDescriptor>,

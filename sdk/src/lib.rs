@@ -153,6 +153,11 @@
 //! );
 //! ```
 //!
+//! # What a connector reaches
+//!
+//! [`http`] sends requests through the host, [`tcp`] connects, [`fs`] reads and writes files; each says
+//! which grant is missing. [`retry`] tries again what may work the next time.
+//!
 //! # Failures
 //!
 //! Every function that talks to the host returns a [`Failure`] when the sync must stop; `?` is the

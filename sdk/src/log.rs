@@ -1,7 +1,15 @@
 //! Messages for the operator.
 //!
-//! A message is text or [`format_args!`]: `log::info(format_args!("{count} rows"))`. Logging never
-//! blocks and cannot fail; past the run's log limit messages are dropped and counted.
+//! A message is text or [`format_args!`]. Logging never blocks and cannot fail; past the run's log limit
+//! messages are dropped and counted.
+//!
+//! ```
+//! use lockgate_sdk::log;
+//!
+//! let count = 3;
+//! log::info(format_args!("{count} pages"));
+//! log::warn("the API is slow");
+//! ```
 
 use std::fmt::Display;
 

@@ -21,6 +21,21 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 /// stream is reported as started when it is first asked for and as running with its first row. Each
 /// stream must be ended by [`StreamOutput::complete`] or [`StreamOutput::incomplete`]: a source that
 /// returns without it has failed, so that half a stream never passes for a whole one.
+///
+/// ```
+/// use lockgate_sdk::{Failure, Output};
+/// use serde_json::json;
+///
+/// fn read_users(index: usize, output: &mut Output<'_>) -> Result<(), Failure> {
+///     let mut users = output.stream(index)?;
+///     users.estimate(Some(2), None);
+///     users.write(&json!({ "id": 1 }))?;
+///     users.write_json(br#"{"id":2}"#)?;
+///     users.checkpoint(&json!({ "id": 2 }))?;
+///     users.complete()
+/// }
+/// # let _ = read_users;
+/// ```
 pub struct Output<'p> {
     port: &'p mut dyn OutputPort,
     streams: Vec<Slot>,

@@ -10,6 +10,42 @@ use crate::bindings::output::StreamStatus;
 use crate::bindings::types::{Rows, State};
 
 /// What a source calls; see the contract's `output` interface.
+///
+/// A port of one's own runs a source where there is no host, such as in a benchmark:
+///
+/// ```
+/// use lockgate_sdk::Failure;
+/// use lockgate_sdk::bindings::output::StreamStatus;
+/// use lockgate_sdk::bindings::types::{Rows, State};
+/// use lockgate_sdk::port::OutputPort;
+///
+/// #[derive(Default)]
+/// struct Count {
+///     rows: u64,
+///     checkpoints: u64,
+/// }
+///
+/// impl OutputPort for Count {
+///     fn emit(&mut self, batch: &Rows) -> Result<(), Failure> {
+///         self.rows += u64::from(batch.count);
+///         Ok(())
+///     }
+///
+///     fn checkpoint(&mut self, _: &State) -> Result<u64, Failure> {
+///         self.checkpoints += 1;
+///         Ok(self.checkpoints)
+///     }
+///
+///     fn status(&mut self, _: u32, _: StreamStatus) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///
+///     fn estimate(&mut self, _: u32, _: Option<u64>, _: Option<u64>) {}
+/// }
+///
+/// // lockgate_sdk::source::read::<MySource>(config, &catalog, states, &mut Count::default())
+/// # let _ = Count::default();
+/// ```
 pub trait OutputPort {
     /// Takes a batch, once there is room for it.
     ///
@@ -34,6 +70,32 @@ pub trait OutputPort {
 }
 
 /// What a destination calls; see the contract's `input` interface.
+///
+/// ```
+/// use lockgate_sdk::Failure;
+/// use lockgate_sdk::bindings::input::{Event, StreamTotal};
+/// use lockgate_sdk::port::InputPort;
+///
+/// /// Nothing to write, and one checkpoint.
+/// #[derive(Default)]
+/// struct Nothing {
+///     given: bool,
+/// }
+///
+/// impl InputPort for Nothing {
+///     fn next(&mut self) -> Result<Option<Event>, Failure> {
+///         let first = !std::mem::replace(&mut self.given, true);
+///         Ok(first.then_some(Event::Checkpoint(1)))
+///     }
+///
+///     fn committed(&mut self, _: u64, _: &[StreamTotal]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// // lockgate_sdk::destination::write::<MyDestination>(config, &catalog, &mut Nothing::default())
+/// # let _ = Nothing::default();
+/// ```
 pub trait InputPort {
     /// Waits for the next event; none at the end.
     ///

@@ -11,7 +11,51 @@ use crate::{Failure, Output, SavedState, Spec, Stream, config};
 
 /// A connector that reads. Each call comes to a fresh instance; nothing is kept between calls.
 ///
-/// See the [crate's documentation](crate) for an example.
+/// The [crate's documentation](crate) has one with rows and states. The least there is:
+///
+/// ```
+/// use lockgate_sdk::{Catalog, Failure, Output, SavedState, Source, Spec, Stream, export_source};
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+/// use serde_json::json;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Config {}
+///
+/// struct Greeting;
+///
+/// impl Source for Greeting {
+///     type Config = Config;
+///
+///     fn spec() -> Spec {
+///         Spec::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+///     }
+///
+///     fn check(_: Config) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///
+///     fn discover(_: Config) -> Result<Vec<Stream>, Failure> {
+///         Ok(vec![Stream::new("greetings", json!({ "type": "object" }))])
+///     }
+///
+///     fn read(
+///         _: Config,
+///         catalog: &Catalog,
+///         _: &SavedState,
+///         output: &mut Output<'_>,
+///     ) -> Result<(), Failure> {
+///         for index in 0..catalog.streams.len() {
+///             let mut stream = output.stream(index)?;
+///             stream.write(&json!({ "text": "hello" }))?;
+///             stream.complete()?;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// export_source!(Greeting);
+/// ```
 pub trait Source {
     /// The configuration. Its JSON Schema is what the operator sees; a secret carries
     /// `#[schemars(extend("airbyte_secret" = true))]`.

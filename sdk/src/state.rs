@@ -6,6 +6,24 @@ use crate::Failure;
 use crate::bindings::types::{GlobalState, State, StreamDescriptor, StreamState};
 
 /// The states a source goes on from; see [`Source::read`](crate::Source::read).
+///
+/// ```
+/// use lockgate_sdk::bindings::types::{State, StreamState};
+/// use lockgate_sdk::{SavedState, StreamDescriptor};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Reached {
+///     updated_at: String,
+/// }
+///
+/// let descriptor = StreamDescriptor::new("items");
+/// let state = Some(r#"{"updated_at":"2024-01-01"}"#.to_owned());
+/// let stored = State::Stream(StreamState { descriptor: descriptor.clone(), state });
+/// let saved = SavedState::new(vec![stored]);
+/// let reached: Option<Reached> = saved.stream(&descriptor)?;
+/// assert_eq!(reached.map(|reached| reached.updated_at).as_deref(), Some("2024-01-01"));
+/// # Ok::<(), lockgate_sdk::Failure>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct SavedState {
     states: Vec<State>,

@@ -44,6 +44,15 @@ pub(crate) fn parse_as<T: DeserializeOwned>(text: &str, what: &str) -> Result<T,
 /// Replaces top-level members of the stored configuration by those of `members`, which serializes to
 /// a JSON object: for refresh tokens that work once. It is durable when this returns.
 ///
+/// ```
+/// use lockgate_sdk::{Failure, update_config};
+///
+/// fn keep(token: &str) -> Result<(), Failure> {
+///     update_config(&serde_json::json!({ "refresh_token": token }))
+/// }
+/// # let _ = keep;
+/// ```
+///
 /// # Errors
 /// The old configuration is still the stored one.
 pub fn update_config<T: Serialize + ?Sized>(members: &T) -> Result<(), Failure> {

@@ -5,6 +5,20 @@
 //! careful writer needs: [`File::sync_data`], [`Directory::rename`], [`Directory::sync`]. Outside a
 //! component the same functions work on the machine's own files.
 //!
+//! ```
+//! use lockgate_sdk::{Failure, fs};
+//!
+//! fn append(path: &str, line: &[u8]) -> Result<(), Failure> {
+//!     let directory = fs::Directory::open(path)?;
+//!     let file = directory.open_file("rows.jsonl", fs::Open::Write)?;
+//!     file.write_at(line, file.size()?)?;
+//!     file.sync_data()?; // the bytes are on the disk
+//!     directory.sync()?; // and so is the name
+//!     Ok(())
+//! }
+//! # let _ = append;
+//! ```
+//!
 //! A path is absolute and names a place in the guest; a name is relative to its directory and has
 //! no `..`.
 

@@ -4,6 +4,35 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 /// Time and chance, so that a test need not wait.
+///
+/// ```
+/// use std::time::Duration;
+/// use lockgate_sdk::Failure;
+/// use lockgate_sdk::retry::{Clock, Policy};
+///
+/// /// Time that passes only by waiting.
+/// struct Still(Duration);
+///
+/// impl Clock for Still {
+///     fn now(&mut self) -> Duration {
+///         self.0
+///     }
+///
+///     fn sleep(&mut self, wait: Duration) {
+///         self.0 += wait;
+///     }
+///
+///     fn chance(&mut self) -> f64 {
+///         1.0
+///     }
+/// }
+///
+/// let mut clock = Still(Duration::ZERO);
+/// let result: Result<(), Failure> =
+///     Policy::BRIEF.run_with("asking", &mut clock, || Err(Failure::transient("busy")));
+/// assert!(result.is_err());
+/// assert_eq!(clock.0, Duration::from_millis(1500));
+/// ```
 pub trait Clock {
     /// The time since some start.
     fn now(&mut self) -> Duration;

@@ -108,6 +108,37 @@ pub enum Decision {
 }
 
 /// An error that knows whether another attempt may work. Its text is logged: it holds no secret.
+///
+/// ```
+/// use std::fmt;
+/// use lockgate_sdk::retry::{Retryable, Verdict};
+///
+/// /// What a queue answers.
+/// enum Refusal {
+///     Full,
+///     Closed,
+/// }
+///
+/// impl fmt::Display for Refusal {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         f.write_str(match self {
+///             Self::Full => "the queue is full",
+///             Self::Closed => "the queue is closed",
+///         })
+///     }
+/// }
+///
+/// impl Retryable for Refusal {
+///     fn verdict(&self) -> Verdict {
+///         match self {
+///             Self::Full => Verdict::Again { after: None },
+///             Self::Closed => Verdict::Final,
+///         }
+///     }
+/// }
+/// # let _ = Refusal::Full.verdict();
+/// # let _ = Refusal::Closed;
+/// ```
 pub trait Retryable: Display {
     /// Whether another attempt may work.
     fn verdict(&self) -> Verdict;
