@@ -215,6 +215,21 @@ fn every_language_refuses_what_it_cannot_write() {
     }
 }
 
+/// A file whose last row was cut by a crash: that row was never committed, and comes again.
+#[test]
+fn every_language_removes_a_row_that_was_cut() {
+    let api = Api::new(&["--token", TOKEN, "--items", "3"]);
+    let folder = Folder::new();
+    let (whole, cut) = ("{\"id\":-1}\n", format!("{{\"id\":0,\"name\":\"{}", "x".repeat(200_000)));
+    for destination in DESTINATIONS {
+        folder.write(&format!("{destination}/items.jsonl"), &format!("{whole}{cut}"));
+        sync(&folder, &api, SOURCES[0], destination, destination);
+        let written = folder.rows(&format!("{destination}/items.jsonl"));
+        let ids: Vec<i64> = written.iter().map(|row| row["id"].as_i64().expect("id")).collect();
+        assert_eq!(ids, [-1, 0, 1, 2], "{destination}");
+    }
+}
+
 /// What an operator is shown before anything is granted.
 #[test]
 fn every_language_asks_for_the_same() {

@@ -1,11 +1,14 @@
 // Appends the rows of each stream to a file of JSON lines: the example of a destination in JavaScript.
 //
-// A checkpoint is committed once the rows before it are on the disk.
+// A checkpoint is committed once the rows before it are on the disk, and a row that a crash cut is removed
+// before others follow it.
 
 import * as input from 'lockgate:connector/input@0.1.0';
-import { Failure, exportDestination, fullName } from './lockgate.js';
+import { Failure, exportDestination, fullName, warn } from './lockgate.js';
 import { Directory } from './lockgate-files.js';
 
+/// How much of a file's end is looked at in one go.
+const CHUNK = 64 * 1024;
 const PLAIN = /^[A-Za-z0-9_-]{1,100}$/;
 
 export const destination = exportDestination(
@@ -38,7 +41,7 @@ export const destination = exportDestination(
       const names = catalog.streams.map(fileName);
       const directory = Directory.open(path);
       const files = names.map((name) => directory.file(name));
-      const ends = files.map((file) => file.size());
+      const ends = files.map(cutUnfinished);
       // The names of new files are made durable once, before any row.
       directory.sync();
       for (const event of input) {
@@ -54,6 +57,30 @@ export const destination = exportDestination(
   },
   input,
 );
+
+/// Removes what stands behind the last whole row, and says where that ends: a crash cut it, so it was never
+/// committed and comes again.
+function cutUnfinished(file) {
+  const size = file.size();
+  let end = size;
+  while (end > 0) {
+    const start = Math.max(0, end - CHUNK);
+    const part = file.readAt(end - start, start);
+    if (part.length < end - start) {
+      // Nothing is cut by what was not seen.
+      const why = 'became shorter while it was read: does something else write to it?';
+      throw Failure.system(`${file.path} ${why}`);
+    }
+    const place = part.lastIndexOf(0x0a);
+    end = start + place + 1;
+    if (place >= 0) break;
+  }
+  if (end < size) {
+    warn(`removing ${size - end} bytes of a row that was cut: ${file.path}`);
+    file.setSize(end);
+  }
+  return end;
+}
 
 /// `STREAM.jsonl`, or `NAMESPACE.STREAM.jsonl`. What could be another name for another file is refused and
 /// not escaped: it is an example.

@@ -1,6 +1,7 @@
 """Appends the rows of each stream to a file of JSON lines: the example of a destination in Python.
 
-A checkpoint is committed once the rows before it are on the disk.
+A checkpoint is committed once the rows before it are on the disk, and a row that a crash cut is removed
+before others follow it.
 """
 
 import os
@@ -9,6 +10,8 @@ import re
 import lockgate
 from lockgate import Failure
 
+CHUNK = 64 * 1024
+"""How much of a file's end is looked at in one go."""
 PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -42,7 +45,7 @@ class Append(lockgate.Destination):
     def write(self, config, catalog, input):
         names = [file_name(stream) for stream in catalog.streams]
         try:
-            files = [open(os.path.join(config["path"], name), "ab") for name in names]
+            files = [opened(os.path.join(config["path"], name)) for name in names]
             sync_names(config["path"])
         except OSError as error:
             raise refused(config["path"], error) from None
@@ -54,6 +57,38 @@ class Append(lockgate.Destination):
                     file.flush()
                     os.fsync(file.fileno())
                 input.commit(event)
+
+
+def opened(path):
+    """A file to append to, without what stands behind its last whole row: a crash cut that, so it was never
+    committed and comes again."""
+    if os.path.exists(path):
+        # Not the file that is appended to: reading at a place and appending do not go together.
+        with open(path, "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            end = end_of_rows(file, size)
+            if end < size:
+                lockgate.warn(f"removing {size - end} bytes of a row that was cut: {path}")
+                file.truncate(end)
+    return open(path, "ab")
+
+
+def end_of_rows(file, size):
+    end = size
+    while end > 0:
+        start = max(0, end - CHUNK)
+        file.seek(start)
+        part = file.read(end - start)
+        if len(part) < end - start:
+            # Nothing is cut by what was not seen.
+            raise Failure.system(
+                f"{file.name} became shorter while it was read: does something else write to it?"
+            )
+        place = part.rfind(b"\n")
+        if place >= 0:
+            return start + place + 1
+        end = start
+    return 0
 
 
 def sync_names(path):

@@ -73,6 +73,25 @@ class File {
     return Number(attempt('read the size of', this.path, () => this.descriptor.stat()).size);
   }
 
+  /// Cuts it, or fills it with zeros, to a size in bytes.
+  setSize(size) {
+    attempt('set the size of', this.path, () => this.descriptor.setSize(BigInt(size)));
+  }
+
+  /// Reads `length` bytes, or fewer at the end of the file.
+  readAt(length, offset) {
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const [most, at] = [BigInt(length - done), BigInt(offset + done)];
+      const [part] = attempt('read', this.path, () => this.descriptor.read(most, at));
+      if (part.length === 0) break;
+      bytes.set(part, done);
+      done += part.length;
+    }
+    return bytes.subarray(0, done);
+  }
+
   /// Writes all of `bytes`. They are durable after `syncData`.
   writeAt(bytes, offset) {
     let done = 0;

@@ -81,7 +81,10 @@ export function isRetried(status) {
 /// Milliseconds that a `Retry-After` asks for, which is a number of seconds or a date; else undefined.
 export function retryAfter(value, now) {
   const text = value.trim();
-  const wait = /^[0-9]+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  // Date.parse takes more for a date than HTTP does.
+  const isDate = /^[A-Z][a-z]+,? .*[0-9]{2}:[0-9]{2}:[0-9]{2}/.test(text);
+  const date = isDate ? Date.parse(text) : NaN;
+  const wait = /^[0-9]+$/.test(text) ? Number(text) * 1000 : date - now;
   return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), LONGEST_RETRY_AFTER);
 }
 

@@ -200,7 +200,6 @@ class Output {
 class StreamOutput {
   constructor(index, descriptor, port) {
     Object.assign(this, { index, descriptor, port, status: undefined, count: 0, length: 0 });
-    this.batch = new Uint8Array(BATCH_BYTES);
   }
 
   /// Writes one row, an object.
@@ -215,6 +214,8 @@ class StreamOutput {
       this.emit(line, 1);
       return;
     }
+    // A stream that has no rows yet, or none any more, needs no room.
+    this.batch ??= new Uint8Array(BATCH_BYTES);
     this.batch.set(line, this.length);
     this.length += line.length;
     this.count += 1;
@@ -255,6 +256,7 @@ class StreamOutput {
   close(status) {
     this.open();
     this.flush();
+    this.batch = undefined;
     this.report(status);
   }
 

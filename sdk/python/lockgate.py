@@ -449,9 +449,12 @@ def _guarded(work):
     """Runs a connector's function; what it raises becomes the contract's failure."""
     try:
         return work()
-    except Err:
-        # The host's: it is returned as it is.
-        raise
+    except Err as error:
+        if isinstance(error.value, types.Failure):
+            # The host's: it is returned as it is.
+            raise
+        failure = Failure.system("the host refused a call", detail=traceback.format_exc())
+        raise Err(failure._to_wit()) from None
     except Failure as failure:
         raise Err(failure._to_wit()) from None
     except Exception as error:

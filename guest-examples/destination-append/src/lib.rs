@@ -1,8 +1,8 @@
 //! Appends the rows of each stream to a file of JSON lines: the example of a destination in Rust.
 //!
-//! A checkpoint is committed once the rows before it are on the disk. It is the least that a
-//! destination must do; `destination-jsonl` is the one for use: it replaces, and it mends a file that a
-//! crash cut.
+//! A checkpoint is committed once the rows before it are on the disk, and a row that a crash cut is removed
+//! before others follow it. It is the least that a destination must do; `destination-jsonl` is the one for
+//! use: it replaces rows as well, takes any name of a stream, and waits for the disk less often.
 //!
 //! The same destination in Python and JavaScript is beside it, in `destination-append-python` and
 //! `destination-append-javascript`; all three write the same files.
@@ -12,7 +12,7 @@ mod tests;
 
 use lockgate_sdk::{
     Catalog, ConfiguredStream, Destination, DestinationSyncMode, Event, Failure, Input, Spec,
-    export_destination, fs,
+    export_destination, fs, log,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,6 +26,9 @@ pub struct Config {
     #[schemars(title = "Path", regex(pattern = "^/"), example = "/out")]
     path: String,
 }
+
+/// How much of a file's end is looked at in one go.
+const CHUNK: usize = 64 * 1024;
 
 /// The connector.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ impl Destination for Append {
         for stream in &catalog.streams {
             let name = file_name(stream)?;
             let file = directory.open_file(&name, fs::Open::Write)?;
-            let end = file.size()?;
+            let end = cut_unfinished(&file)?;
             files.push((file, end));
         }
         // The names of new files are made durable once, before any row.
@@ -79,6 +82,39 @@ impl Destination for Append {
 }
 
 export_destination!(Append);
+
+/// Removes what stands behind the last whole row, and says where that ends: a crash cut it, so it was never
+/// committed and comes again.
+fn cut_unfinished(file: &fs::File) -> Result<u64, Failure> {
+    let size = file.size()?;
+    let mut buffer = vec![0; CHUNK];
+    let mut end = size;
+    while end > 0 {
+        let start = end.saturating_sub(CHUNK as u64);
+        let part = &mut buffer[..usize::try_from(end - start).unwrap_or(CHUNK)];
+        if file.read_at(part, start)? < part.len() {
+            // Nothing is cut by what was not seen.
+            return Err(Failure::system(format!(
+                "{} became shorter while it was read: does something else write to it?",
+                file.path()
+            )));
+        }
+        if let Some(place) = part.iter().rposition(|byte| *byte == b'\n') {
+            end = start + place as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    if end < size {
+        log::warn(format_args!(
+            "removing {} bytes of a row that was cut: {}",
+            size - end,
+            file.path()
+        ));
+        file.set_size(end)?;
+    }
+    Ok(end)
+}
 
 /// `STREAM.jsonl`, or `NAMESPACE.STREAM.jsonl`. What could be another name for another file is refused
 /// and not escaped: it is an example.

@@ -38,6 +38,27 @@ fn rows_are_appended_and_committed() {
 }
 
 #[test]
+fn a_row_that_was_cut_is_removed() {
+    let (long, tail) = ("x".repeat(200_000), "y".repeat(100_000));
+    for (before, kept) in [
+        ("", String::new()),
+        ("{\"id\":0}\n", "{\"id\":0}\n".to_owned()),
+        ("{\"id\":0}\n{\"i", "{\"id\":0}\n".to_owned()),
+        ("{\"i", String::new()),
+        (&long, String::new()),
+        (&format!("{long}\n{tail}"), format!("{long}\n")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("users.jsonl"), before).unwrap();
+        let catalog = testing::catalog([testing::stream("users")]);
+        let feed = Feed::new().rows(0, &[r#"{"id":1}"#]).complete(0).checkpoint();
+        assert_eq!(write(&folder, &catalog, feed).result, Ok(()));
+        let text = std::fs::read_to_string(folder.path().join("users.jsonl")).unwrap();
+        assert!(text == format!("{kept}{{\"id\":1}}\n"), "{} bytes before", before.len());
+    }
+}
+
+#[test]
 fn what_is_not_its_business_is_refused_before_a_file_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let mut replace = testing::stream("orders");
