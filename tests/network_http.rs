@@ -343,3 +343,44 @@ fn tls_trusts_a_private_root_where_it_is_told_to() {
     let error = made.expect_err("no certificate").to_string();
     assert!(error.contains("empty.pem"), "{error}");
 }
+
+/// What a connector in Rust sends by its SDK, and what it is told.
+#[test]
+fn the_sdk_sends_bodies_and_says_which_grant_is_missing() {
+    let server = Server::start(|mut stream| {
+        let head = read_head(&mut stream).to_lowercase();
+        let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next());
+        let length = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        let _ = stream.read_exact(&mut body);
+        let sent = body.iter().filter(|byte| **byte == b'x').count();
+        let answer = format!("{sent:>300000}");
+        let length = answer.len();
+        let more =
+            format!("HTTP/1.1 201 Created\r\nx-answer: yes\r\ncontent-length: {length}\r\n\r\n");
+        let _ = stream.write_all(format!("{more}{answer}").as_bytes());
+        drain(&mut stream);
+        format!("{head}{sent}")
+    });
+    let authority = format!("api.example:{}", server.port);
+    let scene = Scene::new(Names::here(&["api.example"]), &[&authority]);
+    let url = format!("http://{authority}/items?key=h1dden");
+    let post = |url: &str, bytes: usize, limit: usize| json!({ "do": "sdk-post", "url": url, "bytes": bytes, "limit": limit });
+    let outcome = scene.take(&json!([
+        post(&url, 1_000_000, 300_000),
+        post(&url, 0, 299_999),
+        post("http://other.example/items?key=h1dden", 5, 10),
+    ]));
+    let expected = json!({ "status": 201, "header": "yes", "bytes": 300_000 });
+    assert_eq!(outcome.ok(0), &expected);
+    let head = server.first();
+    assert!(head.starts_with("post /items?key=h1dden http/1.1\r\n"), "{head}");
+    assert!(head.ends_with("\r\n\r\n1000000"), "{head}");
+    assert!(head.contains("\r\nx-own: 1\r\n"), "{head}");
+    let large = format!("FailureKind::System: POST http://{authority}/items: the answer is larger");
+    assert!(outcome.error(1).starts_with(&large), "{}", outcome.error(1));
+    let missing = "FailureKind::Config: POST http://other.example/items: it is not granted: pass \
+                   --allow-net other.example:80";
+    assert!(outcome.error(2).starts_with(missing), "{}", outcome.error(2));
+    assert_eq!(server.connections(), 2);
+}

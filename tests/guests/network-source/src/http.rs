@@ -116,6 +116,17 @@ pub(crate) fn ask(ask: &Ask) -> Result<Value, String> {
     Ok(json!({ "status": answer.status(), "headers": headers, "bytes": bytes, "body": start }))
 }
 
+/// By the SDK.
+pub(crate) fn post(url: &str, bytes: usize, limit: u64) -> Result<Value, String> {
+    let said = |error: lockgate_sdk::http::Error| format!("{:?}: {error}", error.kind());
+    let request = lockgate_sdk::http::Client::new().post(url).header("x-own", "1");
+    let answer = request.body(vec![b'x'; bytes]).send().map_err(said)?;
+    let status = answer.status();
+    let header = answer.header("X-Answer").map(str::to_owned);
+    let body = answer.bytes_up_to(limit).map_err(said)?;
+    Ok(json!({ "status": status, "header": header, "bytes": body.len() }))
+}
+
 fn send(ask: &Ask, body: OutgoingBody) -> Result<(), String> {
     let failed = |error: StreamError| format!("{error:?}");
     if !ask.body.is_empty() || ask.empty_writes > 0 {

@@ -62,6 +62,8 @@ enum Step {
     Udp { to: String },
     /// Sends a request.
     Http(Box<http::Ask>),
+    /// Posts with the SDK a body of so many bytes, and reads the answer up to so many.
+    SdkPost { url: String, bytes: usize, limit: u64 },
     /// Keeps so many sets of headers of 100 KB each.
     Hoard { sets: usize },
     /// Sleeps.
@@ -134,6 +136,7 @@ fn take(step: &Step) -> Result<Value, String> {
         Step::Listen { at } => sockets::listen(at),
         Step::Udp { to } => sockets::datagram(to),
         Step::Http(ask) => http::ask(ask),
+        Step::SdkPost { url, bytes, limit } => http::post(url, *bytes, *limit),
         Step::Hoard { sets } => http::hoard(*sets),
         Step::Sleep { millis } => {
             std::thread::sleep(std::time::Duration::from_millis(*millis));
