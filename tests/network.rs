@@ -465,7 +465,9 @@ fn the_sdk_says_which_grant_is_missing() {
     ];
     let grants: Vec<&str> = places.iter().map(String::as_str).collect();
     let names = Names::here(&["db.example", "second.example"]);
-    let step = |host: &str, port: u16| json!({ "do": "sdk-tcp", "host": host, "port": port, "millis": 500 });
+    let step = |host: &str, port: u16| -> serde_json::Value {
+        json!({ "do": "sdk-tcp", "host": host, "port": port, "millis": 500 })
+    };
     let outcome = Scene::new(names, &grants).take(&json!([
         step("db.example", server.port),
         step("db.example", silent.port),

@@ -365,7 +365,9 @@ fn the_sdk_sends_bodies_and_says_which_grant_is_missing() {
     let authority = format!("api.example:{}", server.port);
     let scene = Scene::new(Names::here(&["api.example"]), &[&authority]);
     let url = format!("http://{authority}/items?key=h1dden");
-    let post = |url: &str, bytes: usize, limit: usize| json!({ "do": "sdk-post", "url": url, "bytes": bytes, "limit": limit });
+    let post = |url: &str, bytes: usize, limit: usize| -> Value {
+        json!({ "do": "sdk-post", "url": url, "bytes": bytes, "limit": limit })
+    };
     let outcome = scene.take(&json!([
         post(&url, 1_000_000, 300_000),
         post(&url, 0, 299_999),
