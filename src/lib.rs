@@ -45,6 +45,7 @@
 //! |---|---|---|
 //! | 6 | [`cli`] | the commands |
 //! | 5 | [`sync`] | plan, pipeline, ledger, report; [`Destination::write`] |
+//! | 5 | [`conformance`] | whether a connector keeps the rules |
 //! | 4 | [`connector`] | [`Host`], [`Source`], [`Destination`]: from a name to something that answers |
 //! | 3 | [`executor`] | the ways of running a connector: component, process, Docker, Python, no-op |
 //! | 3 | [`runs`] | what every run leaves behind: its policy, its end, its audit trail |
@@ -75,6 +76,7 @@ pub mod cache;
 pub mod cli;
 pub mod component;
 pub mod config;
+pub mod conformance;
 pub mod connector;
 pub mod executor;
 pub mod fault;

@@ -23,6 +23,7 @@ mod spec;
 mod state;
 mod store;
 mod sync;
+mod validate;
 mod write_back;
 
 use std::ffi::OsString;
@@ -111,6 +112,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Discover(call) => discover::run(&call, output).await,
         Command::Sync(call) => sync::run(*call, output).await,
         Command::Read(call) => read::run(&call, output).await,
+        Command::Validate(call) => validate::run(&call, output).await,
         Command::Exec(call) => exec::run(&call, output).await,
         // Run without a runtime, above.
         Command::CompileComponent { .. } => Ok(()),
