@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use super::report::Findings;
-use super::rule::{INCREMENTAL_FUTURE, INCREMENTAL_KEEPS, INCREMENTAL_RESUME, INCREMENTAL_USES};
+use super::rule::{
+    INCREMENTAL_FUTURE, INCREMENTAL_KEEPS, INCREMENTAL_RESUME, INCREMENTAL_USES, READ_REPEATABLE,
+};
 use super::source::{covers, missing, read, tally};
 use super::taken::Read;
 use super::{Trial, told};
@@ -22,7 +24,11 @@ pub(super) async fn rules(
         }
         return;
     }
-    from_each(trial, findings, catalog, whole).await;
+    if findings.failed(READ_REPEATABLE) {
+        findings.skip(INCREMENTAL_RESUME, "READ_REPEATABLE does not hold");
+    } else {
+        from_each(trial, findings, catalog, whole).await;
+    }
     if !catalog.streams.iter().any(is_incremental) {
         for rule in [INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE] {
             findings
@@ -32,7 +38,11 @@ pub(super) async fn rules(
     }
     let news = from_last(trial, findings, catalog, whole).await;
     kept(trial, findings, catalog, whole, news).await;
-    future(trial, findings, catalog, whole).await;
+    if findings.failed(INCREMENTAL_USES) {
+        findings.skip(INCREMENTAL_FUTURE, "INCREMENTAL_USES does not hold");
+    } else {
+        future(trial, findings, catalog, whole).await;
+    }
 }
 
 fn is_incremental(stream: &ConfiguredStream) -> bool {
