@@ -10,7 +10,8 @@ use super::read_back::{ReadBack, ReadBackError};
 use super::report::Findings;
 use super::rule::{
     Rule, WRITE_BAD_ROW, WRITE_BIG_ROW, WRITE_COMMITS, WRITE_COUNTS, WRITE_DURABLE, WRITE_ENDS,
-    WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_NAMES, WRITE_STATE_WHOLE, WRITE_VALUES,
+    WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_NAMES, WRITE_STATE_WHOLE, WRITE_UNLISTED,
+    WRITE_VALUES,
 };
 use super::scenario::{Scenario, scenarios};
 use super::{Trial, answered, refresh, told};
@@ -123,10 +124,29 @@ impl Tried<'_> {
     }
 
     /// What differs between rows that should be there and those that are.
-    pub(super) async fn differs(&self, name: &str, rows: &[String]) -> Vec<String> {
-        match self.found(name).await {
-            Ok(found) => differences(name, rows, &found),
-            Err(error) => vec![format!("{name}: {error}")],
+    pub(super) async fn differs(
+        &self,
+        name: &str,
+        rows: &[String],
+    ) -> Result<Vec<String>, ReadBackError> {
+        let found = self.found(name).await.map_err(|error| error.of(name))?;
+        Ok(differences(name, rows, &found))
+    }
+}
+
+impl Findings {
+    /// A rule that holds where nothing differs; not tried, where nothing can be read back.
+    pub(super) fn judge_back(
+        &mut self,
+        rule: Rule,
+        differs: Result<Vec<String>, ReadBackError>,
+    ) -> bool {
+        match differs {
+            Ok(faults) => self.judge(rule, faults),
+            Err(error) => {
+                self.skip(rule, error.to_string());
+                false
+            }
         }
     }
 }
@@ -208,6 +228,7 @@ pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Spe
     if !values(&tried, findings).await {
         return;
     }
+    unlisted(&tried, findings).await;
     if back.is_none() {
         for rule in super::rule::RULES {
             let needs = rule.code.starts_with("WRITE_") || rule.code.starts_with("REFRESH_");
@@ -285,18 +306,26 @@ async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
     if tried.back.is_some() {
         tried.trial.progress.tries("reading the scenarios back");
         findings.begin();
-        let mut faults = Vec::new();
+        let mut differs = Ok(Vec::new());
         for scenario in &scenarios {
             let kept = scenario.kept.as_ref().filter(|_| keyed);
             let rows: Vec<String> = match kept {
                 Some(kept) => kept.iter().filter_map(|n| scenario.rows.get(*n).cloned()).collect(),
                 None => scenario.rows.clone(),
             };
-            faults.extend(tried.differs(scenario.name, &rows).await);
+            differs = added(differs, tried.differs(scenario.name, &rows).await);
         }
-        findings.judge(WRITE_VALUES, faults);
+        findings.judge_back(WRITE_VALUES, differs);
     }
     true
+}
+
+/// What differs in both, unless one cannot be read back.
+fn added(
+    all: Result<Vec<String>, ReadBackError>,
+    more: Result<Vec<String>, ReadBackError>,
+) -> Result<Vec<String>, ReadBackError> {
+    Ok([all?, more?].concat())
 }
 
 /// In a mode that keeps one row a key only where the scenario is of keys.
@@ -360,13 +389,15 @@ async fn interleaved(tried: &Tried<'_>, findings: &mut Findings) {
         steps.push(Step::Complete(index));
     }
     let played = write(tried.trial, &tried.catalog(&streams, 2), steps).await;
-    let mut faults: Vec<String> = failed(&played).into_iter().collect();
-    if faults.is_empty() {
-        for (name, rows) in names.iter().zip(&rows) {
-            faults.extend(tried.differs(name, rows).await);
-        }
+    if let Some(failed) = failed(&played) {
+        findings.judge(WRITE_INTERLEAVED, vec![failed]);
+        return;
     }
-    findings.judge(WRITE_INTERLEAVED, faults);
+    let mut differs = Ok(Vec::new());
+    for (name, rows) in names.iter().zip(&rows) {
+        differs = added(differs, tried.differs(name, rows).await);
+    }
+    findings.judge_back(WRITE_INTERLEAVED, differs);
 }
 
 /// Names that a system may take for one.
@@ -399,15 +430,24 @@ async fn named(tried: &Tried<'_>, findings: &mut Findings) {
             Err(error) => unsure.push(format!("{name}: {error}")),
         }
     }
-    findings.judge_noting(WRITE_NAMES, faults, unsure);
+    if unsure.len() == NAMES.len() {
+        findings.skip(WRITE_NAMES, unsure.swap_remove(0));
+    } else {
+        findings.judge_noting(WRITE_NAMES, faults, unsure);
+    }
 }
 
 /// What came of a write that may be refused: nothing, or what differs.
-async fn harmless(tried: &Tried<'_>, played: Played, name: &str, rows: &[String]) -> Vec<String> {
+async fn harmless(
+    tried: &Tried<'_>,
+    played: Played,
+    name: &str,
+    rows: &[String],
+) -> Result<Vec<String>, ReadBackError> {
     let rejected = played.confirmed.totals.values().map(|(_, rejected)| rejected).sum::<u64>();
     match played.ended {
-        Some(Err(error)) => answered(error).err().into_iter().collect(),
-        _ if rejected > 0 => Vec::new(),
+        Some(Err(error)) => Ok(answered(error).err().into_iter().collect()),
+        _ if rejected > 0 => Ok(Vec::new()),
         _ => tried.differs(name, rows).await,
     }
 }
@@ -423,8 +463,8 @@ async fn big(tried: &Tried<'_>, findings: &mut Findings) {
     let mut steps: Vec<Step> = rows.iter().map(|row| Step::Rows(0, vec![row.clone()])).collect();
     steps.extend([Step::State(0, 1), Step::Complete(0)]);
     let played = write(tried.trial, &catalog, steps).await;
-    let faults = harmless(tried, played, name, &rows).await;
-    findings.judge(WRITE_BIG_ROW, faults);
+    let differs = harmless(tried, played, name, &rows).await;
+    findings.judge_back(WRITE_BIG_ROW, differs);
 }
 
 async fn bad(tried: &Tried<'_>, findings: &mut Findings) {
@@ -443,18 +483,43 @@ async fn bad(tried: &Tried<'_>, findings: &mut Findings) {
     let catalog = tried.catalog(&[Stream::numbers(name, tried.plain_mode())], 5);
     let steps = vec![Step::Rows(0, rows), Step::State(0, 1), Step::Complete(0)];
     let played = write(tried.trial, &catalog, steps).await;
-    let faults = match played.ended {
-        Some(Err(error)) => answered(error).err().into_iter().collect(),
-        _ => match tried.found(name).await {
-            Ok(found) => {
-                // Of the bad ones nothing is asked.
-                let missing = |fault: &String| !fault.contains("should not be");
-                differences(name, &good, &found).into_iter().filter(missing).collect()
-            }
-            Err(error) => vec![error.to_string()],
-        },
+    let differs = match played.ended {
+        Some(Err(error)) => Ok(answered(error).err().into_iter().collect()),
+        // Of the bad ones nothing is asked.
+        _ => tried.differs(name, &good).await.map(lost),
     };
-    findings.judge(WRITE_BAD_ROW, faults);
+    findings.judge_back(WRITE_BAD_ROW, differs);
+}
+
+/// Without what is told of rows that are there besides.
+pub(super) fn lost(faults: Vec<String>) -> Vec<String> {
+    faults.into_iter().filter(|fault| !fault.contains("should not be")).collect()
+}
+
+/// Modes that it does not list.
+async fn unlisted(tried: &Tried<'_>, findings: &mut Findings) {
+    use DestinationSyncMode::{Append, AppendDedup, Overwrite};
+    let modes = [Append, Overwrite, AppendDedup].into_iter().filter(|mode| !tried.supports(*mode));
+    let modes: Vec<DestinationSyncMode> = modes.collect();
+    if modes.is_empty() {
+        findings.skip(WRITE_UNLISTED, "it lists every mode");
+        return;
+    }
+    tried.trial.progress.tries("a mode that it does not list");
+    findings.begin();
+    let mut faults = Vec::new();
+    for mode in modes {
+        let mut stream = Stream::numbers("unlisted", mode);
+        stream.key = mode == AppendDedup;
+        let steps =
+            vec![Step::Rows(0, numbers(0..3, "unlisted")), Step::State(0, 1), Step::Complete(0)];
+        let played = write(tried.trial, &tried.catalog(&[stream], 7), steps).await;
+        match played.ended {
+            Some(Err(error)) => faults.extend(answered(error).err()),
+            _ => faults.push(format!("in mode {} it ended well", mode.airbyte())),
+        }
+    }
+    findings.judge(WRITE_UNLISTED, faults);
 }
 
 /// Killed after it confirmed.
@@ -483,7 +548,7 @@ async fn durable(tried: &Tried<'_>, findings: &mut Findings) {
             ),
         );
     } else {
-        findings.judge(WRITE_DURABLE, tried.differs(name, &rows).await);
+        findings.judge_back(WRITE_DURABLE, tried.differs(name, &rows).await);
     }
 }
 

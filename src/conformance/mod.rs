@@ -183,7 +183,7 @@ pub async fn validate(
             Kind::Destination => rule.applies != Applies::Source,
         };
         if applies && !findings.has(*rule) {
-            findings.skip(*rule, "a rule before it does not hold");
+            findings.skip(*rule, report::RESTS);
         }
     }
     let described = connector.describe();

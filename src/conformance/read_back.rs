@@ -49,6 +49,11 @@ impl ReadBackError {
     fn new(reason: impl std::fmt::Display) -> Self {
         Self(reason.to_string())
     }
+
+    /// The same, of a stream.
+    pub(super) fn of(self, stream: &str) -> Self {
+        Self(format!("{stream}: {}", self.0))
+    }
 }
 
 impl ReadBack {
@@ -145,7 +150,7 @@ fn listed(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, ReadBackError
                 continue;
             }
             let Some((stem, ending)) = name.rsplit_once('.') else { continue };
-            if !matches!(ending, "jsonl" | "json" | "ndjson" | "parquet") {
+            if !matches!(ending, "jsonl" | "ndjson" | "parquet") {
                 continue;
             }
             let stem = unescaped(stem.strip_prefix("_airbyte_raw_").unwrap_or(stem));

@@ -1,6 +1,6 @@
 //! The rules of what becomes of rows that are there already: modes, generations, interruptions.
 
-use super::destination::{Stream, Tried, cannot, failed, numbers};
+use super::destination::{Stream, Tried, cannot, failed, lost, numbers};
 use super::play::{End, Step, write};
 use super::report::Findings;
 use super::rule::{
@@ -104,8 +104,7 @@ pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
             findings.skip(case.rule, "WRITE_OVERWRITE does not hold");
             continue;
         }
-        let faults = tried.differs(case.name, &case.expected).await;
-        findings.judge(case.rule, faults);
+        findings.judge_back(case.rule, tried.differs(case.name, &case.expected).await);
     }
 }
 
@@ -137,10 +136,7 @@ pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
         vec![Step::Rows(0, first.clone()), Step::State(0, 2), Step::WhenConfirmed(End::Fail)];
     let broken = write(tried.trial, &tried.catalog(&[stream(2)], 21), steps).await;
     // The old rows are there; whether those of the new generation are shown is not asked.
-    let missing = |fault: &String| !fault.contains("should not be");
-    let faults = tried.differs(name, &old).await;
-    let holds = findings.judge(WRITE_INTERRUPTED, faults.into_iter().filter(missing).collect());
-    if !holds {
+    if !findings.judge_back(WRITE_INTERRUPTED, tried.differs(name, &old).await.map(lost)) {
         findings.skip(REFRESH_RESUME, "WRITE_INTERRUPTED does not hold");
         return;
     }
@@ -152,9 +148,9 @@ pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
     let generation = if keeps && !goes_on { 3 } else { 2 };
     let steps = vec![Step::Rows(0, again), Step::State(0, 3), Step::Complete(0)];
     let resumed = write(tried.trial, &tried.catalog(&[stream(generation)], 22), steps).await;
-    let mut faults: Vec<String> = failed(&resumed).into_iter().collect();
-    if faults.is_empty() {
-        faults = tried.differs(name, &[first, rest].concat()).await;
+    if let Some(failed) = failed(&resumed) {
+        findings.judge(REFRESH_RESUME, vec![failed]);
+    } else {
+        findings.judge_back(REFRESH_RESUME, tried.differs(name, &[first, rest].concat()).await);
     }
-    findings.judge(REFRESH_RESUME, faults);
 }

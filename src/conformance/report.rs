@@ -10,6 +10,9 @@ use crate::sandbox::one_line;
 /// Details listed of one finding before the rest is only counted.
 const DETAILS: usize = 8;
 
+/// Why a rule was not tried where those before it do not hold.
+pub(super) const RESTS: &str = "a rule before it does not hold";
+
 /// What came of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -175,7 +178,9 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
-        for finding in &self.findings {
+        let rests =
+            |finding: &Finding| finding.verdict == Verdict::Skipped && finding.details == [RESTS];
+        for finding in self.findings.iter().filter(|finding| !rests(finding)) {
             let word = match finding.verdict {
                 Verdict::Passed => "ok",
                 Verdict::Failed => "FAILED",
@@ -192,6 +197,10 @@ impl Report {
             if finding.verdict == Verdict::Failed {
                 let _ = writeln!(text, "{:29}mend: {mend}", "");
             }
+        }
+        let resting = self.findings.iter().filter(|finding| rests(finding)).count();
+        if resting > 0 {
+            let _ = writeln!(text, "\n{resting} more rules were not tried: {RESTS}");
         }
         let Counts { passed, failed, skipped } = self.counts;
         let _ = writeln!(text, "\n{passed} passed, {failed} failed, {skipped} skipped");

@@ -149,6 +149,9 @@ rules! {
     WRITE_STATE_WHOLE, Destination: "a state comes back as it went in",
         "What an acknowledged state holds must all be in the echo: its id, and members that the destination does not know. Platforms keep their own there.",
         "Echo the STATE message as it was received, with destinationStats added.";
+    WRITE_UNLISTED, Destination: "a mode that it does not list is refused",
+        "A stream is written in each mode of append, overwrite and append_dedup that the specification does not list. The write must fail with a reason: who appends instead, and says nothing, gives rows twice.",
+        "Look at each stream's destination_sync_mode before writing, and fail with kind config where it cannot be applied.";
     WRITE_VALUES, Destination: "what was written is there, value by value",
         "22 scenarios (types, nulls, odd names, long names, unicode, big numbers, wide and sparse rows) are written and read back. Columns are found by their name, letter case and punctuation aside; numbers, times and JSON are compared as values.",
         "See the first difference that is listed.";

@@ -36,6 +36,8 @@ pub enum DestinationFault {
     ClearsOnEmpty,
     /// What is in its buffer goes to the stream that was last.
     Mixes,
+    /// It takes any mode for append.
+    AnyMode,
     /// It writes to a directory, and does not say that it needs one.
     Undeclared,
 }
@@ -84,6 +86,12 @@ impl<const FAULT: u8> Destination<FAULT> {
 
     fn target(directory: &fs::Directory, stream: &ConfiguredStream) -> Result<Target, Failure> {
         use DestinationFault::{DeletesFirst, DropsOnRetain, IgnoresMinimum, KeepsOld, OneCase};
+        if stream.destination_sync_mode == DestinationSyncMode::AppendDedup
+            && !Self::has(DestinationFault::AnyMode)
+        {
+            return Err(Failure::config("append and overwrite are all it can")
+                .in_stream(&stream.descriptor));
+        }
         let mut file = String::new();
         for part in stream.descriptor.namespace.iter().chain([&stream.descriptor.name]) {
             for byte in part.bytes() {
