@@ -163,16 +163,19 @@ mod config;
 pub mod destination;
 mod failure;
 pub mod fs;
+pub mod http;
 mod input;
 mod local;
 pub mod log;
 mod output;
 pub mod port;
+pub mod retry;
 mod rows;
 pub mod source;
 mod spec;
 mod state;
 mod stream;
+pub mod tcp;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 

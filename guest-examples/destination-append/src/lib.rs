@@ -1,0 +1,104 @@
+//! Appends the rows of each stream to a file of JSON lines: the example of a destination in Rust.
+//!
+//! A checkpoint is committed once the rows before it are on the disk. It is the least that a
+//! destination must do; `destination-jsonl` is the one for use: it replaces, and it mends a file that a
+//! crash cut.
+//!
+//! The same destination in Python and JavaScript is beside it, in `destination-append-python` and
+//! `destination-append-javascript`; all three write the same files.
+
+#[cfg(test)]
+mod tests;
+
+use lockgate_sdk::{
+    Catalog, ConfiguredStream, Destination, DestinationSyncMode, Event, Failure, Input, Spec,
+    export_destination, fs,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Where the files go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Append")]
+pub struct Config {
+    /// The granted directory the files are written to, as an absolute path in the sandbox.
+    #[schemars(title = "Path", regex(pattern = "^/"), example = "/out")]
+    path: String,
+}
+
+/// The connector.
+#[derive(Debug)]
+pub struct Append;
+
+impl Destination for Append {
+    type Config = Config;
+
+    fn spec() -> Spec {
+        Spec::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+            .modes([DestinationSyncMode::Append])
+            .need("directory-write", "${path}", "writes one file a stream")
+    }
+
+    fn check(config: Config) -> Result<(), Failure> {
+        const PROBE: &str = ".lockgate-check";
+        let directory = fs::Directory::open(&config.path)?;
+        directory.open_file(PROBE, fs::Open::Truncate)?;
+        Ok(directory.remove_file(PROBE)?)
+    }
+
+    fn write(config: Config, catalog: &Catalog, input: &mut Input<'_>) -> Result<(), Failure> {
+        let directory = fs::Directory::open(&config.path)?;
+        let mut files = Vec::new();
+        for stream in &catalog.streams {
+            let name = file_name(stream)?;
+            let file = directory.open_file(&name, fs::Open::Write)?;
+            let end = file.size()?;
+            files.push((file, end));
+        }
+        // The names of new files are made durable once, before any row.
+        directory.sync()?;
+        while let Some(event) = input.next()? {
+            match event {
+                Event::Rows(rows) => {
+                    let (file, end) = &mut files[rows.stream()];
+                    file.write_at(rows.bytes(), *end)?;
+                    *end += rows.bytes().len() as u64;
+                }
+                Event::Checkpoint(checkpoint) => {
+                    for (file, _) in &files {
+                        file.sync_data()?;
+                    }
+                    input.commit(checkpoint)?;
+                }
+                Event::StreamEnd(_) | Event::Flush => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+export_destination!(Append);
+
+/// `STREAM.jsonl`, or `NAMESPACE.STREAM.jsonl`. What could be another name for another file is refused
+/// and not escaped: it is an example.
+fn file_name(stream: &ConfiguredStream) -> Result<String, Failure> {
+    let descriptor = &stream.descriptor;
+    let refuse = |why: &str| {
+        Err(Failure::config(format!("the stream `{descriptor}` {why}")).in_stream(descriptor))
+    };
+    if stream.destination_sync_mode != DestinationSyncMode::Append
+        || stream.minimum_generation_id != 0
+    {
+        return refuse("is to replace or change rows, and this destination only appends");
+    }
+    let plain = |part: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        (1..=100).contains(&part.len()) && part.bytes().all(plain)
+    };
+    let namespace = descriptor.namespace.as_deref();
+    if !plain(&descriptor.name) || !namespace.is_none_or(plain) {
+        return refuse("has a name that is not of letters, digits, _ and -, 100 at most");
+    }
+    Ok(format!("{descriptor}.jsonl"))
+}
