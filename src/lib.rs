@@ -54,6 +54,7 @@
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
 //! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
+//! | 1 | [`author`] | new connectors' projects, and what builds them |
 //! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
 //! | 1 | [`postgres`] | how a PostgreSQL server is reached |
 //! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |
@@ -72,6 +73,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod author;
 pub mod cache;
 pub mod cli;
 pub mod component;
