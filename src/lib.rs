@@ -45,6 +45,7 @@
 //! |---|---|---|
 //! | 6 | [`cli`] | the commands |
 //! | 5 | [`sync`] | plan, pipeline, ledger, report; [`Destination::write`] |
+//! | 5 | [`conformance`] | whether a connector keeps the rules |
 //! | 4 | [`connector`] | [`Host`], [`Source`], [`Destination`]: from a name to something that answers |
 //! | 3 | [`executor`] | the ways of running a connector: component, process, Docker, Python, no-op |
 //! | 3 | [`runs`] | what every run leaves behind: its policy, its end, its audit trail |
@@ -53,6 +54,7 @@
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
 //! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
+//! | 1 | [`author`] | new connectors' projects, and what builds them |
 //! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
 //! | 1 | [`postgres`] | how a PostgreSQL server is reached |
 //! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |
@@ -71,10 +73,12 @@
 
 #![deny(unsafe_code)]
 
+pub mod author;
 pub mod cache;
 pub mod cli;
 pub mod component;
 pub mod config;
+pub mod conformance;
 pub mod connector;
 pub mod executor;
 pub mod fault;

@@ -19,6 +19,7 @@ const UNSAFE: &[(&str, &str)] = &[
 
 /// Where programs are started. A folder ends in `/`.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("src/author/build.rs", "the tools of whoever builds a connector, in his own project"),
     ("src/component/compiler.rs", "this program, to compile behind a fence"),
     ("src/executor/docker/credentials.rs", "Docker's own programs that keep credentials"),
     ("src/executor/process/child.rs", "a connector that the operator named with exec:"),

@@ -46,9 +46,23 @@ pub use open::{CACHE_FOLDER, named_caches, open_cache, sqlite_path};
 pub use postgres::PostgresCache;
 pub use schema::{MAX_COLUMNS, MAX_MEMBER_BYTES, columns};
 pub use sqlite::SqliteCache;
+pub(crate) use time::instant;
 
 use crate::protocol::{Catalog, Rows, StateMessage, StreamDescriptor};
 use crate::state::StoredState;
+
+/// A text that equal numbers of JSON share; none where the exponent is beyond reckoning.
+pub(crate) fn decimal(text: &str) -> Option<String> {
+    number::Decimal::parse(text).map(|number| number.canonical())
+}
+
+/// A timestamp like `2024-02-29T10:00:00.123000Z`, from microseconds since the epoch.
+pub(crate) fn timestamp_text(micros: i64) -> String {
+    let mut text = String::new();
+    time::write_timestamp(&mut text, micros);
+    text.push('Z');
+    text
+}
 
 /// Keyed anew in each call with the system's randomness.
 fn random() -> u64 {

@@ -41,7 +41,7 @@ pub(super) fn timestamp(text: &str) -> Option<(i64, Option<i32>)> {
 }
 
 /// The instant of a timestamp, in microseconds since the epoch; one without a zone is in UTC.
-pub(super) fn instant(text: &str) -> Option<i64> {
+pub(crate) fn instant(text: &str) -> Option<i64> {
     let (local, zone) = timestamp(text)?;
     let instant = local - i64::from(zone.unwrap_or(0)) * 60_000_000;
     // A zone may lead out of the years that there are.

@@ -73,6 +73,12 @@ pub(super) enum Command {
     Sync(Box<Sync>),
     /// Read a source into a cache, where its rows can be queried, exported and written from
     Read(Box<super::read::Read>),
+    /// Make the project of a new connector: one that builds, runs and keeps the rules
+    New(super::author::New),
+    /// Build a connector's project to a component
+    Build(super::author::Build),
+    /// Try whether a connector keeps the rules: the protocol's, and those that no data is lost by
+    Validate(Box<super::validate::Validate>),
     /// Behave like an Airbyte connector executable, whatever the connector is
     Exec(Exec),
     /// Print what a component is, imports and needs; it is granted nothing meanwhile

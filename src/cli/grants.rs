@@ -134,6 +134,7 @@ macro_rules! grants {
 grants!(Grants, "", "How it is run", "Grants and limits");
 grants!(SourceGrants, "source-", "Source", "Source", requires = "source");
 grants!(DestinationGrants, "destination-", "Destination", "Destination", requires = "destination");
+grants!(ReaderGrants, "read-back-", "Read back", "Read back", requires = "read_back");
 
 /// Every argument that names a side of a sync by flags, or says something of one: where a connection
 /// is named, none of them is.

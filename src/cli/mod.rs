@@ -1,6 +1,7 @@
 //! Floor 6: the command line. One file a command; this one knows them all.
 
 mod arguments;
+mod author;
 mod cache;
 mod check;
 mod connectors;
@@ -23,6 +24,7 @@ mod spec;
 mod state;
 mod store;
 mod sync;
+mod validate;
 mod write_back;
 
 use std::ffi::OsString;
@@ -111,6 +113,9 @@ async fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Discover(call) => discover::run(&call, output).await,
         Command::Sync(call) => sync::run(*call, output).await,
         Command::Read(call) => read::run(&call, output).await,
+        Command::New(call) => author::new(&call, output),
+        Command::Build(call) => author::build(&call, output),
+        Command::Validate(call) => validate::run(&call, output).await,
         Command::Exec(call) => exec::run(&call, output).await,
         // Run without a runtime, above.
         Command::CompileComponent { .. } => Ok(()),

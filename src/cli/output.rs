@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::author::AuthorError;
 use crate::cache::CacheError;
 use crate::component::ComponentError;
 use crate::config::ConfigError;
@@ -49,6 +50,7 @@ macro_rules! from_faults {
     )*};
 }
 from_faults!(
+    AuthorError,
     CacheError,
     ConfigError,
     ConnectorError,

@@ -17,7 +17,7 @@ const SECRET_TIME: Duration = Duration::from_secs(30);
 /// A server by its URL, with the secrets in it filled in. Relative paths of theirs begin in `folder`.
 pub(super) async fn server(text: &str, folder: &Path) -> Result<PostgresUrl, ConfigError> {
     let wrong = |reason: &dyn std::fmt::Display| {
-        ConfigError::Usage(format!("the URL of the state store: {reason}"))
+        ConfigError::Usage(format!("the URL of the server: {reason}"))
     };
     let filled = match pieces(text).map_err(|reason| wrong(&reason))? {
         None => text.to_owned(),

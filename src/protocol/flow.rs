@@ -94,6 +94,8 @@ pub enum Commit {
         checkpoint: u64,
         /// `destinationStats`, where the destination sends them.
         stats: Option<super::Stats>,
+        /// Whether the echo has all that was sent, members unknown to the protocol among it.
+        whole: bool,
     },
     /// A destination on stdio ended well after its input ended: all it was given is durable.
     Finished,

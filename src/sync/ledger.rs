@@ -294,7 +294,7 @@ impl Ledger {
     fn judge(&self, inner: &mut Inner, commit: &Commit, freed: &mut Freed) -> Result<(), Failure> {
         let settled = match commit {
             Commit::Through { checkpoint, totals } => self.through(inner, *checkpoint, totals)?,
-            Commit::Echo { checkpoint, stats } => Self::echo(inner, *checkpoint, *stats)?,
+            Commit::Echo { checkpoint, stats, .. } => Self::echo(inner, *checkpoint, *stats)?,
             Commit::Finished => self.finished(inner)?,
         };
         freed.settled.extend(settled);

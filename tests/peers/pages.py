@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A small paged HTTP API, for the connectors that read one.
 
-Usage: pages.py [--items N] [--page N] [--token TOKEN] [--busy] [--no-links]
+Usage: pages.py [--port N] [--items N] [--page N] [--token TOKEN] [--busy] [--no-links]
 
 Prints its port, then one line a request: the status, the target, and the word `token` where the right
 one came with it. Answers `GET /items?page=N[&updated_since=TIME]` with `{"items": [...], "next": ...}`,
@@ -75,13 +75,15 @@ class Api(BaseHTTPRequestHandler):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--items", type=int, default=25)
     parser.add_argument("--page", type=int, default=10)
     parser.add_argument("--token")
     parser.add_argument("--busy", action="store_true")
     parser.add_argument("--no-links", action="store_true")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    server.options = parser.parse_args()
+    options = parser.parse_args()
+    server = ThreadingHTTPServer(("127.0.0.1", options.port), Api)
+    server.options = options
     server.items = [item(number) for number in range(server.options.items)]
     in_a_second = [lambda: formatdate(time.time() + 1, usegmt=True), lambda: "1"]
     server.busy = in_a_second if server.options.busy else []

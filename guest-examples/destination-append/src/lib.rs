@@ -3,9 +3,6 @@
 //! A checkpoint is committed once the rows before it are on the disk, and a row that a crash cut is removed
 //! before others follow it. It is the least that a destination must do; `destination-jsonl` is the one for
 //! use: it replaces rows as well, takes any name of a stream, and waits for the disk less often.
-//!
-//! The same destination in Python and JavaScript is beside it, in `destination-append-python` and
-//! `destination-append-javascript`; all three write the same files.
 
 #[cfg(test)]
 mod tests;

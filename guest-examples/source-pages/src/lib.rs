@@ -4,9 +4,6 @@
 //! first, and takes `updated_since=TIME` to leave out what did not change. A page says where the next
 //! one is: `next` is a link, or null at the end; where it is missing, pages are counted until one is
 //! empty.
-//!
-//! The same source in Python and JavaScript is beside it, in `source-pages-python` and
-//! `source-pages-javascript`; all three read the same rows.
 
 mod pages;
 #[cfg(test)]

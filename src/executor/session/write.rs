@@ -136,8 +136,9 @@ async fn hear(
                     .map_err(|e| protocol(e.to_string()))?;
                 let acknowledged =
                     acks.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(&echo);
-                let checkpoint = acknowledged.map_err(|e| protocol(e.to_string()))?;
-                echoes.push(Commit::Echo { checkpoint, stats: echo.destination_stats() });
+                let (checkpoint, whole) = acknowledged.map_err(|e| protocol(e.to_string()))?;
+                let stats = echo.destination_stats();
+                echoes.push(Commit::Echo { checkpoint, stats, whole });
             }
             Ok(Message::Trace(Trace::Error { message, detail, kind, stream })) => {
                 context.observer.log(LogLevel::Error, &message);

@@ -7,6 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::protocol::{StateMessage, StateScope, StreamDescriptor};
 
 /// How many confirmed states are remembered, to tell an echo out of order from one of a state
@@ -56,12 +58,12 @@ impl Acks {
         self.queues.values().any(|queue| !queue.pending.is_empty())
     }
 
-    /// The checkpoint that an echo confirms. States before it, of its stream, are confirmed with
-    /// it: destinations may skip some.
+    /// The checkpoint that an echo confirms, and whether the echo has all that was sent. States
+    /// before it, of its stream, are confirmed with it: destinations may skip some.
     ///
     /// # Errors
     /// [`AckError`].
-    pub fn acknowledge(&mut self, echo: &StateMessage) -> Result<u64, AckError> {
+    pub fn acknowledge(&mut self, echo: &StateMessage) -> Result<(u64, bool), AckError> {
         let key = key(echo.scope());
         let name = match &key {
             Some(descriptor) => format!("stream {descriptor}"),
@@ -80,15 +82,29 @@ impl Acks {
             let known = queue.confirmed.iter().any(|state| state.same_state(echo));
             return Err(if known { AckError::OutOfOrder(name) } else { AckError::NeverSent(name) });
         };
-        let mut confirmed = 0;
-        for (id, state) in queue.pending.drain(..=found) {
-            confirmed = id;
+        let mut confirmed = (0, false);
+        for (place, (id, state)) in queue.pending.drain(..=found).enumerate() {
+            if place == found {
+                confirmed = (id, has_all(echo, &state.numbered(id)));
+            }
             queue.confirmed.push_back(state);
         }
         let excess = queue.confirmed.len().saturating_sub(REMEMBERED);
         queue.confirmed.drain(..excess);
         Ok(confirmed)
     }
+}
+
+/// Whether an echo has every member of what was sent, unchanged. More may be in it.
+fn has_all(echo: &StateMessage, sent: &str) -> bool {
+    if echo.body().get() == sent {
+        return true;
+    }
+    let (Ok(echo), Ok(sent)) = (echo.body().to_value(), serde_json::from_str::<Value>(sent)) else {
+        return false;
+    };
+    sent.as_object()
+        .is_some_and(|sent| sent.iter().all(|(name, value)| echo.get(name) == Some(value)))
 }
 
 #[cfg(test)]
@@ -111,11 +127,15 @@ mod tests {
         acks
     }
 
+    fn confirmed(acks: &mut Acks, echo: &StateMessage) -> Result<u64, AckError> {
+        acks.acknowledge(echo).map(|(checkpoint, _)| checkpoint)
+    }
+
     #[test]
     fn echoes_are_matched_per_stream_and_may_skip() {
         let mut acks = sent(&[(1, "a", 1), (2, "b", 1), (3, "a", 2), (4, "a", 3)]);
-        assert_eq!(acks.acknowledge(&state("a", 2, "")), Ok(3));
-        assert_eq!(acks.acknowledge(&state("b", 1, "")), Ok(2));
+        assert_eq!(confirmed(&mut acks, &state("a", 2, "")), Ok(3));
+        assert_eq!(confirmed(&mut acks, &state("b", 1, "")), Ok(2));
         assert_eq!(
             acks.acknowledge(&state("a", 1, "")),
             Err(AckError::OutOfOrder("stream a".into()))
@@ -133,8 +153,8 @@ mod tests {
     #[test]
     fn equal_states_in_flight_are_told_apart_by_number_else_by_order() {
         let mut acks = sent(&[(1, "a", 1), (2, "a", 1), (3, "a", 1)]);
-        assert_eq!(acks.acknowledge(&state("a", 1, "")), Ok(1));
-        assert_eq!(acks.acknowledge(&state("a", 1, r#","id":3"#)), Ok(3));
+        assert_eq!(confirmed(&mut acks, &state("a", 1, "")), Ok(1));
+        assert_eq!(confirmed(&mut acks, &state("a", 1, r#","id":3"#)), Ok(3));
     }
 
     #[test]
@@ -142,5 +162,19 @@ mod tests {
         let mut acks = sent(&[(1, "a", 1)]);
         let echo = state("a", 2, r#","id":1"#);
         assert!(matches!(acks.acknowledge(&echo), Err(AckError::NeverSent(_))));
+    }
+
+    #[test]
+    fn what_an_echo_lacks_is_seen() {
+        for (more, whole) in [
+            (r#","mine":{"x":1},"id":1,"destinationStats":{"recordCount":1.0}"#, true),
+            (r#","id":1"#, false),
+            (r#","mine":{"x":2},"id":1"#, false),
+            (r#","mine":{"x":1}"#, false),
+        ] {
+            let mut acks = Acks::default();
+            acks.sent(1, Arc::new(state("a", 1, r#","mine":{"x":1}"#)));
+            assert_eq!(acks.acknowledge(&state("a", 1, more)), Ok((1, whole)), "{more}");
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Bench {
 
     fn echo(&self, checkpoint: u64, records: Option<f64>) -> Result<(), Failure> {
         let stats = records.map(|records| Stats { records: Some(records), rejected: None });
-        self.commit(Commit::Echo { checkpoint, stats })
+        self.commit(Commit::Echo { checkpoint, stats, whole: true })
     }
 
     fn commit(&self, commit: Commit) -> Result<(), Failure> {
@@ -328,8 +328,8 @@ fn what_was_confirmed_before_a_lie_is_stored() {
     let second = b.state("b", 1);
     let lie = Stats { records: Some(7.0), rejected: None };
     let commits = vec![
-        Commit::Echo { checkpoint: first, stats: None },
-        Commit::Echo { checkpoint: second, stats: Some(lie) },
+        Commit::Echo { checkpoint: first, stats: None, whole: true },
+        Commit::Echo { checkpoint: second, stats: Some(lie), whole: true },
     ];
     says(b.runtime.block_on(b.ledger.committed(commits)), "with 7 records");
     assert_eq!(b.kept(), ["a=1"]);
@@ -339,7 +339,7 @@ fn what_was_confirmed_before_a_lie_is_stored() {
 /// Rows rejected, as a destination on stdio says it.
 fn rejecting(b: &Bench, checkpoint: u64, records: f64, rejected: f64) {
     let stats = Some(Stats { records: Some(records), rejected: Some(rejected) });
-    b.commit(Commit::Echo { checkpoint, stats }).unwrap();
+    b.commit(Commit::Echo { checkpoint, stats, whole: true }).unwrap();
 }
 
 #[test]

@@ -1,0 +1,218 @@
+//! Whether two rows, and two values, say the same: not byte by byte, because a system has types of
+//! its own, and not by their text alone, because `1.0` and `1` are one number.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::cache::{decimal, instant};
+
+/// A row by its members, each as the text that it came in.
+pub(super) type Row = BTreeMap<String, Box<RawValue>>;
+
+/// A text that rows share that say the same, whatever the order of their members. Numbers by their
+/// value; columns in `ignored` left out.
+pub(super) fn canonical(row: &str, ignored: &[String]) -> Result<String, String> {
+    let row: Row = serde_json::from_str(row).map_err(|_| "it is not a JSON object".to_owned())?;
+    let mut out = String::new();
+    for (name, value) in row {
+        if !ignored.contains(&name) {
+            out.push_str(&format!("{name:?}:"));
+            canonical_value(value.get(), &mut out, 0);
+            out.push(',');
+        }
+    }
+    Ok(out)
+}
+
+/// Levels of a value that are looked into; deeper, its text counts.
+const DEPTH: usize = 64;
+
+fn canonical_value(text: &str, out: &mut String, depth: usize) {
+    let text = text.trim();
+    match text.as_bytes().first() {
+        Some(b'{') if depth < DEPTH => match serde_json::from_str::<Row>(text) {
+            Ok(members) => {
+                out.push('{');
+                for (name, value) in members {
+                    out.push_str(&format!("{name:?}:"));
+                    canonical_value(value.get(), out, depth + 1);
+                    out.push(',');
+                }
+                out.push('}');
+            }
+            Err(_) => out.push_str(text),
+        },
+        Some(b'[') if depth < DEPTH => match serde_json::from_str::<Vec<Box<RawValue>>>(text) {
+            Ok(items) => {
+                out.push('[');
+                for item in items {
+                    canonical_value(item.get(), out, depth + 1);
+                    out.push(',');
+                }
+                out.push(']');
+            }
+            Err(_) => out.push_str(text),
+        },
+        Some(b'"') => match serde_json::from_str::<String>(text) {
+            Ok(plain) => out.push_str(&format!("{plain:?}")),
+            Err(_) => out.push_str(text),
+        },
+        Some(b'-' | b'0'..=b'9') => match decimal(text) {
+            Some(number) => out.push_str(&number),
+            None => out.push_str(text),
+        },
+        _ => out.push_str(text),
+    }
+}
+
+fn same_json(a: &str, b: &str) -> bool {
+    let both = [a, b].map(|text| {
+        let mut out = String::new();
+        canonical_value(text, &mut out, 0);
+        out
+    });
+    both[0] == both[1]
+}
+
+/// Whether what was found is what was written, as a system may keep it: a number in another form or
+/// as text, a time in another zone or form, a boolean as 0 or 1, JSON as text; null where there is no
+/// column.
+pub(super) fn same(written: Option<&str>, found: Option<&str>) -> bool {
+    let null = |text: &&str| *text != "null";
+    let (Some(written), Some(found)) = (written.filter(null), found.filter(null)) else {
+        return written.filter(null).is_none() && found.filter(null).is_none();
+    };
+    if same_json(written, found) {
+        return true;
+    }
+    let text = |json: &str| serde_json::from_str::<String>(json).ok();
+    match (text(written), text(found)) {
+        // A value of another kind, kept as text: its JSON.
+        (None, Some(found)) => {
+            let boolean =
+                matches!((written, found.as_str()), ("true", "t" | "1") | ("false", "f" | "0"));
+            boolean || same_json(written, &found)
+        }
+        (Some(a), Some(b)) => same_time(&a, &b) || same_json(written, &b),
+        (None, None) => {
+            matches!((written, found), ("true", "1") | ("false", "0"))
+                || same_double(written, found)
+        }
+        (Some(_), None) => false,
+    }
+}
+
+/// Whether both are times, and one moment.
+fn same_time(a: &str, b: &str) -> bool {
+    if let (Some(a), Some(b)) = (instant(a), instant(b)) {
+        return a == b;
+    }
+    // A time of day.
+    let day = |text: &str| instant(&format!("1970-01-01T{text}"));
+    match (day(a), day(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Whether the number that was found is the double next to the one that was written.
+fn same_double(written: &str, found: &str) -> bool {
+    let double = |text: &str| text.parse::<f64>().ok().filter(|d| d.is_finite());
+    // Whole numbers have a type of their own, and no digit to lose.
+    written.contains(['.', 'e', 'E'])
+        && double(written).is_some()
+        && double(written).map(f64::to_bits) == double(found).map(f64::to_bits)
+}
+
+/// A column's name without letter case and punctuation.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// How much of a name systems keep at least; PostgreSQL keeps 63 bytes.
+const KEPT: usize = 50;
+
+/// The value of a column, found by its name: exactly, then without case and punctuation, then by its
+/// beginning where it is long.
+pub(super) fn column<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
+    if let Some(value) = row.get(name) {
+        return Some(value.get());
+    }
+    let wanted = plain(name);
+    let only = |matches: &dyn Fn(&str) -> bool| {
+        let mut found = row.iter().filter(|(column, _)| matches(&plain(column)));
+        found.next().filter(|_| found.next().is_none()).map(|(_, value)| value.get())
+    };
+    if let Some(value) = only(&|column| column == wanted) {
+        return Some(value);
+    }
+    let start: String = wanted.chars().take(KEPT).collect();
+    (start.len() >= KEPT).then(|| only(&|column| column.starts_with(&start))).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_compared_as_a_system_may_keep_them() {
+        for (written, found) in [
+            ("1", "1.0"),
+            ("1e2", "100"),
+            ("12.5", r#""12.5""#),
+            ("true", "1"),
+            ("false", r#""f""#),
+            (r#"{"a":[1,{"b":null}]}"#, r#"{"a": [1.0, {"b": null}]}"#),
+            (r#"{"a":1}"#, r#""{\"a\": 1}""#),
+            (r#""2024-02-29T12:34:56Z""#, r#""2024-02-29 13:34:56+01""#),
+            (r#""12:34:56""#, r#""12:34:56.000000""#),
+            (r#""\u00e9""#, r#""é""#),
+            ("3.141592653589793238462643383279", "3.141592653589793"),
+            (r#"{"a":"b"}"#, r#"{ "a" : "b" }"#),
+        ] {
+            assert!(same(Some(written), Some(found)), "{written} {found}");
+        }
+        assert!(same(None, Some("null")) && same(Some("null"), None));
+    }
+
+    #[test]
+    fn what_differs_differs() {
+        for (written, found) in [
+            ("1", "2"),
+            ("9999999999999999", "10000000000000000"),
+            ("9223372036854775807", "9223372036854775806"),
+            (r#""""#, "null"),
+            ("0", "null"),
+            (r#""1""#, "1"),
+            (r#""abc""#, r#""ab""#),
+            (r#""2024-02-29T12:34:56Z""#, r#""2024-02-29T12:34:57Z""#),
+            ("[1,2]", "[2,1]"),
+        ] {
+            assert!(!same(Some(written), Some(found)), "{written} {found}");
+        }
+        assert!(!same(Some("1"), None));
+    }
+
+    #[test]
+    fn rows_are_equal_whatever_the_order_of_their_members() {
+        let canon = |row| canonical(row, &["at".to_owned()]).unwrap();
+        assert_eq!(canon(r#"{"b":1.0,"a":"é","at":1}"#), canon(r#"{"a":"\u00e9","b":1}"#));
+        assert_ne!(canon(r#"{"a":1}"#), canon(r#"{"a":"1"}"#));
+        assert!(canonical("[]", &[]).is_err());
+    }
+
+    #[test]
+    fn columns_are_found_by_what_a_system_makes_of_their_names() {
+        let long = "a".repeat(110);
+        let row: Row = serde_json::from_str(&format!(
+            r#"{{"with_dash":1,"camelcase":2,"{}":3}}"#,
+            &long[..63]
+        ))
+        .unwrap();
+        assert_eq!(column(&row, "with-dash"), Some("1"));
+        assert_eq!(column(&row, "CamelCase"), Some("2"));
+        assert_eq!(column(&row, &long), Some("3"));
+        assert_eq!(column(&row, "with"), None);
+    }
+}

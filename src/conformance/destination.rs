@@ -1,0 +1,578 @@
+//! The rules of destinations, on what is read back of what they wrote.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, json};
+
+use super::compare::{Row, column, same};
+use super::play::{End, Played, Step, write};
+use super::read_back::{ReadBack, ReadBackError};
+use super::report::Findings;
+use super::rule::{
+    Rule, WRITE_BAD_ROW, WRITE_BIG_ROW, WRITE_COMMITS, WRITE_COUNTS, WRITE_DURABLE, WRITE_ENDS,
+    WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_NAMES, WRITE_STATE_WHOLE, WRITE_UNLISTED,
+    WRITE_VALUES,
+};
+use super::scenario::{Scenario, scenarios};
+use super::{Trial, answered, refresh, told};
+use crate::executor::ExecutorError;
+use crate::protocol::{
+    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, Specification,
+    StreamDescriptor, SyncMode,
+};
+
+/// Bytes of the big row.
+const BIG: usize = 8 << 20;
+
+/// What destinations are tried with, and the way back.
+pub(super) struct Tried<'a> {
+    pub(super) trial: &'a Trial<'a>,
+    pub(super) spec: &'a Specification,
+    pub(super) back: Option<&'a ReadBack>,
+    pub(super) namespace: Option<String>,
+}
+
+/// A stream of a write.
+pub(super) struct Stream {
+    pub(super) name: String,
+    pub(super) schema: serde_json::Value,
+    pub(super) mode: DestinationSyncMode,
+    pub(super) key: bool,
+    /// The source reads all of it, and does not go on from a state.
+    pub(super) whole: bool,
+    pub(super) generation: u64,
+    pub(super) minimum: u64,
+}
+
+impl Stream {
+    /// Numbers with a text, in a mode.
+    pub(super) fn numbers(name: &str, mode: DestinationSyncMode) -> Self {
+        let schema = json!({ "type": "object", "properties": {
+            "id": { "type": ["null", "integer"] }, "text": { "type": ["null", "string"] } } });
+        Self {
+            name: name.to_owned(),
+            schema,
+            mode,
+            key: false,
+            whole: false,
+            generation: 1,
+            minimum: 0,
+        }
+    }
+
+    /// The same in a generation; rows of those below `minimum` go.
+    pub(super) fn in_generation(mut self, generation: u64, minimum: u64) -> Self {
+        (self.generation, self.minimum) = (generation, minimum);
+        self
+    }
+}
+
+/// Rows of [`Stream::numbers`].
+pub(super) fn numbers(ids: std::ops::Range<u64>, text: &str) -> Vec<String> {
+    ids.map(|id| json!({ "id": id, "text": format!("{text} {id}") }).to_string()).collect()
+}
+
+impl Tried<'_> {
+    pub(super) fn supports(&self, mode: DestinationSyncMode) -> bool {
+        self.spec.supports(mode)
+    }
+
+    /// The mode that adds where there is one, else one that there is.
+    fn plain_mode(&self) -> DestinationSyncMode {
+        use DestinationSyncMode::{Append, AppendDedup, Overwrite};
+        let modes = [Append, Overwrite, AppendDedup];
+        modes.into_iter().find(|mode| self.supports(*mode)).unwrap_or(Append)
+    }
+
+    pub(super) fn descriptor(&self, name: &str) -> StreamDescriptor {
+        StreamDescriptor { name: name.to_owned(), namespace: self.namespace.clone() }
+    }
+
+    pub(super) fn catalog(&self, streams: &[Stream], sync_id: u64) -> Catalog {
+        let configured = |stream: &Stream| {
+            let key = if stream.key { vec![vec!["id".to_owned()]] } else { Vec::new() };
+            ConfiguredStream {
+                stream: DiscoveredStream {
+                    descriptor: self.descriptor(&stream.name),
+                    json_schema: Json::from_value(&stream.schema),
+                    sync_modes: vec![SyncMode::FullRefresh, SyncMode::Incremental],
+                    source_defined_cursor: false,
+                    default_cursor_field: Vec::new(),
+                    source_defined_primary_key: key.clone(),
+                    resumable: false,
+                    extra: Map::new(),
+                },
+                sync_mode: if stream.whole { SyncMode::FullRefresh } else { SyncMode::Incremental },
+                destination_sync_mode: stream.mode,
+                cursor_field: Vec::new(),
+                primary_key: key,
+                generation_id: stream.generation,
+                minimum_generation_id: stream.minimum,
+                sync_id,
+                extra: Map::new(),
+            }
+        };
+        Catalog { streams: streams.iter().map(configured).collect() }
+    }
+
+    /// What is there of a stream.
+    pub(super) async fn found(&self, name: &str) -> Result<Vec<Row>, ReadBackError> {
+        match self.back {
+            Some(back) => back.rows(self.trial, &self.descriptor(name)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What differs between rows that should be there and those that are.
+    pub(super) async fn differs(
+        &self,
+        name: &str,
+        rows: &[String],
+    ) -> Result<Vec<String>, ReadBackError> {
+        let found = self.found(name).await.map_err(|error| error.of(name))?;
+        Ok(differences(name, rows, &found))
+    }
+}
+
+impl Findings {
+    /// A rule that holds where nothing differs; not tried, where nothing can be read back.
+    pub(super) fn judge_back(
+        &mut self,
+        rule: Rule,
+        differs: Result<Vec<String>, ReadBackError>,
+    ) -> bool {
+        match differs {
+            Ok(faults) => self.judge(rule, faults),
+            Err(error) => {
+                self.skip(rule, error.to_string());
+                false
+            }
+        }
+    }
+}
+
+/// A row as it was written.
+fn parsed(row: &str) -> Row {
+    serde_json::from_str(row).unwrap_or_default()
+}
+
+/// How a value is shown: our own, so no secret, but it may be long.
+fn shown(value: Option<&str>) -> String {
+    let value = value.unwrap_or("nothing");
+    let short: String = value.chars().take(60).collect();
+    if short.len() < value.len() { format!("{short}...") } else { short }
+}
+
+/// The column in which a row differs from what should be there.
+fn differing(written: &Row, found: &Row) -> Option<String> {
+    written.iter().find_map(|(name, value)| {
+        let there = column(found, name);
+        let differs = !same(Some(value.get()), there);
+        let shown_name: String = name.chars().take(40).collect();
+        differs.then(|| {
+            format!(
+                "column {shown_name}: wrote {}, found {}",
+                shown(Some(value.get())),
+                shown(there)
+            )
+        })
+    })
+}
+
+/// What differs, in any order of rows.
+pub(super) fn differences(name: &str, rows: &[String], found: &[Row]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let key = |row: &Row| {
+        let id = column(row, "id").unwrap_or("null").trim_matches('"').to_owned();
+        crate::cache::decimal(&id).unwrap_or(id)
+    };
+    let mut left: HashMap<String, Vec<&Row>> = HashMap::new();
+    for row in found {
+        left.entry(key(row)).or_default().push(row);
+    }
+    for row in rows {
+        let row = parsed(row);
+        let alike = left.get_mut(&key(&row));
+        let id = column(&row, "id").map_or_else(String::new, |id| format!(" {id}"));
+        match alike {
+            Some(alike) if !alike.is_empty() => {
+                let place = alike.iter().position(|found| differing(&row, found).is_none());
+                let other = alike.swap_remove(place.unwrap_or(0));
+                if place.is_none()
+                    && let Some(what) = differing(&row, other)
+                {
+                    faults.push(format!("{name}: row{id}: {what}"));
+                }
+            }
+            _ => faults.push(format!("{name}: row{id} is not there")),
+        }
+    }
+    let more: usize = left.values().map(Vec::len).sum();
+    if more > 0 {
+        faults.push(format!("{name}: {more} rows are there that should not be"));
+    }
+    faults
+}
+
+/// Whether a write ended well, or why not.
+pub(super) fn failed(played: &Played) -> Option<String> {
+    match &played.ended {
+        Some(Ok(())) | None => None,
+        Some(Err(error)) => Some(told(error)),
+    }
+}
+
+pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Specification) {
+    let back = trial.options.read_back.as_ref();
+    let tried = Tried { trial, spec, back, namespace: trial.options.namespace.clone() };
+    if !values(&tried, findings).await {
+        return;
+    }
+    unlisted(&tried, findings).await;
+    if back.is_none() {
+        for rule in super::rule::RULES {
+            let needs = rule.code.starts_with("WRITE_") || rule.code.starts_with("REFRESH_");
+            if needs && !findings.has(*rule) {
+                findings.skip(*rule, "nothing is read back; say how with --read-back");
+            }
+        }
+        return;
+    }
+    refresh::modes(&tried, findings).await;
+    interleaved(&tried, findings).await;
+    named(&tried, findings).await;
+    big(&tried, findings).await;
+    bad(&tried, findings).await;
+    durable(&tried, findings).await;
+    if findings.failed(super::rule::WRITE_OVERWRITE) {
+        findings.skip(WRITE_INTERRUPTED, "WRITE_OVERWRITE does not hold");
+    } else {
+        refresh::interrupted(&tried, findings).await;
+    }
+}
+
+/// An acknowledgement that should not be is a fault of the program's protocol.
+fn misconfirmed(played: &Played) -> Option<String> {
+    let of = |mut error: &ExecutorError| {
+        while let ExecutorError::Fenced { error: inner, .. }
+        | ExecutorError::Contained { error: inner, .. } = error
+        {
+            error = inner;
+        }
+        match error {
+            ExecutorError::Protocol(text) if text.contains("acknowledged") => Some(text.clone()),
+            _ => None,
+        }
+    };
+    played.ended.as_ref().and_then(|ended| ended.as_ref().err()).and_then(of)
+}
+
+/// The scenarios in one write: how it ended, what it confirmed and counted, and what is there.
+async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
+    tried.trial.progress.tries("writing 22 scenarios");
+    findings.begin();
+    let scenarios = scenarios();
+    let keyed = tried.supports(DestinationSyncMode::AppendDedup);
+    let streams: Vec<Stream> = scenarios.iter().map(|s| scenario_stream(tried, s, keyed)).collect();
+    let mut steps = Vec::new();
+    for (index, scenario) in (0u32..).zip(&scenarios) {
+        steps.push(Step::Rows(index, scenario.rows.clone()));
+        steps.push(Step::State(index, u64::from(index)));
+        steps.push(Step::Complete(index));
+    }
+    let played = write(tried.trial, &tried.catalog(&streams, 1), steps).await;
+    let misconfirmed = misconfirmed(&played);
+    let ended = failed(&played).filter(|_| misconfirmed.is_none());
+    if !findings.judge(WRITE_ENDS, ended.into_iter().collect()) {
+        return false;
+    }
+    let mut faults: Vec<String> = misconfirmed.into_iter().collect();
+    faults.extend(played.confirmed.faults.clone());
+    if faults.is_empty() && played.confirmed.through < played.given {
+        let (through, given) = (played.confirmed.through, played.given);
+        faults.push(format!("it ended well, and confirmed {through} of {given} checkpoints"));
+    }
+    if !findings.judge(WRITE_COMMITS, faults) {
+        return false;
+    }
+    counted(findings, &scenarios, &played);
+    if played.confirmed.echoes == 0 {
+        findings.skip(WRITE_STATE_WHOLE, "a component is not given states, and echoes none");
+    } else {
+        let (lacking, echoes) = (played.confirmed.lacking, played.confirmed.echoes);
+        let fault = format!("{lacking} of {echoes} states came back without some of their members");
+        findings.judge(WRITE_STATE_WHOLE, (lacking > 0).then_some(fault).into_iter().collect());
+    }
+    if tried.back.is_some() {
+        tried.trial.progress.tries("reading the scenarios back");
+        findings.begin();
+        let mut differs = Ok(Vec::new());
+        for scenario in &scenarios {
+            let kept = scenario.kept.as_ref().filter(|_| keyed);
+            let rows: Vec<String> = match kept {
+                Some(kept) => kept.iter().filter_map(|n| scenario.rows.get(*n).cloned()).collect(),
+                None => scenario.rows.clone(),
+            };
+            differs = added(differs, tried.differs(scenario.name, &rows).await);
+        }
+        findings.judge_back(WRITE_VALUES, differs);
+    }
+    true
+}
+
+/// What differs in both, unless one cannot be read back.
+fn added(
+    all: Result<Vec<String>, ReadBackError>,
+    more: Result<Vec<String>, ReadBackError>,
+) -> Result<Vec<String>, ReadBackError> {
+    Ok([all?, more?].concat())
+}
+
+/// In a mode that keeps one row a key only where the scenario is of keys.
+fn scenario_stream(tried: &Tried<'_>, scenario: &Scenario, keyed: bool) -> Stream {
+    let dedup = keyed && scenario.kept.as_ref().is_some_and(|k| k.len() < scenario.rows.len());
+    Stream {
+        name: scenario.name.to_owned(),
+        schema: scenario.schema(),
+        mode: if dedup { DestinationSyncMode::AppendDedup } else { tried.plain_mode() },
+        key: dedup,
+        whole: false,
+        generation: 1,
+        minimum: 0,
+    }
+}
+
+fn counted(findings: &mut Findings, scenarios: &[Scenario], played: &Played) {
+    if played.confirmed.totals.is_empty() {
+        findings.skip(WRITE_COUNTS, "it gives no counts");
+        return;
+    }
+    let mut faults = Vec::new();
+    for (stream, given) in &played.rows {
+        let name = scenarios.get(*stream as usize).map_or("", |scenario| scenario.name);
+        match played.confirmed.totals.get(stream) {
+            Some((written, rejected)) if written + rejected != *given => faults.push(format!(
+                "{name}: it was given {given} rows, and wrote {written} and rejected {rejected}"
+            )),
+            Some((_, rejected)) if *rejected > 0 => {
+                faults.push(format!("{name}: it rejected {rejected} rows that fit the schema"));
+            }
+            Some(_) => {}
+            None => faults.push(format!("{name}: it gives no counts of it")),
+        }
+    }
+    faults.sort();
+    findings.judge(WRITE_COUNTS, faults);
+}
+
+/// Streams and states in turns.
+async fn interleaved(tried: &Tried<'_>, findings: &mut Findings) {
+    tried.trial.progress.tries("streams that take turns");
+    findings.begin();
+    let names = ["turns_a", "turns_b", "turns_c"];
+    let streams: Vec<Stream> =
+        names.iter().map(|name| Stream::numbers(name, tried.plain_mode())).collect();
+    let mut steps = Vec::new();
+    let mut rows: Vec<Vec<String>> = vec![Vec::new(); names.len()];
+    for turn in 0..20u64 {
+        for (index, name) in (0u32..).zip(names) {
+            let some = numbers(turn * 7..turn * 7 + 7, name);
+            rows[index as usize].extend(some.iter().cloned());
+            steps.push(Step::Rows(index, some));
+            if turn % 3 == u64::from(index) {
+                steps.push(Step::State(index, turn));
+            }
+        }
+    }
+    for index in (0u32..).take(names.len()) {
+        steps.push(Step::State(index, 99));
+        steps.push(Step::Complete(index));
+    }
+    let played = write(tried.trial, &tried.catalog(&streams, 2), steps).await;
+    if let Some(failed) = failed(&played) {
+        findings.judge(WRITE_INTERLEAVED, vec![failed]);
+        return;
+    }
+    let mut differs = Ok(Vec::new());
+    for (name, rows) in names.iter().zip(&rows) {
+        differs = added(differs, tried.differs(name, rows).await);
+    }
+    findings.judge_back(WRITE_INTERLEAVED, differs);
+}
+
+/// Names that a system may take for one.
+const NAMES: [&str; 7] =
+    ["odd name", "odd_name", "odd-name", "Odd_Name", "ODD_NAME", "select", "names.with.dots"];
+
+async fn named(tried: &Tried<'_>, findings: &mut Findings) {
+    tried.trial.progress.tries("streams of similar names");
+    findings.begin();
+    let streams: Vec<Stream> =
+        NAMES.iter().map(|name| Stream::numbers(name, tried.plain_mode())).collect();
+    let rows: Vec<Vec<String>> = NAMES.iter().map(|name| numbers(0..3, name)).collect();
+    let mut steps = Vec::new();
+    for (index, rows) in (0u32..).zip(&rows) {
+        steps.push(Step::Rows(index, rows.clone()));
+        steps.push(Step::State(index, 1));
+        steps.push(Step::Complete(index));
+    }
+    let played = write(tried.trial, &tried.catalog(&streams, 3), steps).await;
+    if let Some(Err(error)) = played.ended {
+        findings.judge(WRITE_NAMES, answered(error).err().into_iter().collect());
+        return;
+    }
+    let mut faults = Vec::new();
+    let mut unsure = Vec::new();
+    for (name, rows) in NAMES.iter().zip(&rows) {
+        match tried.found(name).await {
+            Ok(found) => faults.extend(differences(name, rows, &found)),
+            // Several tables may be the stream's: the way back cannot tell.
+            Err(error) => unsure.push(format!("{name}: {error}")),
+        }
+    }
+    if unsure.len() == NAMES.len() {
+        findings.skip(WRITE_NAMES, unsure.swap_remove(0));
+    } else {
+        findings.judge_noting(WRITE_NAMES, faults, unsure);
+    }
+}
+
+/// What came of a write that may be refused: nothing, or what differs.
+async fn harmless(
+    tried: &Tried<'_>,
+    played: Played,
+    name: &str,
+    rows: &[String],
+) -> Result<Vec<String>, ReadBackError> {
+    let rejected = played.confirmed.totals.values().map(|(_, rejected)| rejected).sum::<u64>();
+    match played.ended {
+        Some(Err(error)) => Ok(answered(error).err().into_iter().collect()),
+        _ if rejected > 0 => Ok(Vec::new()),
+        _ => tried.differs(name, rows).await,
+    }
+}
+
+async fn big(tried: &Tried<'_>, findings: &mut Findings) {
+    tried.trial.progress.tries("a row of 8 MiB");
+    findings.begin();
+    let name = "big_row";
+    let mut rows = numbers(0..2, name);
+    rows.insert(1, json!({ "id": 7, "text": "01234567".repeat(BIG / 8) }).to_string());
+    let catalog = tried.catalog(&[Stream::numbers(name, tried.plain_mode())], 4);
+    // One at a time: a batch of them is bigger still.
+    let mut steps: Vec<Step> = rows.iter().map(|row| Step::Rows(0, vec![row.clone()])).collect();
+    steps.extend([Step::State(0, 1), Step::Complete(0)]);
+    let played = write(tried.trial, &catalog, steps).await;
+    let differs = harmless(tried, played, name, &rows).await;
+    findings.judge_back(WRITE_BIG_ROW, differs);
+}
+
+async fn bad(tried: &Tried<'_>, findings: &mut Findings) {
+    tried.trial.progress.tries("rows that do not fit their schema");
+    findings.begin();
+    let name = "bad_rows";
+    let good = numbers(0..3, name);
+    let bad = [
+        r#"{"id":"not a number","text":5}"#,
+        r#"{"id":1.5,"text":{"deep":[true]}}"#,
+        r#"{"id":99999999999999999999999999,"text":"\u0000"}"#,
+        r#"{"id":[],"unknown":{"a":1}}"#,
+        r"{}",
+    ];
+    let rows = good.iter().cloned().chain(bad.iter().map(|row| (*row).to_owned())).collect();
+    let catalog = tried.catalog(&[Stream::numbers(name, tried.plain_mode())], 5);
+    let steps = vec![Step::Rows(0, rows), Step::State(0, 1), Step::Complete(0)];
+    let played = write(tried.trial, &catalog, steps).await;
+    let differs = match played.ended {
+        Some(Err(error)) => Ok(answered(error).err().into_iter().collect()),
+        // Of the bad ones nothing is asked.
+        _ => tried.differs(name, &good).await.map(lost),
+    };
+    findings.judge_back(WRITE_BAD_ROW, differs);
+}
+
+/// Without what is told of rows that are there besides.
+pub(super) fn lost(faults: Vec<String>) -> Vec<String> {
+    faults.into_iter().filter(|fault| !fault.contains("should not be")).collect()
+}
+
+/// Modes that it does not list.
+async fn unlisted(tried: &Tried<'_>, findings: &mut Findings) {
+    use DestinationSyncMode::{Append, AppendDedup, Overwrite};
+    let modes = [Append, Overwrite, AppendDedup].into_iter().filter(|mode| !tried.supports(*mode));
+    let modes: Vec<DestinationSyncMode> = modes.collect();
+    if modes.is_empty() {
+        findings.skip(WRITE_UNLISTED, "it lists every mode");
+        return;
+    }
+    tried.trial.progress.tries("a mode that it does not list");
+    findings.begin();
+    let mut faults = Vec::new();
+    for mode in modes {
+        let mut stream = Stream::numbers("unlisted", mode);
+        stream.key = mode == AppendDedup;
+        let steps =
+            vec![Step::Rows(0, numbers(0..3, "unlisted")), Step::State(0, 1), Step::Complete(0)];
+        let played = write(tried.trial, &tried.catalog(&[stream], 7), steps).await;
+        match played.ended {
+            Some(Err(error)) => faults.extend(answered(error).err()),
+            _ => faults.push(format!("in mode {} it ended well", mode.airbyte())),
+        }
+    }
+    findings.judge(WRITE_UNLISTED, faults);
+}
+
+/// Killed after it confirmed.
+async fn durable(tried: &Tried<'_>, findings: &mut Findings) {
+    tried.trial.progress.tries("a kill after a confirmed state");
+    findings.begin();
+    let name = "durable";
+    // What replaces is in place only when it is complete.
+    if !tried.supports(DestinationSyncMode::Append) {
+        findings.skip(WRITE_DURABLE, "it does not append");
+        return;
+    }
+    let rows = numbers(0..700, name);
+    let catalog = tried.catalog(&[Stream::numbers(name, DestinationSyncMode::Append)], 6);
+    let steps =
+        vec![Step::Rows(0, rows.clone()), Step::State(0, 1), Step::WhenConfirmed(End::Kill)];
+    let played = write(tried.trial, &catalog, steps).await;
+    if let Some(failed) = failed(&played) {
+        findings.judge(WRITE_DURABLE, vec![failed]);
+    } else if !played.confirmed_open {
+        let patience = tried.trial.options.commit_time.as_secs();
+        findings.skip(
+            WRITE_DURABLE,
+            format!(
+                "it confirmed nothing for {patience} s while its input was open (--commit-time)"
+            ),
+        );
+    } else {
+        findings.judge_back(WRITE_DURABLE, tried.differs(name, &rows).await);
+    }
+}
+
+/// A rule that was not tried because the destination does not say that it can.
+pub(super) fn cannot(findings: &mut Findings, rule: Rule, mode: DestinationSyncMode) {
+    findings.skip(rule, format!("it does not list {}", mode.airbyte()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_matched_in_any_order_and_the_first_difference_is_named() {
+        let rows = numbers(0..3, "x");
+        let found: Vec<Row> = rows.iter().rev().map(|row| parsed(row)).collect();
+        assert!(differences("s", &rows, &found).is_empty());
+        let twice = [found.clone(), found.clone()].concat();
+        assert_eq!(differences("s", &rows, &twice), ["s: 3 rows are there that should not be"]);
+        assert_eq!(differences("s", &rows, &found[1..]), ["s: row 2 is not there"]);
+        let other = vec![parsed(r#"{"id":0.0,"text":"y"}"#)];
+        assert_eq!(
+            differences("s", &rows[..1], &other),
+            [r#"s: row 0: column text: wrote "x 0", found "y""#]
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! Whether `lockgate validate` finds what is wrong, only that, and says it to people and machines:
+//! connectors with one fault each, those without, and connectors that nobody here wrote.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
+mod common;
+#[path = "validate/real.rs"]
+mod real;
+
+use std::path::PathBuf;
+
+use common::Folder;
+use serde_json::Value;
+
+/// The faults of `tests/validate/guests`, and the one rule that each breaks.
+const SOURCES: &[(&str, &str)] = &[
+    ("any-stream", "READ_UNKNOWN_STREAM"),
+    ("clamps-future", "INCREMENTAL_FUTURE"),
+    ("cursor-nowhere", "DISCOVER_KEYS"),
+    ("forgets-state", "INCREMENTAL_KEEPS"),
+    ("ignores-state", "INCREMENTAL_USES"),
+    ("leaks", "SECRETS_HIDDEN"),
+    ("no-state", "READ_STATE"),
+    ("null-key", "READ_KEYS"),
+    ("open-secret", "SPEC_SECRETS"),
+    ("random-rows", "READ_REPEATABLE"),
+    ("row-not-as-schema", "READ_SCHEMA"),
+    ("says-yes", "CHECK_REJECTS"),
+    ("sound-source", ""),
+    ("state-too-early", "INCREMENTAL_RESUME"),
+];
+
+const DESTINATIONS: &[(&str, &str)] = &[
+    ("any-mode", "WRITE_UNLISTED"),
+    ("ascii", "WRITE_VALUES"),
+    ("clears-on-empty", "WRITE_EMPTY"),
+    ("confirms-early", "WRITE_DURABLE"),
+    ("crashes-on-bad", "WRITE_BAD_ROW"),
+    ("crashes-on-big", "WRITE_BIG_ROW"),
+    ("deletes-first", "WRITE_INTERRUPTED"),
+    ("drops-on-retain", "REFRESH_RETAIN"),
+    ("ignores-minimum", "REFRESH_TRUNCATE"),
+    ("keeps-old", "WRITE_OVERWRITE"),
+    ("mixes", "WRITE_INTERLEAVED"),
+    ("one-case", "WRITE_NAMES"),
+    ("sound-destination", ""),
+    ("undeclared", "SANDBOX_NEEDS"),
+];
+
+fn broken(name: &str) -> PathBuf {
+    common::target().join("guests/broken").join(format!("{name}.wasm"))
+}
+
+/// The report of a call, and its exit code.
+fn report(folder: &Folder, arguments: &[&str]) -> (Value, i32) {
+    let mut command = folder.lockgate();
+    command.args(["validate", "--output", "json", "--quiet"]).args(arguments);
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let report = serde_json::from_slice(&output.stdout);
+    (report.unwrap_or_else(|e| panic!("{e}: {told}")), output.status.code().unwrap())
+}
+
+/// The rules of one verdict.
+fn codes(report: &Value, verdict: &str) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap().iter();
+    let found = findings.filter(|finding| finding["verdict"] == verdict);
+    found.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What is told of one rule.
+fn details(report: &Value, code: &str) -> String {
+    let finding = report["findings"].as_array().unwrap().iter().find(|f| f["code"] == code);
+    finding.unwrap()["details"].to_string()
+}
+
+fn try_source(name: &str, expected: &str) {
+    let folder = Folder::new();
+    let component = broken(name);
+    let (report, code) = report(
+        &folder,
+        &[
+            component.to_str().unwrap(),
+            "--config",
+            r#"{"limit": 35, "token": "hunter2-hunter2"}"#,
+            "--bad-config",
+            r#"{"limit": 0}"#,
+        ],
+    );
+    let failed: Vec<&str> = Some(expected).filter(|code| !code.is_empty()).into_iter().collect();
+    assert_eq!(codes(&report, "failed"), failed, "{name}: {report:#}");
+    assert_eq!(code, i32::from(!failed.is_empty()), "{name}");
+    assert!(!report.to_string().contains("hunter2"), "{name}");
+}
+
+fn try_destination(name: &str, expected: &str) {
+    let folder = Folder::new();
+    let component = broken(name);
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let (report, code) = report(
+        &folder,
+        &[
+            component.to_str().unwrap(),
+            "--config",
+            r#"{"path": "/out"}"#,
+            "--allow-dir",
+            "out::/out",
+            "--read-back",
+            "files:out",
+            "--commit-time",
+            "20s",
+        ],
+    );
+    let failed: Vec<&str> = Some(expected).filter(|code| !code.is_empty()).into_iter().collect();
+    assert_eq!(codes(&report, "failed"), failed, "{name}: {report:#}");
+    assert_eq!(code, i32::from(!failed.is_empty()), "{name}");
+}
+
+#[test]
+fn each_fault_of_a_source_is_named_and_nothing_else() {
+    for (name, expected) in SOURCES {
+        try_source(name, expected);
+    }
+}
+
+#[test]
+fn each_fault_of_a_destination_is_named_and_nothing_else() {
+    for (name, expected) in DESTINATIONS {
+        try_destination(name, expected);
+    }
+}
+
+#[test]
+fn every_broken_connector_is_tried() {
+    let files = std::fs::read_dir(common::target().join("guests/broken")).unwrap();
+    let mut there: Vec<String> = files
+        .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    there.sort();
+    let mut tried: Vec<&str> = SOURCES.iter().chain(DESTINATIONS).map(|(name, _)| *name).collect();
+    tried.sort_unstable();
+    assert_eq!(there, tried);
+}
+
+#[test]
+fn a_source_of_ours_keeps_every_rule() {
+    let folder = Folder::new();
+    let component = common::guest("source-faker");
+    let (report, code) =
+        report(&folder, &[component.to_str().unwrap(), "--config", r#"{"count": 300}"#]);
+    assert_eq!(codes(&report, "failed"), [""; 0], "{report:#}");
+    assert_eq!(codes(&report, "skipped"), ["READ_COUNTS"], "{report:#}");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn a_destination_of_ours_keeps_every_rule() {
+    let folder = Folder::new();
+    let component = common::guest("destination-jsonl");
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let mut arguments = vec![component.to_str().unwrap(), "--config", r#"{"path": "/out"}"#];
+    arguments.extend(["--allow-dir", "out::/out", "--read-back", "files:out"]);
+    let (report, code) = report(&folder, &arguments);
+    assert_eq!(codes(&report, "failed"), [""; 0], "{report:#}");
+    assert_eq!(codes(&report, "skipped"), ["WRITE_STATE_WHOLE", "WRITE_DEDUP"], "{report:#}");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn what_people_and_ci_systems_are_told() {
+    let folder = Folder::new();
+    let component = broken("no-state");
+    let mut command = folder.lockgate();
+    command.args(["validate", component.to_str().unwrap(), "--config", r#"{"limit": 3}"#]);
+    let output = command.args(["--junit", "report.xml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let text = text.replace(component.to_str().unwrap(), "no-state.wasm");
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("validate_no_state", text);
+    });
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("trying: reading"), "{told}");
+    let xml = folder.read("report.xml");
+    assert!(xml.contains(r#"name="READ_STATE""#) && xml.contains("<failure"), "{xml}");
+    assert_eq!(xml.matches("<testcase").count(), 29, "{xml}");
+}
+
+#[test]
+fn a_rule_is_explained_and_all_are_listed() {
+    let folder = Folder::new();
+    let said = |arguments: &[&str]| {
+        let output = folder.lockgate().arg("validate").args(arguments).output().unwrap();
+        let all = [output.stdout, output.stderr].concat();
+        (String::from_utf8(all).unwrap(), output.status.code().unwrap())
+    };
+    let (text, code) = said(&["--explain", "write_durable"]);
+    assert!(text.starts_with("WRITE_DURABLE: ") && text.contains("To mend it: "), "{text}");
+    assert_eq!(code, 0);
+    let (text, code) = said(&["--explain", "NOTHING"]);
+    assert!(text.contains("there is no rule NOTHING"), "{text}");
+    assert_eq!(code, 2);
+    let (text, code) = said(&["--rules"]);
+    let known = lockgate::conformance::RULES.iter().map(|rule| rule.code);
+    let listed = text.lines().map(|line| line.split_whitespace().next().unwrap());
+    assert!(listed.eq(known), "{text}");
+    assert_eq!(code, 0);
+    assert_eq!(said(&[]).1, 2);
+}
+
+#[test]
+fn without_a_way_back_nothing_is_claimed() {
+    let folder = Folder::new();
+    let component = common::guest("destination-jsonl");
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let mut arguments = vec![component.to_str().unwrap(), "--config", r#"{"path": "/out"}"#];
+    arguments.extend(["--allow-dir", "out::/out"]);
+    let (report, code) = report(&folder, &arguments);
+    assert_eq!(code, 0);
+    assert!(details(&report, "WRITE_VALUES").contains("--read-back"), "{report:#}");
+    assert!(codes(&report, "passed").contains(&"WRITE_ENDS".to_owned()), "{report:#}");
+}

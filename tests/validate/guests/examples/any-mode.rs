@@ -1,0 +1,3 @@
+//! It takes any mode for append.
+
+broken_guests::destination!(AnyMode);

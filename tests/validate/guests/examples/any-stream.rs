@@ -1,0 +1,3 @@
+//! It completes streams that it does not have.
+
+broken_guests::source!(AnyStream);

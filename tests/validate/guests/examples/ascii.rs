@@ -1,0 +1,3 @@
+//! It has no letters but those of ASCII.
+
+broken_guests::destination!(Ascii);

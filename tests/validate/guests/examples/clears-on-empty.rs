@@ -1,0 +1,3 @@
+//! When there are no rows, there are no rows.
+
+broken_guests::destination!(ClearsOnEmpty);

@@ -1,0 +1,3 @@
+//! A big row is too much for it.
+
+broken_guests::destination!(CrashesOnBig);

@@ -1,0 +1,3 @@
+//! Its cursor is not in the schema.
+
+broken_guests::source!(CursorNowhere);

@@ -1,0 +1,3 @@
+//! To overwrite, it first removes what is there.
+
+broken_guests::destination!(DeletesFirst);

@@ -1,0 +1,3 @@
+//! Every new generation replaces the one before.
+
+broken_guests::destination!(DropsOnRetain);

@@ -1,0 +1,3 @@
+//! When there is nothing new, it gives a state of nothing.
+
+broken_guests::source!(ForgetsState);

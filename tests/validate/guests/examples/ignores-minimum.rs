@@ -1,0 +1,3 @@
+//! Of generations it knows nothing.
+
+broken_guests::destination!(IgnoresMinimum);

@@ -1,0 +1,3 @@
+//! It reads everything, whatever state it is given.
+
+broken_guests::source!(IgnoresState);

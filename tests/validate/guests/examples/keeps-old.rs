@@ -1,0 +1,3 @@
+//! It says overwrite, and appends.
+
+broken_guests::destination!(KeepsOld);

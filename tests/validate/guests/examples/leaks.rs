@@ -1,0 +1,3 @@
+//! It logs its token.
+
+broken_guests::source!(Leaks);

@@ -1,0 +1,3 @@
+//! What is in its buffer goes to the stream that was last.
+
+broken_guests::destination!(Mixes);

@@ -1,0 +1,3 @@
+//! It gives no state at all.
+
+broken_guests::source!(NoState);

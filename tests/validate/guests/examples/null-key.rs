@@ -1,0 +1,3 @@
+//! One row has no key.
+
+broken_guests::source!(NullKey);

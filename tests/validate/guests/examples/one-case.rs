@@ -1,0 +1,3 @@
+//! It does not tell capital letters from small ones.
+
+broken_guests::destination!(OneCase);

@@ -1,0 +1,3 @@
+//! Its token is not marked as a secret.
+
+broken_guests::source!(None, broken_guests::OpenConfig);

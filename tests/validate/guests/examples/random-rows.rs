@@ -1,0 +1,3 @@
+//! Its rows are others each time.
+
+broken_guests::source!(RandomRows);

@@ -1,0 +1,3 @@
+//! One row has a number where the schema has a text.
+
+broken_guests::source!(RowNotAsSchema);

@@ -1,0 +1,3 @@
+//! Its check says yes to everything.
+
+broken_guests::source!(SaysYes);

@@ -1,0 +1,3 @@
+//! A destination without a fault.
+
+broken_guests::destination!(None);

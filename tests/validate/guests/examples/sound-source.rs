@@ -1,0 +1,3 @@
+//! A source without a fault.
+
+broken_guests::source!(None);
