@@ -230,6 +230,32 @@ fn every_language_removes_a_row_that_was_cut() {
     }
 }
 
+/// The rules that any connector is held to, the protocol's and those that keep data.
+#[test]
+fn every_language_keeps_the_rules() {
+    let api = Api::new(&["--token", TOKEN]);
+    let (folder, config) = (Folder::new(), api.config(TOKEN));
+    for name in SOURCES.into_iter().chain(DESTINATIONS) {
+        let component = guest(name).display().to_string();
+        let mut command = folder.lockgate();
+        command.args(["validate", &component]);
+        if name.starts_with("source") {
+            command.args(["--config", &config, "--allow-net", &api.place()]);
+        } else {
+            folder.write(&format!("{name}/.keep"), "");
+            command.args(["--config", r#"{"path":"/out"}"#]);
+            command.args(["--allow-dir", &format!("{name}::/out")]);
+            command.args(["--read-back", &format!("files:{name}")]);
+        }
+        if name == "destination-append-python" {
+            command.args(["--allow-net", "192.0.2.1:9"]);
+        }
+        let output = command.output().expect("lockgate runs");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
 /// What an operator is shown before anything is granted.
 #[test]
 fn every_language_asks_for_the_same() {

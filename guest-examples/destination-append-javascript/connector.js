@@ -1,7 +1,8 @@
 // Appends the rows of each stream to a file of JSON lines: the example of a destination in JavaScript.
 //
 // A checkpoint is committed once the rows before it are on the disk, and a row that a crash cut is removed
-// before others follow it.
+// before others follow it. A refresh that drops older rows goes to a hidden file, which takes the name when
+// the stream is complete.
 
 import * as input from 'lockgate:connector/input@0.1.0';
 import { Failure, exportDestination, fullName, warn } from './lockgate.js';
@@ -40,7 +41,11 @@ export const destination = exportDestination(
     write({ path }, catalog, input) {
       const names = catalog.streams.map(fileName);
       const directory = Directory.open(path);
-      const files = names.map((name) => directory.file(name));
+      const partials = names.map((name, at) => partial(name, catalog.streams[at]));
+      const files = names.map((name, at) => {
+        const truncate = partials[at] !== undefined && catalog.streams[at].syncMode !== 'incremental';
+        return directory.file(partials[at] ?? name, { truncate });
+      });
       const ends = files.map(cutUnfinished);
       // The names of new files are made durable once, before any row.
       directory.sync();
@@ -51,12 +56,25 @@ export const destination = exportDestination(
         } else if (event.type === 'checkpoint') {
           for (const file of files) file.syncData();
           input.commit(event);
+        } else if (event.type === 'stream-end' && event.complete) {
+          const at = event.stream;
+          if (partials[at] === undefined) continue;
+          // Who reads the directory sees the old rows or the new ones, never a part.
+          files[at].syncData();
+          directory.rename(partials[at], names[at]);
+          directory.sync();
         }
       }
     },
   },
   input,
 );
+
+/// The file that takes the place of a stream's once that is complete: an operator refreshes the stream, and
+/// what earlier generations left is to go. Else undefined.
+function partial(name, { generationId, minimumGenerationId }) {
+  return minimumGenerationId === 0n ? undefined : `.${name}.partial-${generationId}`;
+}
 
 /// Removes what stands behind the last whole row, and says where that ends: a crash cut it, so it was never
 /// committed and comes again.
@@ -84,13 +102,13 @@ function cutUnfinished(file) {
 
 /// `STREAM.jsonl`, or `NAMESPACE.STREAM.jsonl`. What could be another name for another file is refused and
 /// not escaped: it is an example.
-function fileName({ descriptor, destinationSyncMode, minimumGenerationId }) {
+function fileName({ descriptor, destinationSyncMode }) {
   const name = fullName(descriptor);
   const refuse = (why) => {
     throw Failure.config(`the stream \`${name}\` ${why}`, { stream: descriptor });
   };
-  if (destinationSyncMode !== 'append' || minimumGenerationId !== 0n) {
-    refuse('is to replace or change rows, and this destination only appends');
+  if (destinationSyncMode !== 'append') {
+    refuse('is to be written in a mode that changes rows, and this destination appends');
   }
   const { namespace } = descriptor;
   if (!PLAIN.test(descriptor.name) || (namespace !== undefined && !PLAIN.test(namespace))) {

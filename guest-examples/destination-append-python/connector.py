@@ -1,7 +1,8 @@
 """Appends the rows of each stream to a file of JSON lines: the example of a destination in Python.
 
 A checkpoint is committed once the rows before it are on the disk, and a row that a crash cut is removed
-before others follow it.
+before others follow it. A refresh that drops older rows goes to a hidden file, which takes the name when the
+stream is complete.
 """
 
 import os
@@ -44,8 +45,11 @@ class Append(lockgate.Destination):
 
     def write(self, config, catalog, input):
         names = [file_name(stream) for stream in catalog.streams]
+        paths = [os.path.join(config["path"], name) for name in names]
+        partials = [partial(config["path"], *pair) for pair in zip(names, catalog.streams)]
         try:
-            files = [opened(os.path.join(config["path"], name)) for name in names]
+            pairs = zip(paths, partials, catalog.streams)
+            files = [opened(part or path, part and is_new(stream)) for path, part, stream in pairs]
             sync_names(config["path"])
         except OSError as error:
             raise refused(config["path"], error) from None
@@ -57,11 +61,34 @@ class Append(lockgate.Destination):
                     file.flush()
                     os.fsync(file.fileno())
                 input.commit(event)
+            elif isinstance(event, lockgate.StreamEnd) and event.complete:
+                at = event.stream
+                if partials[at] is not None:
+                    # Who reads the directory sees the old rows or the new ones, never a part.
+                    files[at].flush()
+                    os.fsync(files[at].fileno())
+                    os.replace(partials[at], paths[at])
+                    sync_names(config["path"])
 
 
-def opened(path):
+def partial(folder, name, stream):
+    """The file that takes the place of a stream's once that is complete: an operator refreshes the stream,
+    and what earlier generations left is to go. Else None."""
+    if stream.minimum_generation_id == 0:
+        return None
+    return os.path.join(folder, f".{name}.partial-{stream.generation_id}")
+
+
+def is_new(stream):
+    """Whether nothing of an earlier run goes on."""
+    return stream.sync_mode is not lockgate.SyncMode.INCREMENTAL
+
+
+def opened(path, empty):
     """A file to append to, without what stands behind its last whole row: a crash cut that, so it was never
     committed and comes again."""
+    if empty:
+        return open(path, "wb")
     if os.path.exists(path):
         # Not the file that is appended to: reading at a place and appending do not go together.
         with open(path, "r+b") as file:
@@ -113,9 +140,10 @@ def file_name(stream):
     descriptor = stream.descriptor
     name = lockgate.full_name(descriptor)
     append = lockgate.DestinationSyncMode.APPEND
-    if stream.destination_sync_mode is not append or stream.minimum_generation_id != 0:
+    if stream.destination_sync_mode is not append:
         raise Failure.config(
-            f"the stream `{name}` is to replace or change rows, and this destination only appends",
+            f"the stream `{name}` is to be written in a mode that changes rows, and this destination "
+            f"appends",
             stream=descriptor,
         )
     parts = [descriptor.name] + [descriptor.namespace] * (descriptor.namespace is not None)

@@ -41,14 +41,20 @@ export class Directory {
     Object.assign(this, { descriptor, path: path.replace(/\/+$/, '') });
   }
 
-  /// Opens a file to write to; creates it when it is not there.
-  file(name) {
+  /// Opens a file to write to; creates it when it is not there, and empties it where that is asked for.
+  file(name, { truncate = false } = {}) {
     const path = `${this.path}/${name}`;
-    const flags = { read: true, write: true };
+    const [how, flags] = [{ create: true, truncate }, { read: true, write: true }];
     const opened = attempt('open', path, () =>
-      this.descriptor.openAt({ symlinkFollow: true }, name, { create: true }, flags),
+      this.descriptor.openAt({ symlinkFollow: true }, name, how, flags),
     );
     return new File(opened, path);
+  }
+
+  /// Gives a file a new name, replacing what has it. Atomic.
+  rename(from, to) {
+    const move = () => this.descriptor.renameAt(from, this.descriptor, to);
+    attempt('rename', `${this.path}/${from}`, move);
   }
 
   /// Removes a file.

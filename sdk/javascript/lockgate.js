@@ -108,7 +108,16 @@ function specification(spec) {
   };
 }
 
-/// The configuration, which the host has held against the schema, with its defaults.
+/// Whether a value is of a JSON Schema's type.
+function isOf(value, kind) {
+  if (kind === 'null') return value === null;
+  if (kind === 'integer') return Number.isInteger(value);
+  if (kind === 'array') return Array.isArray(value);
+  if (kind === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === kind;
+}
+
+/// The configuration with its defaults. No value is in what is said of it: it may be a secret.
 function configuration(spec, text) {
   const config = JSON.parse(text);
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
@@ -117,6 +126,15 @@ function configuration(spec, text) {
   for (const name of spec.required ?? []) {
     if (!Object.hasOwn(config, name)) {
       throw Failure.config(`the configuration: \`${name}\` is missing`);
+    }
+  }
+  for (const [name, value] of Object.entries(config)) {
+    if (!Object.hasOwn(spec.properties, name)) {
+      throw Failure.config(`the configuration: there is no \`${name}\``);
+    }
+    const kinds = [spec.properties[name].type ?? []].flat();
+    if (kinds.length > 0 && !kinds.some((kind) => isOf(value, kind))) {
+      throw Failure.config(`the configuration: \`${name}\` is not of type ${kinds.join(' or ')}`);
     }
   }
   const defaults = {};

@@ -149,15 +149,32 @@ class Spec:
         )
 
     def _config(self, text):
-        """The configuration, which the host has held against the schema, with its defaults."""
+        """The configuration with its defaults. No value is in what is said of it: it may be a secret."""
         config = json.loads(text)
         if not isinstance(config, dict):
             raise Failure.config("the configuration is not an object")
         for name in self.required:
             if name not in config:
                 raise Failure.config(f"the configuration: `{name}` is missing")
+        for name, value in config.items():
+            if name not in self.properties:
+                raise Failure.config(f"the configuration: there is no `{name}`")
+            kinds = self.properties[name].get("type")
+            kinds = [kinds] if isinstance(kinds, str) else kinds
+            if kinds is not None and not any(_is(value, kind) for kind in kinds):
+                raise Failure.config(f"the configuration: `{name}` is not of type {' or '.join(kinds)}")
         defaults = {n: p["default"] for n, p in self.properties.items() if "default" in p}
         return defaults | config
+
+
+def _is(value, kind):
+    """Whether a value is of a JSON Schema's type."""
+    if isinstance(value, bool) or value is None:
+        return kind == ("null" if value is None else "boolean")
+    if kind == "integer":
+        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    known = {"string": str, "number": (int, float), "array": list, "object": dict}
+    return isinstance(value, known.get(kind, ()))
 
 
 @dataclass

@@ -1,15 +1,16 @@
 //! Appends the rows of each stream to a file of JSON lines: the example of a destination in Rust.
 //!
 //! A checkpoint is committed once the rows before it are on the disk, and a row that a crash cut is removed
-//! before others follow it. It is the least that a destination must do; `destination-jsonl` is the one for
-//! use: it replaces rows as well, takes any name of a stream, and waits for the disk less often.
+//! before others follow it. A refresh that drops older rows goes to a hidden file, which takes the name when
+//! the stream is complete. It is the least that a destination must do; `destination-jsonl` is the one for use:
+//! it overwrites as well, takes any name of a stream, and waits for the disk less often.
 
 #[cfg(test)]
 mod tests;
 
 use lockgate_sdk::{
     Catalog, ConfiguredStream, Destination, DestinationSyncMode, Event, Failure, Input, Spec,
-    export_destination, fs, log,
+    SyncMode, export_destination, fs, log,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,27 +50,28 @@ impl Destination for Append {
 
     fn write(config: Config, catalog: &Catalog, input: &mut Input<'_>) -> Result<(), Failure> {
         let directory = fs::Directory::open(&config.path)?;
-        let mut files = Vec::new();
-        for stream in &catalog.streams {
-            let name = file_name(stream)?;
-            let file = directory.open_file(&name, fs::Open::Write)?;
-            let end = cut_unfinished(&file)?;
-            files.push((file, end));
-        }
+        let plans = catalog.streams.iter().map(Plan::new).collect::<Result<Vec<_>, _>>()?;
+        let mut tables = plans
+            .into_iter()
+            .map(|plan| Table::open(&directory, plan))
+            .collect::<Result<Vec<_>, _>>()?;
         // The names of new files are made durable once, before any row.
         directory.sync()?;
         while let Some(event) = input.next()? {
             match event {
                 Event::Rows(rows) => {
-                    let (file, end) = &mut files[rows.stream()];
-                    file.write_at(rows.bytes(), *end)?;
-                    *end += rows.bytes().len() as u64;
+                    let table = &mut tables[rows.stream()];
+                    table.file.write_at(rows.bytes(), table.end)?;
+                    table.end += rows.bytes().len() as u64;
                 }
                 Event::Checkpoint(checkpoint) => {
-                    for (file, _) in &files {
-                        file.sync_data()?;
+                    for table in &tables {
+                        table.file.sync_data()?;
                     }
                     input.commit(checkpoint)?;
+                }
+                Event::StreamEnd(end) if end.is_complete() => {
+                    tables[end.stream].finish(&directory)?;
                 }
                 Event::StreamEnd(_) | Event::Flush => {}
             }
@@ -79,6 +81,54 @@ impl Destination for Append {
 }
 
 export_destination!(Append);
+
+/// What is to happen to a stream's file.
+struct Plan {
+    name: String,
+    /// The file that takes its place once the stream is complete: an operator refreshes the stream, and
+    /// what earlier generations left is to go.
+    partial: Option<String>,
+    /// Whether that goes on from an earlier run's.
+    continues: bool,
+}
+
+impl Plan {
+    fn new(stream: &ConfiguredStream) -> Result<Self, Failure> {
+        let name = file_name(stream)?;
+        let partial = format!(".{name}.partial-{}", stream.generation_id);
+        let partial = (stream.minimum_generation_id != 0).then_some(partial);
+        Ok(Self { name, partial, continues: stream.sync_mode == SyncMode::Incremental })
+    }
+}
+
+/// A stream's file, open.
+struct Table {
+    plan: Plan,
+    file: fs::File,
+    end: u64,
+}
+
+impl Table {
+    fn open(directory: &fs::Directory, plan: Plan) -> Result<Self, Failure> {
+        let file = match &plan.partial {
+            Some(partial) if !plan.continues => directory.open_file(partial, fs::Open::Truncate)?,
+            Some(partial) => directory.open_file(partial, fs::Open::Write)?,
+            None => directory.open_file(&plan.name, fs::Open::Write)?,
+        };
+        let end = cut_unfinished(&file)?;
+        Ok(Self { plan, file, end })
+    }
+
+    /// All rows are there: who reads the directory sees the old ones or the new ones, never a part.
+    fn finish(&mut self, directory: &fs::Directory) -> Result<(), Failure> {
+        if let Some(partial) = self.plan.partial.take() {
+            self.file.sync_data()?;
+            directory.rename(&partial, &self.plan.name)?;
+            directory.sync()?;
+        }
+        Ok(())
+    }
+}
 
 /// Removes what stands behind the last whole row, and says where that ends: a crash cut it, so it was never
 /// committed and comes again.
@@ -120,10 +170,10 @@ fn file_name(stream: &ConfiguredStream) -> Result<String, Failure> {
     let refuse = |why: &str| {
         Err(Failure::config(format!("the stream `{descriptor}` {why}")).in_stream(descriptor))
     };
-    if stream.destination_sync_mode != DestinationSyncMode::Append
-        || stream.minimum_generation_id != 0
-    {
-        return refuse("is to replace or change rows, and this destination only appends");
+    if stream.destination_sync_mode != DestinationSyncMode::Append {
+        return refuse(
+            "is to be written in a mode that changes rows, and this destination appends",
+        );
     }
     let plain = |part: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';

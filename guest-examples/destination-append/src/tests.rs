@@ -1,7 +1,7 @@
 //! Natively, into a folder of this machine.
 
 use lockgate_sdk::testing::{self, DestinationRun, Feed};
-use lockgate_sdk::{Catalog, FailureKind, StreamDescriptor, destination};
+use lockgate_sdk::{Catalog, DestinationSyncMode, FailureKind, StreamDescriptor, destination};
 
 use crate::Append;
 
@@ -62,7 +62,7 @@ fn a_row_that_was_cut_is_removed() {
 fn what_is_not_its_business_is_refused_before_a_file_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let mut replace = testing::stream("orders");
-    replace.minimum_generation_id = 1;
+    replace.destination_sync_mode = DestinationSyncMode::Overwrite;
     let cases = [
         testing::stream("../orders"),
         testing::stream("a.b"),
@@ -77,6 +77,27 @@ fn what_is_not_its_business_is_refused_before_a_file_is_made() {
         assert!(failure.stream.is_some());
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_refresh_replaces_once_it_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = || std::fs::read_to_string(folder.path().join("users.jsonl")).unwrap();
+    let stream = |minimum, generation| {
+        let mut stream = testing::stream("users");
+        (stream.minimum_generation_id, stream.generation_id) = (minimum, generation);
+        testing::catalog([stream])
+    };
+    let feed = |row| Feed::new().rows(0, &[row]);
+    let first = feed(r#"{"id":1}"#).complete(0).checkpoint();
+    assert_eq!(write(&folder, &stream(0, 1), first).result, Ok(()));
+    let half = feed(r#"{"id":2}"#).checkpoint().incomplete(0);
+    let _ = write(&folder, &stream(2, 2), half);
+    assert_eq!(read(), "{\"id\":1}\n");
+    let whole = feed(r#"{"id":3}"#).complete(0).checkpoint();
+    assert_eq!(write(&folder, &stream(2, 2), whole).result, Ok(()));
+    assert_eq!(read(), "{\"id\":3}\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
