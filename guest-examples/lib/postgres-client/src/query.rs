@@ -199,6 +199,12 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Bytes that are left.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     /// How many values are left.
     #[must_use]
     pub fn left(&self) -> usize {
