@@ -12,5 +12,11 @@ const SETTINGS: &str = "SET default_transaction_read_only = on; SET extra_float_
 
 /// Connects.
 pub(crate) fn open(config: &Config) -> Result<Connection, Failure> {
-    Connection::open(&config.server(), SETTINGS)
+    let mut connection = Connection::open(&config.server(), SETTINGS)?;
+    // A database without an encoding gives its bytes as they are: the server would refuse those that
+    // are no UTF-8, and here they are replaced.
+    if connection.encoding() == "SQL_ASCII" {
+        connection.run("SET client_encoding = 'SQL_ASCII'", "setting the session up")?;
+    }
+    Ok(connection)
 }

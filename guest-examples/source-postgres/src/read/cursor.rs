@@ -171,7 +171,6 @@ impl Reading<'_, '_> {
             bytes += row.bytes();
             self.encoder.write(row, self.out)?;
         }
-        drop(query);
         *at = state(column, last.as_deref(), count)?;
         if any && let Some(value) = &at.value {
             // Two texts may be one value to the server, as 1.0 and 1.00 are.
