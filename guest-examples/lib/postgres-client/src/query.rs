@@ -261,4 +261,87 @@ mod tests {
             assert!(read.is_err(), "{row:?}");
         }
     }
+
+    /// What a server sends: a tag, a length, a body.
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[tag][..], &length, body].concat()
+    }
+
+    fn row(values: &[&str]) -> Vec<u8> {
+        let mut body = u16::try_from(values.len()).unwrap().to_be_bytes().to_vec();
+        for value in values {
+            body.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
+            body.extend(value.as_bytes());
+        }
+        message(b'D', &body)
+    }
+
+    /// Reads all rows of a query that a server answers with some bytes, and then nothing.
+    fn read_all(answer: Vec<u8>) -> (Vec<Vec<u8>>, Result<(), Failure>) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let ready = message(b'Z', b"I");
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut room = [0; 4096];
+            let done = message(b'C', b"SELECT 1\0");
+            let set_up = [row(&["150000", "UTF8"]), done, ready.clone()].concat();
+            for answer in [[message(b'R', &[0; 4]), ready].concat(), set_up, answer] {
+                if stream.read(&mut room).unwrap_or(0) == 0 || stream.write_all(&answer).is_err() {
+                    return;
+                }
+            }
+        });
+        let server = crate::Server {
+            side: crate::Side::Source,
+            host: "127.0.0.1",
+            port,
+            database: "d",
+            username: "u",
+            password: "",
+            sslmode: crate::SslMode::Disable,
+            root_certificate: None,
+            allow_unsafe_password: false,
+        };
+        let mut connection = Connection::open(&server, "").unwrap();
+        let mut rows = Vec::new();
+        let result = connection.query("SELECT", &[], &[], 10, "reading x").and_then(|mut query| {
+            while let Some(mut fields) = query.next()? {
+                rows.push(fields.next()?.unwrap_or_default().to_vec());
+            }
+            // And after the end there is no more.
+            assert!(query.next()?.is_none());
+            Ok(())
+        });
+        drop(connection);
+        serving.join().unwrap();
+        (rows, result)
+    }
+
+    #[test]
+    fn a_server_that_is_turned_is_refused() {
+        let one = [message(b'1', b""), message(b'2', b""), row(&["a"])].concat();
+        let end = [message(b'C', b"SELECT 1\0"), message(b'Z', b"T")].concat();
+        let (rows, result) = read_all([one.clone(), end.clone()].concat());
+        assert_eq!((rows, result), (vec![b"a".to_vec()], Ok(())));
+        let error = message(b'E', b"SERROR\0C42P01\0Mno such table\0\0");
+        for (more, said) in [
+            (vec![b'D', 0x7f, 0xff, 0xff, 0xff], "a row has"),
+            (vec![b'D', 0, 0, 0, 4], "cannot be read"),
+            (vec![b'D', 0, 0, 0, 0], "cannot be read"),
+            (message(b'D', &[0, 1, 0, 0, 1, 0]), "cannot be read"),
+            (vec![b'C', 0x7f, 0xff, 0xff, 0xff], "too long"),
+            (vec![b'?', 0, 0, 0, 4], "cannot be read"),
+            (message(b'G', &[0; 3]), "something else"),
+            (row(&["cut"])[..6].to_vec(), "lost"),
+            ([error, message(b'Z', b"E")].concat(), "reading x failed: no such table"),
+        ] {
+            let (rows, result) = read_all([one.clone(), more.clone()].concat());
+            assert_eq!(rows.first(), Some(&b"a".to_vec()));
+            let failure = result.unwrap_err();
+            assert!(failure.message.contains(said), "{more:?}: {}", failure.message);
+        }
+    }
 }

@@ -59,7 +59,9 @@ fn read_stream(
 ) -> Result<(), Failure> {
     let descriptor = &stream.descriptor;
     let found = load(connection, &Filter::of_stream(descriptor, config))?;
-    let Some(relation) = found.into_iter().next() else {
+    // By its very name: the server has no U+0000, which a query leaves out.
+    let mut found = found.into_iter().filter(|relation| relation.name == descriptor.name);
+    let Some(relation) = found.next() else {
         return Err(Failure::config(format!(
             "there is no table {descriptor}, or {} may not read it: discover the streams again, or GRANT \
              USAGE ON SCHEMA and SELECT",

@@ -96,6 +96,8 @@ fn a_role_sees_what_it_may_read_and_no_more() {
     assert_eq!(streams["open"]["resumable"], json!(true));
     assert_eq!(scene.rows(&scene.full("partly"), None), [json!({"name": "n"})]);
     assert_eq!(scene.rows(&scene.full("open"), None), [json!({"id": 1, "name": "o"})]);
+    let failure = scene.try_read(&scene.full("op\0en"), None).result.expect_err("another name");
+    assert!(failure.message.contains("there is no table"), "{}", failure.message);
     // With the rights of the table, and none of its part's.
     assert_eq!(scene.rows(&scene.full("parts"), None), [json!({"id": 7})]);
     let failure = scene.try_read(&scene.full("closed"), None).result.expect_err("it may not");
