@@ -5,7 +5,14 @@ use postgres_client::Fields;
 use serde_json::json;
 
 use crate::relation::Column;
-use crate::value::{self, Fit, Scratch, push_string};
+use crate::value::{self, Fit, Scratch, escaped_length, push_string};
+
+/// Bytes of a row as JSON. It may be held twice while the batch before it is sent, beside what it is
+/// made from: a component has 256 MiB.
+const JSON_BYTES: usize = 48 << 20;
+
+/// A value of fewer bytes needs no measuring.
+const LONG: usize = 1 << 20;
 
 /// Writes rows of one stream.
 #[derive(Debug)]
@@ -53,12 +60,24 @@ impl Encoder {
 
     fn encode(&mut self, mut fields: Fields<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
         self.changes.clear();
+        let start = out.len();
         for (place, member) in self.members.iter().enumerate() {
             out.extend_from_slice(&member.prefix);
             let Some(value) = fields.next()? else {
                 out.extend_from_slice(b"null");
                 continue;
             };
+            if value.len() > LONG {
+                let length = escaped_length(value);
+                if out.len() - start + length > JSON_BYTES {
+                    return Err(Failure::config(format!(
+                        "a row is longer than {JSON_BYTES} bytes as JSON: leave its long columns, such as \
+                         {}, out of the stream",
+                        member.column.name
+                    )));
+                }
+                out.reserve_exact(length + 2);
+            }
             let kind = &member.column.kind;
             match value::push(kind, value, out, &mut self.scratch) {
                 Ok(Fit::Whole) => {}

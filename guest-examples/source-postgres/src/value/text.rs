@@ -25,6 +25,16 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii() && !needs_escape(byte)
 }
 
+/// How many bytes a text has within a string of JSON.
+pub(crate) fn escaped_length(text: &[u8]) -> usize {
+    let one = |byte: &u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        byte if *byte < b' ' => 6,
+        _ => 1,
+    };
+    text.iter().map(one).sum()
+}
+
 #[inline]
 fn needs_escape(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'

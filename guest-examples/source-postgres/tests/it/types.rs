@@ -282,4 +282,12 @@ fn a_row_that_is_too_long_is_refused_by_name() {
     assert_eq!(failure.kind, lockgate_sdk::FailureKind::Config);
     assert!(failure.message.contains("\"huge\""), "{}", failure.message);
     assert!(failure.message.contains("33554432"), "{}", failure.message);
+    // Of escapes a text becomes six times as long.
+    let scene =
+        Scene::new("CREATE TABLE grown AS SELECT 1 AS id, repeat(E'\\x01', 7 << 20) AS text");
+    assert_eq!(scene.rows(&scene.full("grown"), None)[0]["text"], "\u{1}".repeat(7 << 20));
+    scene.run("UPDATE grown SET text = text || text");
+    let failure = scene.try_read(&scene.full("grown"), None).result.expect_err("too long");
+    assert_eq!(failure.kind, lockgate_sdk::FailureKind::Config);
+    assert!(failure.message.contains("such as text"), "{}", failure.message);
 }
