@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lockgate_sdk::Failure;
+use postgres_client::{Server, Side, SslMode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -48,23 +48,6 @@ pub struct Config {
     pub(crate) allow_unsafe_password: bool,
 }
 
-/// How a connection is protected, as `libpq` names it.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum SslMode {
-    /// Never encrypted.
-    Disable,
-    /// Encrypted if the server can. Whoever is in between can keep it from it.
-    #[default]
-    Prefer,
-    /// Encrypted; any server will do, unless there is a root certificate.
-    Require,
-    /// Encrypted; the server has a certificate of the given authorities.
-    VerifyCa,
-    /// As `verify-ca`, and the certificate is for this name.
-    VerifyFull,
-}
-
 fn default_port() -> u16 {
     5432
 }
@@ -74,26 +57,19 @@ fn default_schema() -> String {
 }
 
 impl Config {
-    /// Refuses what cannot work before anything is connected to.
-    pub(crate) fn validate(&self) -> Result<(), Failure> {
-        let verifies = matches!(self.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
-        if verifies && self.root_certificate.is_none() {
-            return Err(Failure::config(
-                "`sslmode` asks for a server that is known, and `root_certificate` does not say who \
-                 vouches for it",
-            ));
+    /// The server, and as whom.
+    pub(crate) fn server(&self) -> Server<'_> {
+        Server {
+            side: Side::Destination,
+            host: &self.host,
+            port: self.port,
+            database: &self.database,
+            username: &self.username,
+            password: &self.password,
+            sslmode: self.sslmode,
+            root_certificate: self.root_certificate.as_deref(),
+            allow_unsafe_password: self.allow_unsafe_password,
         }
-        for (member, text) in [
-            ("host", &self.host),
-            ("database", &self.database),
-            ("username", &self.username),
-            ("password", &self.password),
-        ] {
-            if text.contains('\0') {
-                return Err(Failure::config(format!("`{member}` has a NUL in it")));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -11,10 +11,9 @@
 mod config;
 mod plan;
 mod row;
+mod session;
 mod sql;
 mod table;
-mod tls;
-mod wire;
 mod writer;
 
 use lockgate_sdk::{
@@ -42,7 +41,7 @@ impl Destination for Postgres {
     }
 
     fn check(config: Config) -> Result<(), Failure> {
-        let mut connection = wire::Connection::open(&config)?;
+        let mut connection = session::open(&config)?;
         table::check(&mut connection, &config.schema)
     }
 

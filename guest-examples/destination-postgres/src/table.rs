@@ -6,13 +6,13 @@
 //! is there over; a later one that replaces drops it.
 
 use lockgate_sdk::Failure;
+use postgres_client::Connection;
 
 use crate::plan::{INTERNAL, Plan};
 use crate::sql::evolve::{Existing, definitions, evolve};
 use crate::sql::name::{self, literal, quote};
 use crate::sql::types::Type;
 use crate::sql::{Column, Table, merge};
-use crate::wire::Connection;
 
 /// Stands for the creation of schemas and of what is kept here: two at once would collide.
 const CREATING: &str = "lockgate: creating";

@@ -8,14 +8,15 @@
 use std::time::{Duration, Instant};
 
 use lockgate_sdk::{Catalog, Checkpoint, Event, Failure, Input, Rows, StreamEnd, log};
+use postgres_client::{COPY_HEADER, Connection};
 
 use crate::config::Config;
 use crate::plan;
 use crate::row::{Encoder, Field};
+use crate::session;
 use crate::sql::name::quote;
 use crate::sql::{Table, list, merge};
 use crate::table::{self, Target};
-use crate::wire::{COPY_HEADER, Connection};
 
 /// A checkpoint waits with its commit until this much was written since the last one: a commit costs
 /// a sync of the server's disk, and with keys a pass over the new rows.
@@ -49,7 +50,7 @@ pub(crate) fn write(
     input: &mut Input<'_>,
 ) -> Result<(), Failure> {
     let plans = plan::plan(catalog, &config.schema)?;
-    let mut connection = Connection::open(config)?;
+    let mut connection = session::open(config)?;
     connection.run("BEGIN", "beginning")?;
     table::create_internals(&mut connection)?;
     connection.run("COMMIT", "beginning")?;

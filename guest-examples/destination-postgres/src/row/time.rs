@@ -253,8 +253,20 @@ fn read(text: &[u8]) -> Option<Read<'_>> {
     Some((date, time))
 }
 
+/// Writes what is before or after all dates, which the server writes as it reads it. Is it that?
+fn is_endless(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let endless = matches!(text, b"infinity" | b"-infinity");
+    if endless {
+        out.extend_from_slice(text);
+    }
+    endless
+}
+
 /// Writes a `date`.
 pub(crate) fn date(text: &[u8], out: &mut Vec<u8>) -> Fit {
+    if is_endless(text, out) {
+        return Fit::Whole;
+    }
     let Some((date, time)) = read(text).filter(|(date, _)| is_real(*date, LAST_DATE)) else {
         return Fit::Not;
     };
@@ -265,6 +277,9 @@ pub(crate) fn date(text: &[u8], out: &mut Vec<u8>) -> Fit {
 
 /// Writes a timestamp, with its zone or without.
 pub(crate) fn timestamp(text: &[u8], zoned: bool, out: &mut Vec<u8>) -> Fit {
+    if is_endless(text, out) {
+        return Fit::Whole;
+    }
     let Some((date, time)) = read(text).filter(|(date, _)| is_real(*date, LAST_TIMESTAMP)) else {
         return Fit::Not;
     };
@@ -393,6 +408,11 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(zoned(text), expected, "{text}");
         }
+        for text in ["infinity", "-infinity"] {
+            assert_eq!(zoned(text), whole(text));
+            assert_eq!(local(text), whole(text));
+            assert_eq!(written(date, text), whole(text));
+        }
         assert_eq!(local("2024-01-02T03:04:05"), whole("2024-01-02 03:04:05"));
         assert_eq!(local("2024-01-02T03:04:05Z"), whole("2024-01-02 03:04:05"));
         assert_eq!(local("2024-01-02T03:04:05+02:00"), cut("2024-01-02 03:04:05"));
@@ -403,7 +423,7 @@ mod tests {
             "2024-01-02T25:00:00Z",
             "2024-01-02T03:60:00Z",
             "now",
-            "infinity",
+            "Infinity",
             "2024-01-02T03:04:05+16:00",
             "2024-01-02T03:04:05.Z",
             "2024-01-02T03:04:05Zx",

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+pub(crate) use postgres_client::{literal, quote};
 use sha2::{Digest, Sha256};
 
 /// Bytes of an identifier; the server cuts longer ones silently, and two could become one.
@@ -40,16 +41,6 @@ pub(crate) const META: &str = "_airbyte_meta";
 pub(crate) const GENERATION_ID: &str = "_airbyte_generation_id";
 /// Members that the stream's schema does not declare.
 pub(crate) const ADDITIONAL: &str = "_airbyte_additional_properties";
-
-/// An identifier in quotes.
-pub(crate) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text as a literal; the session has `standard_conforming_strings` on.
-pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\0', "").replace('\'', "''"))
-}
 
 /// A stream's or namespace's name as an identifier.
 pub(crate) fn identifier(name: &str) -> String {
@@ -116,12 +107,6 @@ mod tests {
         assert_ne!(column(META), META);
         // A character is not cut in two.
         assert!(identifier(&"ü".repeat(40)).len() <= LONGEST);
-    }
-
-    #[test]
-    fn quotes_do_not_end_early() {
-        assert_eq!(quote("a\"; drop table b; --"), "\"a\"\"; drop table b; --\"");
-        assert_eq!(literal("it's"), "'it''s'");
     }
 
     proptest! {

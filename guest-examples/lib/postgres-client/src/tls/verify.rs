@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use crate::config::SslMode;
+use crate::server::SslMode;
 
 /// Judges certificates by the configuration.
 #[derive(Debug)]

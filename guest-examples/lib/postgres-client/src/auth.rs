@@ -7,34 +7,35 @@ use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, Scr
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 
-use super::error::strange;
-use super::{Connection, no_longer, on_server};
-use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{no_longer, on_server, strange};
+use crate::server::Server;
 
 const WHAT: &str = "connecting to the database";
 
 /// From the first message to the first that may be asked something.
-pub(super) fn start(connection: &mut Connection, config: &Config) -> Result<(), Failure> {
+pub(crate) fn start(connection: &mut Connection, server: &Server<'_>) -> Result<(), Failure> {
+    let name = format!("lockgate {}-postgres", server.side);
     let parameters = [
-        ("user", &*config.username),
-        ("database", &*config.database),
+        ("user", server.username),
+        ("database", server.database),
         ("client_encoding", "UTF8"),
-        ("application_name", "lockgate destination-postgres"),
+        ("application_name", &*name),
     ];
     frontend::startup_message(parameters, &mut connection.outgoing).map_err(strange)?;
     connection.send()?;
-    authenticate(connection, config)?;
+    authenticate(connection, server)?;
     loop {
         match connection.receive()? {
             Message::ReadyForQuery(_) => return Ok(()),
             Message::BackendKeyData(_) => {}
-            Message::ErrorResponse(body) => return Err(on_server(body.fields(), WHAT)),
+            Message::ErrorResponse(body) => return Err(on_server(body.fields(), WHAT).failure),
             _ => return Err(no_longer("it did not begin a session")),
         }
     }
 }
 
-fn authenticate(connection: &mut Connection, config: &Config) -> Result<(), Failure> {
+fn authenticate(connection: &mut Connection, server: &Server<'_>) -> Result<(), Failure> {
     let mut proof: Option<ScramSha256> = None;
     // Did the server prove that it knows the password?
     let mut proven = false;
@@ -57,7 +58,7 @@ fn authenticate(connection: &mut Connection, config: &Config) -> Result<(), Fail
                     return Err(unknown());
                 }
                 let scram =
-                    ScramSha256::new(config.password.as_bytes(), ChannelBinding::unsupported());
+                    ScramSha256::new(server.password.as_bytes(), ChannelBinding::unsupported());
                 let out = &mut connection.outgoing;
                 frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out)
                     .map_err(strange)?;
@@ -76,22 +77,22 @@ fn authenticate(connection: &mut Connection, config: &Config) -> Result<(), Fail
                 proven = true;
             }
             Message::AuthenticationCleartextPassword if proof.is_none() => {
-                may_show(connection, config, "in clear")?;
-                password(connection, config.password.as_bytes())?;
+                may_show(connection, server, "in clear")?;
+                password(connection, server.password.as_bytes())?;
             }
             Message::AuthenticationMd5Password(body) if proof.is_none() => {
-                may_show(connection, config, "as MD5")?;
-                let (user, word) = (config.username.as_bytes(), config.password.as_bytes());
+                may_show(connection, server, "as MD5")?;
+                let (user, word) = (server.username.as_bytes(), server.password.as_bytes());
                 password(connection, md5_hash(user, word, body.salt()).as_bytes())?;
             }
-            Message::ErrorResponse(body) => return Err(on_server(body.fields(), WHAT)),
+            Message::ErrorResponse(body) => return Err(on_server(body.fields(), WHAT).failure),
             _ => return Err(unknown()),
         }
     }
 }
 
-fn may_show(connection: &Connection, config: &Config, how: &str) -> Result<(), Failure> {
-    if connection.stream.is_encrypted() || config.allow_unsafe_password {
+fn may_show(connection: &Connection, server: &Server<'_>, how: &str) -> Result<(), Failure> {
+    if connection.is_encrypted() || server.allow_unsafe_password {
         return Ok(());
     }
     Err(Failure::config(format!(

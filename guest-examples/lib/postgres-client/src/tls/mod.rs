@@ -17,7 +17,7 @@ use lockgate_sdk::Failure;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::config::SslMode;
+use crate::server::SslMode;
 
 /// What the next connection begins with.
 pub(crate) struct Client {

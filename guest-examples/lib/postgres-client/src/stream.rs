@@ -8,18 +8,18 @@ use lockgate_sdk::Failure;
 use postgres_protocol::message::frontend;
 use rustls::{ClientConnection, StreamOwned};
 
-use super::error::{lost, no_longer};
-use crate::config::{Config, SslMode};
+use crate::error::{lost, no_longer};
+use crate::server::{Server, SslMode};
 use crate::tls;
 
 /// What messages travel over.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Stream {
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 }
@@ -50,13 +50,13 @@ impl Write for Stream {
 }
 
 /// Connects, and encrypts as far as the configuration says.
-pub(super) fn open(config: &Config) -> Result<Stream, Failure> {
+pub(crate) fn open(server: &Server<'_>) -> Result<Stream, Failure> {
     // What is wrong with the certificates is said before anybody is called.
-    let tls = match config.sslmode {
+    let tls = match server.sslmode {
         SslMode::Disable => None,
-        mode => Some(tls::Client::new(mode, config.root_certificate.as_deref(), &config.host)?),
+        mode => Some(tls::Client::new(mode, server.root_certificate, server.host)?),
     };
-    let mut tcp = connect(config)?;
+    let mut tcp = connect(server)?;
     // Each message is written at once; a system without the setting does without.
     let _ = tcp.set_nodelay(true);
     let Some(tls) = tls else { return Ok(Stream::Plain(tcp)) };
@@ -68,7 +68,7 @@ pub(super) fn open(config: &Config) -> Result<Stream, Failure> {
     tcp.read_exact(&mut answer).map_err(lost)?;
     match &answer {
         b"S" => Ok(Stream::Tls(Box::new(tls.handshake(tcp)?))),
-        b"N" if config.sslmode == SslMode::Prefer => Ok(Stream::Plain(tcp)),
+        b"N" if server.sslmode == SslMode::Prefer => Ok(Stream::Plain(tcp)),
         b"N" => Err(Failure::config(
             "the server has no TLS, and `sslmode` says that the connection must be encrypted",
         )),
@@ -76,15 +76,15 @@ pub(super) fn open(config: &Config) -> Result<Stream, Failure> {
     }
 }
 
-fn connect(config: &Config) -> Result<TcpStream, Failure> {
-    let Config { host, port, .. } = config;
+fn connect(server: &Server<'_>) -> Result<TcpStream, Failure> {
+    let Server { host, port, side, .. } = *server;
     let denied = || {
         Failure::config(format!(
             "the connection to {host}:{port} is not granted: pass --allow-net {host}:{port} (in sync: \
-             --destination-allow-net)"
+             --{side}-allow-net)"
         ))
     };
-    let addresses = (&**host, *port).to_socket_addrs().map_err(|error| match error.kind() {
+    let addresses = (host, port).to_socket_addrs().map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => denied(),
         _ => Failure::transient(format!(
             "the host {host} was not found, or --allow-net does not grant {host}:{port}"

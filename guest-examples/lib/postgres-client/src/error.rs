@@ -6,8 +6,14 @@ use fallible_iterator::FallibleIterator as _;
 use lockgate_sdk::{Failure, FailureKind};
 use postgres_protocol::message::backend::ErrorFields;
 
-/// A failure that the server told of.
-pub(crate) fn on_server(mut fields: ErrorFields<'_>, what: &str) -> Failure {
+/// A failure that the server told of, and its SQLSTATE.
+pub(crate) struct Told {
+    pub(crate) failure: Failure,
+    pub(crate) state: String,
+}
+
+/// Reads what the server tells.
+pub(crate) fn on_server(mut fields: ErrorFields<'_>, what: &str) -> Told {
     let (mut state, mut message) = (String::new(), String::new());
     // Detail, context and the rest may hold values.
     while let Ok(Some(field)) = fields.next() {
@@ -17,7 +23,7 @@ pub(crate) fn on_server(mut fields: ErrorFields<'_>, what: &str) -> Failure {
             _ => {}
         }
     }
-    from_state(&state, &message, what)
+    Told { failure: from_state(&state, &message, what), state }
 }
 
 fn from_state(state: &str, message: &str, what: &str) -> Failure {
@@ -47,7 +53,7 @@ fn kind(state: &str) -> FailureKind {
 }
 
 /// The connection is gone.
-pub(super) fn lost(error: io::Error) -> Failure {
+pub(crate) fn lost(error: io::Error) -> Failure {
     Failure::transient("the connection to the database was lost").with_detail(error)
 }
 
@@ -57,7 +63,7 @@ pub(crate) fn no_longer(how: &str) -> Failure {
 }
 
 /// As [`no_longer`], or the password is not what the server has: this is how SCRAM fails here.
-pub(super) fn strange(error: io::Error) -> Failure {
+pub(crate) fn strange(error: io::Error) -> Failure {
     no_longer("a message cannot be read").with_detail(error)
 }
 

@@ -1,0 +1,79 @@
+//! What there is to read: tables, views and materialized views, their columns and keys.
+
+mod load;
+mod stream;
+mod types;
+
+use postgres_client::quote;
+
+pub(crate) use self::load::{Filter, load};
+pub(crate) use self::stream::discover;
+use crate::value::Kind;
+
+/// A table, or what is read like one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relation {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    /// Its rows are in pages that can be read range by range: a heap, or a table of heaps.
+    pub(crate) has_pages: bool,
+    /// The server's guess; none where it never looked.
+    pub(crate) rows: Option<u64>,
+    /// Those that the role may read.
+    pub(crate) columns: Vec<Column>,
+    /// The columns of the primary key; empty where there is none, or the role may not read it.
+    pub(crate) key: Vec<String>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// The OID of its type, as declared.
+    pub(crate) type_oid: u32,
+    pub(crate) kind: Kind,
+    /// What its values are sent as: nothing where it is as they are.
+    pub(crate) cast: Cast,
+    /// Its values have an order that a read can follow.
+    pub(crate) is_cursor: bool,
+    /// More than one dimension is declared.
+    pub(crate) nested: bool,
+}
+
+/// What a value is made before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cast {
+    /// As it is.
+    None,
+    /// `money`, whose text depends on the server's language.
+    Numeric,
+    /// The same in arrays.
+    NumericArray,
+    /// Composite values, and arrays of them.
+    Json,
+}
+
+impl Relation {
+    /// As SQL writes it: quoted and with its schema.
+    pub(crate) fn sql(&self) -> String {
+        format!("{}.{}", quote(&self.schema), quote(&self.name))
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+impl Column {
+    /// What a query selects for it.
+    pub(crate) fn expression(&self) -> String {
+        let name = quote(&self.name);
+        match self.cast {
+            Cast::None => name,
+            Cast::Numeric => format!("{name}::numeric"),
+            Cast::NumericArray => format!("{name}::numeric[]"),
+            Cast::Json => format!("to_json({name})"),
+        }
+    }
+}
