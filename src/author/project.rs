@@ -143,7 +143,12 @@ pub(super) fn install(language: Language) -> &'static str {
 }
 
 /// The commands of a project, in their order.
-fn commands(kind: ConnectorKind, name: &str) -> [String; 3] {
+fn commands(kind: ConnectorKind, language: Language, name: &str) -> [String; 3] {
+    // Python's standard library imports sockets, used or not, and that takes a grant: of nobody's address.
+    let grant = |prefix: &str| match language {
+        Language::Python => format!(" --{prefix}allow-net 192.0.2.1:9"),
+        Language::Rust | Language::JavaScript => String::new(),
+    };
     match kind {
         ConnectorKind::Source => [
             "lockgate build".to_owned(),
@@ -155,17 +160,19 @@ fn commands(kind: ConnectorKind, name: &str) -> [String; 3] {
         ConnectorKind::Destination => [
             "lockgate build".to_owned(),
             format!(
-                "lockgate validate {name}.wasm --config config.json --allow-dir out::/out --read-back files:out"
+                "lockgate validate {name}.wasm --config config.json --allow-dir out::/out{} --read-back files:out",
+                grant("")
             ),
             format!(
-                "lockgate sync --source exec:./example-source --destination {name}.wasm --destination-config config.json --destination-allow-dir out::/out"
+                "lockgate sync --source exec:./example-source --destination {name}.wasm --destination-config config.json --destination-allow-dir out::/out{}",
+                grant("destination-")
             ),
         ],
     }
 }
 
 fn readme(kind: ConnectorKind, language: Language, name: &str) -> String {
-    let [build, validate, run] = commands(kind, name);
+    let [build, validate, run] = commands(kind, language, name);
     let install = install(language);
     let (what, before, after) = match kind {
         ConnectorKind::Source => (
@@ -244,7 +251,7 @@ pub fn new_project(
     if kind == ConnectorKind::Source {
         all.push("python3 example-api.py --port 8099     (in another terminal)".to_owned());
     }
-    all.extend(commands(kind, name));
+    all.extend(commands(kind, language, name));
     Ok(NewProject { folder, files: names, commands: all })
 }
 
