@@ -266,15 +266,8 @@ impl Confirmed {
                 if let (Some(stream), Some(stats)) = (of.get(checkpoint), stats)
                     && let Some(records) = stats.records
                 {
-                    let count = |value: f64| {
-                        #[expect(
-                            clippy::cast_possible_truncation,
-                            clippy::cast_sign_loss,
-                            reason = "a count, which saturates"
-                        )]
-                        let count = value.round() as u64;
-                        count
-                    };
+                    // A count, which saturates.
+                    let count = |value: f64| value.round() as u64;
                     let total = self.totals.entry(*stream).or_default();
                     total.0 += count(records);
                     total.1 += count(stats.rejected.unwrap_or(0.0));

@@ -358,10 +358,6 @@ fn miscounted(catalog: &Catalog, read: &Read) -> Vec<String> {
                         ("all streams".to_owned(), all)
                     }
                 };
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "counts of rows that are kept in memory"
-                )]
                 if let Some(said) = state.source_stats().and_then(|stats| stats.total())
                     && said != counted as f64
                 {
