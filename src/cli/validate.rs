@@ -207,7 +207,7 @@ async fn read_back(call: &Validate, host: &Host) -> Result<Option<ReadBack>, Cli
     }
     #[cfg(feature = "postgres")]
     if let Some(url) = way.strip_prefix("postgres:") {
-        return Ok(Some(ReadBack::Postgres(super::server::server(url, &here()?).await?)));
+        return Ok(Some(ReadBack::Postgres(Box::new(super::server::server(url, &here()?).await?))));
     }
     let config = read_config(call.read_back_config.as_deref().unwrap_or("{}"))?;
     let source = host.get_source(way, &call.reader.options()?, config)?;

@@ -35,7 +35,7 @@ pub enum ReadBack {
     Files(PathBuf),
     /// Tables of a server.
     #[cfg(feature = "postgres")]
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
     /// Whatever a source reads.
     Source(Box<Connector>),
 }
