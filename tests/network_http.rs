@@ -354,7 +354,7 @@ fn the_sdk_sends_bodies_and_says_which_grant_is_missing() {
         let mut body = vec![0; length];
         let _ = stream.read_exact(&mut body);
         let sent = body.iter().filter(|byte| **byte == b'x').count();
-        let answer = format!("{sent:>300000}");
+        let answer = format!("{}{sent}", " ".repeat(300_000 - sent.to_string().len()));
         let length = answer.len();
         let more =
             format!("HTTP/1.1 201 Created\r\nx-answer: yes\r\ncontent-length: {length}\r\n\r\n");

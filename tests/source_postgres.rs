@@ -1,7 +1,5 @@
 //! source-postgres: the component, from a real server to Airbyte's messages and to another database.
 
-#![expect(clippy::expect_used, reason = "a test fails by a panic")]
-
 mod common;
 #[path = "source_postgres/scene.rs"]
 mod scene;
