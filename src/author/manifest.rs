@@ -27,8 +27,6 @@ pub(super) fn standalone(
             }
         }
     }
-    let name = manifest.get("package").and_then(|p| p.get("name")).and_then(Item::as_str);
-    let name = name.unwrap_or_default().to_owned();
     for list in ["dependencies", "dev-dependencies"] {
         let Some(table) = manifest.get_mut(list).and_then(Item::as_table_mut) else { continue };
         for (key, item) in table.iter_mut() {
@@ -63,7 +61,6 @@ pub(super) fn standalone(
         manifest.remove("test");
         manifest.remove("dev-dependencies");
     }
-    debug_assert!(!name.is_empty());
     Ok(manifest.to_string())
 }
 

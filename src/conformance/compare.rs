@@ -1,7 +1,8 @@
 //! Whether two rows, and two values, say the same: not byte by byte, because a system has types of
 //! its own, and not by their text alone, because `1.0` and `1` are one number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
 
@@ -125,8 +126,8 @@ fn same_double(written: &str, found: &str) -> bool {
         && double(written).map(f64::to_bits) == double(found).map(f64::to_bits)
 }
 
-/// A column's name without letter case and punctuation.
-fn plain(name: &str) -> String {
+/// A name without letter case and punctuation.
+pub(super) fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
@@ -149,6 +150,124 @@ pub(super) fn column<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
     }
     let start: String = wanted.chars().take(KEPT).collect();
     (start.len() >= KEPT).then(|| only(&|column| column.starts_with(&start))).flatten()
+}
+
+/// How often each row of a stream is there, by what it says.
+pub(super) fn tally<'a>(
+    rows: impl Iterator<Item = &'a str>,
+    ignored: &[String],
+) -> HashMap<u64, i64> {
+    let mut tally = HashMap::new();
+    for row in rows {
+        let mut hasher = DefaultHasher::new();
+        match canonical(row, ignored) {
+            Ok(text) => text.hash(&mut hasher),
+            // What is no JSON broke a rule before.
+            Err(_) => row.hash(&mut hasher),
+        }
+        *tally.entry(hasher.finish()).or_insert(0) += 1;
+    }
+    tally
+}
+
+/// How many rows of `these` are not in `those`.
+pub(super) fn missing(these: &HashMap<u64, i64>, those: &HashMap<u64, i64>) -> i64 {
+    these.iter().map(|(row, times)| (times - those.get(row).copied().unwrap_or(0)).max(0)).sum()
+}
+
+/// A row as it was written.
+fn parsed(row: &str) -> Row {
+    serde_json::from_str(row).unwrap_or_default()
+}
+
+/// How a value is shown: our own, so no secret, but it may be long.
+fn shown(value: Option<&str>) -> String {
+    let value = value.unwrap_or("nothing");
+    let short: String = value.chars().take(60).collect();
+    if short.len() < value.len() { format!("{short}...") } else { short }
+}
+
+/// The column in which a row differs from what should be there.
+fn differing(written: &Row, found: &Row) -> Option<String> {
+    written.iter().find_map(|(name, value)| {
+        let there = column(found, name);
+        let differs = !same(Some(value.get()), there);
+        let shown_name: String = name.chars().take(40).collect();
+        differs.then(|| {
+            format!(
+                "column {shown_name}: wrote {}, found {}",
+                shown(Some(value.get())),
+                shown(there)
+            )
+        })
+    })
+}
+
+/// How the rows of a stream differ from those that should be there.
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    /// Rows that are missing, or others than they should be.
+    lost: Vec<String>,
+    /// Rows that are there besides.
+    more: Vec<String>,
+}
+
+impl Differences {
+    /// All of them.
+    pub(super) fn all(self) -> Vec<String> {
+        [self.lost, self.more].concat()
+    }
+
+    /// Without rows that are there besides.
+    pub(super) fn without_more(self) -> Self {
+        Self { more: Vec::new(), ..self }
+    }
+
+    /// These, and those of another stream.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.lost.extend(other.all());
+        self
+    }
+
+    /// What a crash left, where there was one.
+    pub(super) fn crash(crash: Option<String>) -> Self {
+        Self { lost: crash.into_iter().collect(), more: Vec::new() }
+    }
+
+    /// What differs, in any order of rows.
+    pub(super) fn between(name: &str, rows: &[String], found: &[Row]) -> Self {
+        let mut differs = Self::default();
+        let key = |row: &Row| {
+            let id = column(row, "id").unwrap_or("null").trim_matches('"').to_owned();
+            decimal(&id).unwrap_or(id)
+        };
+        let mut left: HashMap<String, Vec<&Row>> = HashMap::new();
+        for row in found {
+            left.entry(key(row)).or_default().push(row);
+        }
+        for row in rows {
+            let row = parsed(row);
+            let alike = left.get_mut(&key(&row));
+            let id = column(&row, "id").map_or_else(String::new, |id| format!(" {id}"));
+            match alike {
+                Some(alike) if !alike.is_empty() => {
+                    let place = alike.iter().position(|found| differing(&row, found).is_none());
+                    let other = alike.swap_remove(place.unwrap_or(0));
+                    if place.is_none()
+                        && let Some(what) = differing(&row, other)
+                    {
+                        differs.lost.push(format!("{name}: row{id}: {what}"));
+                    }
+                }
+                _ => differs.lost.push(format!("{name}: row{id} is not there")),
+            }
+        }
+        let more: usize = left.values().map(Vec::len).sum();
+        if more > 0 {
+            differs.more.push(format!("{name}: {more} rows are there that should not be"));
+        }
+        differs
+    }
 }
 
 #[cfg(test)]
@@ -214,5 +333,23 @@ mod tests {
         assert_eq!(column(&row, "CamelCase"), Some("2"));
         assert_eq!(column(&row, &long), Some("3"));
         assert_eq!(column(&row, "with"), None);
+    }
+
+    #[test]
+    fn rows_are_matched_in_any_order_and_the_first_difference_is_named() {
+        let rows =
+            (0..3).map(|id| format!(r#"{{"id":{id},"text":"x {id}"}}"#)).collect::<Vec<String>>();
+        let found: Vec<Row> = rows.iter().rev().map(|row| parsed(row)).collect();
+        let differences =
+            |rows: &[String], found: &[Row]| Differences::between("s", rows, found).all();
+        assert!(differences(&rows, &found).is_empty());
+        let twice = [found.clone(), found.clone()].concat();
+        assert_eq!(differences(&rows, &twice), ["s: 3 rows are there that should not be"]);
+        assert_eq!(differences(&rows, &found[1..]), ["s: row 2 is not there"]);
+        let other = vec![parsed(r#"{"id":0.0,"text":"y"}"#)];
+        assert_eq!(
+            differences(&rows[..1], &other),
+            [r#"s: row 0: column text: wrote "x 0", found "y""#]
+        );
     }
 }

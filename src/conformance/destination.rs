@@ -1,226 +1,24 @@
 //! The rules of destinations, on what is read back of what they wrote.
 
-use std::collections::HashMap;
+use serde_json::json;
 
-use serde_json::{Map, json};
-
-use super::compare::{Row, column, same};
+use super::compare::Differences;
 use super::play::{End, Played, Step, write};
-use super::read_back::{ReadBack, ReadBackError};
+use super::read_back::ReadBackError;
 use super::report::Findings;
 use super::rule::{
-    Rule, WRITE_BAD_ROW, WRITE_BIG_ROW, WRITE_COMMITS, WRITE_COUNTS, WRITE_DURABLE, WRITE_ENDS,
+    WRITE_BAD_ROW, WRITE_BIG_ROW, WRITE_COMMITS, WRITE_COUNTS, WRITE_DURABLE, WRITE_ENDS,
     WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_NAMES, WRITE_STATE_WHOLE, WRITE_UNLISTED,
     WRITE_VALUES,
 };
 use super::scenario::{Scenario, scenarios};
-use super::{Trial, answered, refresh, told};
+use super::tried::{Stream, Tried, failed, numbers};
+use super::{Trial, answered, refresh};
 use crate::executor::ExecutorError;
-use crate::protocol::{
-    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, Specification,
-    StreamDescriptor, SyncMode,
-};
+use crate::protocol::{DestinationSyncMode, Specification};
 
 /// Bytes of the big row.
 const BIG: usize = 8 << 20;
-
-/// What destinations are tried with, and the way back.
-pub(super) struct Tried<'a> {
-    pub(super) trial: &'a Trial<'a>,
-    pub(super) spec: &'a Specification,
-    pub(super) back: Option<&'a ReadBack>,
-    pub(super) namespace: Option<String>,
-}
-
-/// A stream of a write.
-pub(super) struct Stream {
-    pub(super) name: String,
-    pub(super) schema: serde_json::Value,
-    pub(super) mode: DestinationSyncMode,
-    pub(super) key: bool,
-    /// The source reads all of it, and does not go on from a state.
-    pub(super) whole: bool,
-    pub(super) generation: u64,
-    pub(super) minimum: u64,
-}
-
-impl Stream {
-    /// Numbers with a text, in a mode.
-    pub(super) fn numbers(name: &str, mode: DestinationSyncMode) -> Self {
-        let schema = json!({ "type": "object", "properties": {
-            "id": { "type": ["null", "integer"] }, "text": { "type": ["null", "string"] } } });
-        Self {
-            name: name.to_owned(),
-            schema,
-            mode,
-            key: false,
-            whole: false,
-            generation: 1,
-            minimum: 0,
-        }
-    }
-
-    /// The same in a generation; rows of those below `minimum` go.
-    pub(super) fn in_generation(mut self, generation: u64, minimum: u64) -> Self {
-        (self.generation, self.minimum) = (generation, minimum);
-        self
-    }
-}
-
-/// Rows of [`Stream::numbers`].
-pub(super) fn numbers(ids: std::ops::Range<u64>, text: &str) -> Vec<String> {
-    ids.map(|id| json!({ "id": id, "text": format!("{text} {id}") }).to_string()).collect()
-}
-
-impl Tried<'_> {
-    pub(super) fn supports(&self, mode: DestinationSyncMode) -> bool {
-        self.spec.supports(mode)
-    }
-
-    /// The mode that adds where there is one, else one that there is.
-    fn plain_mode(&self) -> DestinationSyncMode {
-        use DestinationSyncMode::{Append, AppendDedup, Overwrite};
-        let modes = [Append, Overwrite, AppendDedup];
-        modes.into_iter().find(|mode| self.supports(*mode)).unwrap_or(Append)
-    }
-
-    pub(super) fn descriptor(&self, name: &str) -> StreamDescriptor {
-        StreamDescriptor { name: name.to_owned(), namespace: self.namespace.clone() }
-    }
-
-    pub(super) fn catalog(&self, streams: &[Stream], sync_id: u64) -> Catalog {
-        let configured = |stream: &Stream| {
-            let key = if stream.key { vec![vec!["id".to_owned()]] } else { Vec::new() };
-            ConfiguredStream {
-                stream: DiscoveredStream {
-                    descriptor: self.descriptor(&stream.name),
-                    json_schema: Json::from_value(&stream.schema),
-                    sync_modes: vec![SyncMode::FullRefresh, SyncMode::Incremental],
-                    source_defined_cursor: false,
-                    default_cursor_field: Vec::new(),
-                    source_defined_primary_key: key.clone(),
-                    resumable: false,
-                    extra: Map::new(),
-                },
-                sync_mode: if stream.whole { SyncMode::FullRefresh } else { SyncMode::Incremental },
-                destination_sync_mode: stream.mode,
-                cursor_field: Vec::new(),
-                primary_key: key,
-                generation_id: stream.generation,
-                minimum_generation_id: stream.minimum,
-                sync_id,
-                extra: Map::new(),
-            }
-        };
-        Catalog { streams: streams.iter().map(configured).collect() }
-    }
-
-    /// What is there of a stream.
-    pub(super) async fn found(&self, name: &str) -> Result<Vec<Row>, ReadBackError> {
-        match self.back {
-            Some(back) => back.rows(self.trial, &self.descriptor(name)).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// What differs between rows that should be there and those that are.
-    pub(super) async fn differs(
-        &self,
-        name: &str,
-        rows: &[String],
-    ) -> Result<Vec<String>, ReadBackError> {
-        let found = self.found(name).await.map_err(|error| error.of(name))?;
-        Ok(differences(name, rows, &found))
-    }
-}
-
-impl Findings {
-    /// A rule that holds where nothing differs; not tried, where nothing can be read back.
-    pub(super) fn judge_back(
-        &mut self,
-        rule: Rule,
-        differs: Result<Vec<String>, ReadBackError>,
-    ) -> bool {
-        match differs {
-            Ok(faults) => self.judge(rule, faults),
-            Err(error) => {
-                self.skip(rule, error.to_string());
-                false
-            }
-        }
-    }
-}
-
-/// A row as it was written.
-fn parsed(row: &str) -> Row {
-    serde_json::from_str(row).unwrap_or_default()
-}
-
-/// How a value is shown: our own, so no secret, but it may be long.
-fn shown(value: Option<&str>) -> String {
-    let value = value.unwrap_or("nothing");
-    let short: String = value.chars().take(60).collect();
-    if short.len() < value.len() { format!("{short}...") } else { short }
-}
-
-/// The column in which a row differs from what should be there.
-fn differing(written: &Row, found: &Row) -> Option<String> {
-    written.iter().find_map(|(name, value)| {
-        let there = column(found, name);
-        let differs = !same(Some(value.get()), there);
-        let shown_name: String = name.chars().take(40).collect();
-        differs.then(|| {
-            format!(
-                "column {shown_name}: wrote {}, found {}",
-                shown(Some(value.get())),
-                shown(there)
-            )
-        })
-    })
-}
-
-/// What differs, in any order of rows.
-pub(super) fn differences(name: &str, rows: &[String], found: &[Row]) -> Vec<String> {
-    let mut faults = Vec::new();
-    let key = |row: &Row| {
-        let id = column(row, "id").unwrap_or("null").trim_matches('"').to_owned();
-        crate::cache::decimal(&id).unwrap_or(id)
-    };
-    let mut left: HashMap<String, Vec<&Row>> = HashMap::new();
-    for row in found {
-        left.entry(key(row)).or_default().push(row);
-    }
-    for row in rows {
-        let row = parsed(row);
-        let alike = left.get_mut(&key(&row));
-        let id = column(&row, "id").map_or_else(String::new, |id| format!(" {id}"));
-        match alike {
-            Some(alike) if !alike.is_empty() => {
-                let place = alike.iter().position(|found| differing(&row, found).is_none());
-                let other = alike.swap_remove(place.unwrap_or(0));
-                if place.is_none()
-                    && let Some(what) = differing(&row, other)
-                {
-                    faults.push(format!("{name}: row{id}: {what}"));
-                }
-            }
-            _ => faults.push(format!("{name}: row{id} is not there")),
-        }
-    }
-    let more: usize = left.values().map(Vec::len).sum();
-    if more > 0 {
-        faults.push(format!("{name}: {more} rows are there that should not be"));
-    }
-    faults
-}
-
-/// Whether a write ended well, or why not.
-pub(super) fn failed(played: &Played) -> Option<String> {
-    match &played.ended {
-        Some(Ok(())) | None => None,
-        Some(Err(error)) => Some(told(error)),
-    }
-}
 
 pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Specification) {
     let back = trial.options.read_back.as_ref();
@@ -306,7 +104,7 @@ async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
     if tried.back.is_some() {
         tried.trial.progress.tries("reading the scenarios back");
         findings.begin();
-        let mut differs = Ok(Vec::new());
+        let mut differs = Ok(Differences::default());
         for scenario in &scenarios {
             let kept = scenario.kept.as_ref().filter(|_| keyed);
             let rows: Vec<String> = match kept {
@@ -322,10 +120,10 @@ async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
 
 /// What differs in both, unless one cannot be read back.
 fn added(
-    all: Result<Vec<String>, ReadBackError>,
-    more: Result<Vec<String>, ReadBackError>,
-) -> Result<Vec<String>, ReadBackError> {
-    Ok([all?, more?].concat())
+    all: Result<Differences, ReadBackError>,
+    more: Result<Differences, ReadBackError>,
+) -> Result<Differences, ReadBackError> {
+    Ok(all?.and(more?))
 }
 
 /// In a mode that keeps one row a key only where the scenario is of keys.
@@ -393,7 +191,7 @@ async fn interleaved(tried: &Tried<'_>, findings: &mut Findings) {
         findings.judge(WRITE_INTERLEAVED, vec![failed]);
         return;
     }
-    let mut differs = Ok(Vec::new());
+    let mut differs = Ok(Differences::default());
     for (name, rows) in names.iter().zip(&rows) {
         differs = added(differs, tried.differs(name, rows).await);
     }
@@ -424,10 +222,10 @@ async fn named(tried: &Tried<'_>, findings: &mut Findings) {
     let mut faults = Vec::new();
     let mut unsure = Vec::new();
     for (name, rows) in NAMES.iter().zip(&rows) {
-        match tried.found(name).await {
-            Ok(found) => faults.extend(differences(name, rows, &found)),
+        match tried.differs(name, rows).await {
+            Ok(differs) => faults.extend(differs.all()),
             // Several tables may be the stream's: the way back cannot tell.
-            Err(error) => unsure.push(format!("{name}: {error}")),
+            Err(error) => unsure.push(error.to_string()),
         }
     }
     if unsure.len() == NAMES.len() {
@@ -443,11 +241,11 @@ async fn harmless(
     played: Played,
     name: &str,
     rows: &[String],
-) -> Result<Vec<String>, ReadBackError> {
+) -> Result<Differences, ReadBackError> {
     let rejected = played.confirmed.totals.values().map(|(_, rejected)| rejected).sum::<u64>();
     match played.ended {
-        Some(Err(error)) => Ok(answered(error).err().into_iter().collect()),
-        _ if rejected > 0 => Ok(Vec::new()),
+        Some(Err(error)) => Ok(Differences::crash(answered(error).err())),
+        _ if rejected > 0 => Ok(Differences::default()),
         _ => tried.differs(name, rows).await,
     }
 }
@@ -484,16 +282,11 @@ async fn bad(tried: &Tried<'_>, findings: &mut Findings) {
     let steps = vec![Step::Rows(0, rows), Step::State(0, 1), Step::Complete(0)];
     let played = write(tried.trial, &catalog, steps).await;
     let differs = match played.ended {
-        Some(Err(error)) => Ok(answered(error).err().into_iter().collect()),
+        Some(Err(error)) => Ok(Differences::crash(answered(error).err())),
         // Of the bad ones nothing is asked.
-        _ => tried.differs(name, &good).await.map(lost),
+        _ => tried.differs(name, &good).await.map(Differences::without_more),
     };
     findings.judge_back(WRITE_BAD_ROW, differs);
-}
-
-/// Without what is told of rows that are there besides.
-pub(super) fn lost(faults: Vec<String>) -> Vec<String> {
-    faults.into_iter().filter(|fault| !fault.contains("should not be")).collect()
 }
 
 /// Modes that it does not list.
@@ -549,30 +342,5 @@ async fn durable(tried: &Tried<'_>, findings: &mut Findings) {
         );
     } else {
         findings.judge_back(WRITE_DURABLE, tried.differs(name, &rows).await);
-    }
-}
-
-/// A rule that was not tried because the destination does not say that it can.
-pub(super) fn cannot(findings: &mut Findings, rule: Rule, mode: DestinationSyncMode) {
-    findings.skip(rule, format!("it does not list {}", mode.airbyte()));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_matched_in_any_order_and_the_first_difference_is_named() {
-        let rows = numbers(0..3, "x");
-        let found: Vec<Row> = rows.iter().rev().map(|row| parsed(row)).collect();
-        assert!(differences("s", &rows, &found).is_empty());
-        let twice = [found.clone(), found.clone()].concat();
-        assert_eq!(differences("s", &rows, &twice), ["s: 3 rows are there that should not be"]);
-        assert_eq!(differences("s", &rows, &found[1..]), ["s: row 2 is not there"]);
-        let other = vec![parsed(r#"{"id":0.0,"text":"y"}"#)];
-        assert_eq!(
-            differences("s", &rows[..1], &other),
-            [r#"s: row 0: column text: wrote "x 0", found "y""#]
-        );
     }
 }

@@ -12,7 +12,7 @@
 //! | `rule`, `report` | the rules; what came of them |
 //! | `spec`, `common` | rules of every connector |
 //! | `source`, `resume` | rules of sources, on what `taken` kept of a read |
-//! | `destination`, `refresh` | rules of destinations, on what `play` gives and `read_back` finds |
+//! | `destination`, `refresh` | rules of destinations, on what `play` gives and `read_back` finds (`tried`) |
 //! | `scenario` | the shapes of data that destinations are tried with |
 //! | `compare` | whether two values say the same |
 
@@ -31,6 +31,7 @@ mod scenario;
 mod source;
 mod spec;
 mod taken;
+mod tried;
 
 use std::sync::Arc;
 use std::time::Duration;

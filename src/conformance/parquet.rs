@@ -5,10 +5,10 @@ use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::compare::Row;
-use super::read_back::raw;
 
 /// Levels of nested values.
 const DEPTH: usize = 64;
@@ -32,13 +32,18 @@ pub(super) fn rows(path: &Path) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+/// A value of a row, as JSON.
+fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
 /// A decimal of up to 128 bits as a JSON number.
-fn decimal_text(bytes: &[u8], scale: i32) -> Box<serde_json::value::RawValue> {
+fn decimal_text(bytes: &[u8], scale: i32) -> Box<RawValue> {
     let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
     let start: i128 = if negative { -1 } else { 0 };
     let whole = bytes.iter().fold(start, |number, byte| (number << 8) | i128::from(*byte));
     let text = format!("{whole}e{}", -i64::from(scale));
-    serde_json::value::RawValue::from_string(text).unwrap_or_else(|_| raw(&Value::Null))
+    RawValue::from_string(text).unwrap_or_else(|_| raw(&Value::Null))
 }
 
 fn time(micros: i64) -> Value {

@@ -55,7 +55,6 @@ pub(super) struct Confirmed {
     /// Echoes, and those among them that lack something of their state.
     pub(super) echoes: usize,
     pub(super) lacking: usize,
-    finished: bool,
 }
 
 /// A write that ended.
@@ -273,10 +272,7 @@ impl Confirmed {
                     total.1 += count(stats.rejected.unwrap_or(0.0));
                 }
             }
-            Commit::Finished => {
-                self.finished = true;
-                self.through = given;
-            }
+            Commit::Finished => self.through = given,
         }
     }
 }

@@ -10,17 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use serde_json::value::RawValue;
 
 use super::Trial;
-use super::compare::Row;
+use super::compare::{Row, plain};
 use super::source;
+use super::taken::read;
 use crate::connector::Connector;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresUrl;
-use crate::protocol::{
-    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, StreamDescriptor, SyncMode,
-};
+use crate::protocol::{Catalog, ConfiguredStream, StreamDescriptor, SyncMode};
 
 /// Files below a folder that are looked at.
 const FILES: usize = 100_000;
@@ -97,11 +95,6 @@ fn data(mut row: Row) -> Row {
     }
     row.retain(|name, _| !name.starts_with("_airbyte_") && !name.starts_with("_ab_"));
     row
-}
-
-/// A name without letter case and punctuation.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The one of `names` that is the stream's: as it is written, or without case and punctuation.
@@ -287,30 +280,12 @@ async fn by_source(
     let Some(stream) = found.iter().find(|s| s.descriptor.to_string() == name) else {
         return Ok(Vec::new());
     };
-    let catalog = Catalog { streams: vec![whole(stream)] };
-    let (read, ended) = source::read(&reader, &catalog, &[]).await;
+    let whole = ConfiguredStream { sync_mode: SyncMode::FullRefresh, ..source::configured(stream) };
+    let catalog = Catalog { streams: vec![whole] };
+    let (read, ended) = read(&reader, &catalog, &[]).await;
     ended.map_err(|e| told("read", &e))?;
     let rows = read.rows(0, 0).map(|row| serde_json::from_str(row).map_err(ReadBackError::new));
     rows.collect()
-}
-
-fn whole(stream: &DiscoveredStream) -> ConfiguredStream {
-    ConfiguredStream {
-        stream: stream.clone(),
-        sync_mode: SyncMode::FullRefresh,
-        destination_sync_mode: DestinationSyncMode::Append,
-        cursor_field: Vec::new(),
-        primary_key: Vec::new(),
-        generation_id: 0,
-        minimum_generation_id: 0,
-        sync_id: 0,
-        extra: serde_json::Map::new(),
-    }
-}
-
-/// A value of a row, as JSON.
-pub(super) fn raw(value: &serde_json::Value) -> Box<RawValue> {
-    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The rules of what becomes of rows that are there already: modes, generations, interruptions.
 
-use super::destination::{Stream, Tried, cannot, failed, lost, numbers};
+use super::compare::Differences;
 use super::play::{End, Step, write};
 use super::report::Findings;
 use super::rule::{
     REFRESH_CLEAR, REFRESH_RESUME, REFRESH_RETAIN, REFRESH_TRUNCATE, Rule, WRITE_APPEND,
     WRITE_DEDUP, WRITE_EMPTY, WRITE_INTERRUPTED, WRITE_OVERWRITE,
 };
+use super::tried::{Stream, Tried, cannot, failed, numbers};
 use crate::protocol::DestinationSyncMode;
 
 use DestinationSyncMode::{Append, AppendDedup, Overwrite};
@@ -98,9 +99,8 @@ pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
             return;
         }
     }
-    let replaces = |findings: &Findings| !findings.failed(WRITE_OVERWRITE);
     for case in &cases {
-        if case.rule == REFRESH_CLEAR && !replaces(findings) {
+        if case.rule == REFRESH_CLEAR && findings.failed(WRITE_OVERWRITE) {
             findings.skip(case.rule, "WRITE_OVERWRITE does not hold");
             continue;
         }
@@ -136,7 +136,10 @@ pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
         vec![Step::Rows(0, first.clone()), Step::State(0, 2), Step::WhenConfirmed(End::Fail)];
     let broken = write(tried.trial, &tried.catalog(&[stream(2)], 21), steps).await;
     // The old rows are there; whether those of the new generation are shown is not asked.
-    if !findings.judge_back(WRITE_INTERRUPTED, tried.differs(name, &old).await.map(lost)) {
+    if !findings.judge_back(
+        WRITE_INTERRUPTED,
+        tried.differs(name, &old).await.map(Differences::without_more),
+    ) {
         findings.skip(REFRESH_RESUME, "WRITE_INTERRUPTED does not hold");
         return;
     }

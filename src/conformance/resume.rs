@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
+use super::compare::{missing, tally};
 use super::report::Findings;
 use super::rule::{
     INCREMENTAL_FUTURE, INCREMENTAL_KEEPS, INCREMENTAL_RESUME, INCREMENTAL_USES, READ_REPEATABLE,
 };
-use super::source::{covers, missing, read, tally};
-use super::taken::Read;
+use super::taken::{Read, covers, read};
 use super::{Trial, told};
 use crate::protocol::{Catalog, ConfiguredStream, Json, StateMessage, StateScope, SyncMode};
 
@@ -135,19 +135,6 @@ async fn from_last(
     findings.judge(INCREMENTAL_USES, all_again(catalog, whole, &again)).then_some(again)
 }
 
-/// What is stored after a read: its own states over those before.
-fn stored(before: Vec<StateMessage>, read: &Read) -> Vec<StateMessage> {
-    let mut states = before;
-    for state in read.last_states() {
-        match state.scope() {
-            StateScope::Stream(_) => states.retain(|other| other.scope() != state.scope()),
-            StateScope::Global | StateScope::Legacy => states.clear(),
-        }
-        states.push(state);
-    }
-    states
-}
-
 async fn kept(
     trial: &Trial<'_>,
     findings: &mut Findings,
@@ -161,7 +148,7 @@ async fn kept(
     };
     trial.progress.tries("reading from the state of a read without news");
     findings.begin();
-    let states = stored(whole.last_states(), &news);
+    let states = news.stored_over(whole.last_states());
     let (third, ended) = read(trial, catalog, &states).await;
     let faults = match ended {
         Ok(()) => all_again(catalog, whole, &third),

@@ -1,24 +1,20 @@
 //! The rules of sources, on whole reads that are kept and compared.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-
 use serde_json::Value;
 
-use super::compare::canonical;
+use super::compare::{missing, tally};
 use super::report::Findings;
 use super::rule::{
     DISCOVER_ANSWERS, DISCOVER_KEYS, DISCOVER_MODES, DISCOVER_SCHEMAS, READ_COUNTS, READ_ENDS,
     READ_KEYS, READ_REPEATABLE, READ_ROWS, READ_SCHEMA, READ_STATE, READ_STATUS,
     READ_UNKNOWN_STREAM,
 };
-use super::taken::{Given, Read, Taken};
+use super::taken::{Given, Read, covers, read};
 use super::{Trial, answered, resume, told};
-use crate::executor::ExecutorError;
+use crate::connector::json_schema;
 use crate::protocol::{
-    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, StateMessage,
-    StateScope, StreamDescriptor, StreamStatus, SyncMode,
+    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, StateScope,
+    StreamDescriptor, StreamStatus, SyncMode,
 };
 
 /// A stream that no source has.
@@ -73,7 +69,7 @@ fn chosen<'a>(
 }
 
 /// Incremental where it can be without choosing a cursor.
-fn configured(stream: &DiscoveredStream) -> ConfiguredStream {
+pub(super) fn configured(stream: &DiscoveredStream) -> ConfiguredStream {
     let cursor = stream.source_defined_cursor || !stream.default_cursor_field.is_empty();
     let incremental = cursor && stream.sync_modes.contains(&SyncMode::Incremental);
     ConfiguredStream {
@@ -87,18 +83,6 @@ fn configured(stream: &DiscoveredStream) -> ConfiguredStream {
         sync_id: 1,
         extra: serde_json::Map::new(),
     }
-}
-
-/// Reads; what was given until it ended, well or not.
-pub(super) async fn read(
-    trial: &Trial<'_>,
-    catalog: &Catalog,
-    states: &[StateMessage],
-) -> (Read, Result<(), ExecutorError>) {
-    let taken = Arc::new(Taken::new(catalog, trial.options.kept));
-    let ended =
-        trial.executor.read(&trial.context(), trial.config(), catalog, states, taken.clone()).await;
-    (taken.take(), trial.heard(ended))
 }
 
 async fn discover(trial: &Trial<'_>, findings: &mut Findings) -> Option<Vec<DiscoveredStream>> {
@@ -151,9 +135,8 @@ fn bad_schema(stream: &DiscoveredStream) -> Vec<String> {
         Err(error) => return vec![format!("{name}: the schema cannot be read: {error}")],
     };
     let mut faults = Vec::new();
-    let built = jsonschema::options().with_draft(jsonschema::Draft::Draft7).build(&schema);
-    if let Err(error) = built {
-        faults.push(format!("{name}: {}", error.masked()));
+    if let Err(reason) = json_schema(&schema) {
+        faults.push(format!("{name}: {reason}"));
     }
     let properties = schema.get("properties").and_then(Value::as_object);
     if properties.is_none_or(serde_json::Map::is_empty) {
@@ -270,23 +253,14 @@ fn looked_at(findings: &mut Findings, catalog: &Catalog, read: &Read) {
     }
 }
 
-/// Whether a state covers a stream.
-pub(super) fn covers(state: &StateMessage, stream: &StreamDescriptor) -> bool {
-    match state.scope() {
-        StateScope::Stream(descriptor) => descriptor == stream,
-        StateScope::Global | StateScope::Legacy => true,
-    }
-}
-
 /// Rows of each fault that are told of.
 const TOLD: usize = 3;
 
 fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
     let name = &stream.descriptor;
     let schema = stream.json_schema.to_value().unwrap_or(Value::Null);
-    let built = jsonschema::options().with_draft(jsonschema::Draft::Draft7).build(&schema);
     // A schema that is none broke a rule before.
-    let Ok(validator) = built else { return Vec::new() };
+    let Ok(validator) = json_schema(&schema) else { return Vec::new() };
     let properties = schema.get("properties").and_then(Value::as_object);
     let mut faults = Vec::new();
     for (number, row) in read.rows(index, 0).enumerate() {
@@ -368,29 +342,6 @@ fn miscounted(catalog: &Catalog, read: &Read) -> Vec<String> {
         }
     }
     faults
-}
-
-/// How often each row of a stream is there, by what it says.
-pub(super) fn tally<'a>(
-    rows: impl Iterator<Item = &'a str>,
-    ignored: &[String],
-) -> HashMap<u64, i64> {
-    let mut tally = HashMap::new();
-    for row in rows {
-        let mut hasher = DefaultHasher::new();
-        match canonical(row, ignored) {
-            Ok(text) => text.hash(&mut hasher),
-            // What is no JSON broke a rule before.
-            Err(_) => row.hash(&mut hasher),
-        }
-        *tally.entry(hasher.finish()).or_insert(0) += 1;
-    }
-    tally
-}
-
-/// How many rows of `these` are not in `those`.
-pub(super) fn missing(these: &HashMap<u64, i64>, those: &HashMap<u64, i64>) -> i64 {
-    these.iter().map(|(row, times)| (times - those.get(row).copied().unwrap_or(0)).max(0)).sum()
 }
 
 async fn repeated(trial: &Trial<'_>, findings: &mut Findings, catalog: &Catalog, first: &Read) {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::report::Findings;
 use super::rule::{SPEC_ENUMS, SPEC_KEYWORDS, SPEC_MODES, SPEC_ONE_OF, SPEC_SCHEMA, SPEC_SECRETS};
+use crate::connector::json_schema;
 use crate::protocol::Specification;
 
 /// Keywords that platforms do not know (Airbyte's connector acceptance tests, `test_core.py`).
@@ -106,10 +107,7 @@ pub(super) fn schema(findings: &mut Findings, spec: &Specification) -> Option<Va
         }
     };
     let mut faults = Vec::new();
-    let built = jsonschema::options().with_draft(jsonschema::Draft::Draft7).build(&root);
-    if let Err(error) = built {
-        faults.push(error.masked().to_string());
-    }
+    faults.extend(json_schema(&root).err());
     if root.get("type").and_then(Value::as_str) != Some("object") {
         faults.push("the type of the schema is not \"object\"".into());
     }

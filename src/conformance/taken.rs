@@ -2,10 +2,12 @@
 //! compared. What is kept is bounded; a source that gives more is stopped.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::Trial;
+use crate::executor::ExecutorError;
 use crate::protocol::{
     Catalog, Failure, Rows, SourceOutput, StateMessage, StateScope, StreamDescriptor, StreamStatus,
 };
@@ -49,7 +51,7 @@ struct Inner {
 
 /// Takes what a source gives.
 #[derive(Debug)]
-pub(super) struct Taken {
+struct Taken {
     limits: KeptLimits,
     streams: HashMap<StreamDescriptor, u32>,
     inner: Mutex<Inner>,
@@ -63,8 +65,28 @@ pub(super) struct Read {
     pub(super) full: bool,
 }
 
+/// Reads; what was given until it ended, well or not.
+pub(super) async fn read(
+    trial: &Trial<'_>,
+    catalog: &Catalog,
+    states: &[StateMessage],
+) -> (Read, Result<(), ExecutorError>) {
+    let taken = Arc::new(Taken::new(catalog, trial.options.kept));
+    let ended =
+        trial.executor.read(&trial.context(), trial.config(), catalog, states, taken.clone()).await;
+    (taken.take(), trial.heard(ended))
+}
+
+/// Whether a state covers a stream.
+pub(super) fn covers(state: &StateMessage, stream: &StreamDescriptor) -> bool {
+    match state.scope() {
+        StateScope::Stream(descriptor) => descriptor == stream,
+        StateScope::Global | StateScope::Legacy => true,
+    }
+}
+
 impl Taken {
-    pub(super) fn new(catalog: &Catalog, limits: KeptLimits) -> Self {
+    fn new(catalog: &Catalog, limits: KeptLimits) -> Self {
         Self { limits, streams: catalog.index(), inner: Mutex::default() }
     }
 
@@ -73,12 +95,12 @@ impl Taken {
     }
 
     /// All of it; nothing is left.
-    pub(super) fn take(&self) -> Read {
+    fn take(&self) -> Read {
         self.inner(|inner| Read { given: std::mem::take(&mut inner.given), full: inner.full })
     }
 
     fn known(&self, stream: u32) -> Result<(), Failure> {
-        if self.streams.values().any(|known| *known == stream) {
+        if (stream as usize) < self.streams.len() {
             return Ok(());
         }
         Err(Failure::system(format!("it named stream {stream}, which is not in the catalog")))
@@ -102,10 +124,10 @@ impl SourceOutput for Taken {
     async fn emit(&self, rows: Rows) -> Result<(), Failure> {
         self.known(rows.stream)?;
         rows.verify().map_err(|e| Failure::system(format!("it broke the contract: {e}")))?;
-        for line in rows.lines() {
-            let text = std::str::from_utf8(line)
-                .map_err(|_| Failure::system("it gave a row that is not UTF-8"))?;
-            self.inner(|inner| {
+        self.inner(|inner| {
+            for line in rows.lines() {
+                let text = std::str::from_utf8(line)
+                    .map_err(|_| Failure::system("it gave a row that is not UTF-8"))?;
                 inner.rows += 1;
                 inner.bytes += text.len();
                 if inner.rows > self.limits.rows || inner.bytes > self.limits.bytes {
@@ -113,10 +135,9 @@ impl SourceOutput for Taken {
                     return Err(Failure::cancelled());
                 }
                 inner.given.push(Given::Row(rows.stream, text.into()));
-                Ok(())
-            })?;
-        }
-        Ok(())
+            }
+            Ok(())
+        })
     }
 
     async fn checkpoint(&self, state: StateMessage) -> Result<u64, Failure> {
@@ -166,7 +187,10 @@ impl Read {
 
     /// The states that hold after a place: the last of each stream, or the last for all.
     pub(super) fn states_at(&self, last: usize) -> Vec<StateMessage> {
-        let mut held: Vec<StateMessage> = Vec::new();
+        self.states_over(Vec::new(), last)
+    }
+
+    fn states_over(&self, mut held: Vec<StateMessage>, last: usize) -> Vec<StateMessage> {
         for (_, state) in self.states().take_while(|(place, _)| *place <= last) {
             match state.scope() {
                 StateScope::Stream(_) => held.retain(|other| other.scope() != state.scope()),
@@ -175,6 +199,11 @@ impl Read {
             held.push(state.clone());
         }
         held
+    }
+
+    /// What is stored after it: its own states over those before.
+    pub(super) fn stored_over(&self, before: Vec<StateMessage>) -> Vec<StateMessage> {
+        self.states_over(before, self.given.len())
     }
 
     /// The states that hold at the end.

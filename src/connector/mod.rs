@@ -19,6 +19,7 @@ pub use host::{Host, Silent};
 pub use needs::MissingNeed;
 pub(crate) use needs::require;
 pub use resolve::{Choice, Chosen, Method, ResolveError};
+pub(crate) use validate::json_schema;
 pub use validate::validate_config;
 
 /// Why a connector cannot be used.

@@ -24,11 +24,7 @@ pub fn validate_config(
         name: name.to_owned(),
         faults: vec![e.to_string()],
     })?;
-    // References to other documents are not fetched: the feature is off.
-    let validator = jsonschema::options()
-        .with_draft(jsonschema::Draft::Draft7)
-        .build(&schema)
-        .map_err(|e| schema_fault(e.masked().to_string()))?;
+    let validator = json_schema(&schema).map_err(schema_fault)?;
     let mut faults: Vec<String> = validator.iter_errors(&value).map(|e| describe(&e)).collect();
     if faults.is_empty() {
         return Ok(());
@@ -39,6 +35,13 @@ pub fn validate_config(
         faults.push(format!("and {more} more"));
     }
     Err(ConnectorError::Invalid { name: name.to_owned(), faults })
+}
+
+/// What validates against a schema of draft 7, or why it is none; no value is in that.
+pub(crate) fn json_schema(schema: &Value) -> Result<jsonschema::Validator, String> {
+    // References to other documents are not fetched: the feature is off.
+    let built = jsonschema::options().with_draft(jsonschema::Draft::Draft7).build(schema);
+    built.map_err(|error| error.masked().to_string())
 }
 
 fn describe(error: &jsonschema::ValidationError<'_>) -> String {
