@@ -19,7 +19,7 @@ const DESTINATIONS: [&str; 3] =
     ["destination-append", "destination-append-python", "destination-append-javascript"];
 const TOKEN: &str = "t0ps3cret";
 
-/// `tests/peers/pages.py`, running.
+/// `examples/example-api.py`, running.
 struct Api {
     child: Child,
     stdin: ChildStdin,
@@ -30,7 +30,7 @@ struct Api {
 impl Api {
     fn new(arguments: &[&str]) -> Self {
         let mut child = Command::new("python3")
-            .arg(fixture("peers/pages.py"))
+            .arg(fixture("../examples/example-api.py"))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

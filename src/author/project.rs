@@ -8,8 +8,8 @@ use super::manifest::standalone;
 /// What the program brings along: names from the root of the repository, and texts.
 const BROUGHT: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/brought.rs"));
 
-/// A small API to read from.
-const EXAMPLE_API: &str = include_str!("../../tests/peers/pages.py");
+/// A small API to read from, which the tests of this repository read as well.
+const EXAMPLE_API: &str = include_str!("../../examples/example-api.py");
 
 /// Longest name of a project: it becomes a file's and a package's.
 const NAME_BYTES: usize = 64;
@@ -120,8 +120,7 @@ fn files(
     };
     files.push(("config.json".to_owned(), config.to_owned()));
     if kind == ConnectorKind::Source {
-        files
-            .push(("example-api.py".to_owned(), EXAMPLE_API.replace("pages.py", "example-api.py")));
+        files.push(("example-api.py".to_owned(), EXAMPLE_API.to_owned()));
     }
     let ignored = match language {
         Language::Rust => "/target/\n",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A small paged HTTP API, for the connectors that read one.
 
-Usage: pages.py [--port N] [--items N] [--page N] [--token TOKEN] [--busy] [--no-links]
+Usage: example-api.py [--port N] [--items N] [--page N] [--token TOKEN] [--busy] [--no-links]
 
 Prints its port, then one line a request: the status, the target, and the word `token` where the right
 one came with it. Answers `GET /items?page=N[&updated_since=TIME]` with `{"items": [...], "next": ...}`,
