@@ -48,13 +48,13 @@
 //! | 5 | [`conformance`] | whether a connector keeps the rules |
 //! | 4 | [`connector`] | [`Host`], [`Source`], [`Destination`]: from a name to something that answers |
 //! | 3 | [`executor`] | the ways of running a connector: component, process, Docker, Python, no-op |
+//! | 3 | [`author`] | new connectors' projects, and what builds them |
 //! | 3 | [`runs`] | what every run leaves behind: its policy, its end, its audit trail |
 //! | 3 | [`state`] | where syncs remember |
 //! | 3 | [`cache`] | records kept between a source and its destinations |
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
 //! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
-//! | 1 | [`author`] | new connectors' projects, and what builds them |
 //! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
 //! | 1 | [`postgres`] | how a PostgreSQL server is reached |
 //! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |

@@ -1,4 +1,4 @@
-//! Floor 1: for those who write connectors. A new project from an example ([`new_project`]), and what
+//! Floor 3: for those who write connectors. A new project from an example ([`new_project`]), and what
 //! makes a component of one ([`build_project`]).
 //!
 //! The examples are those of `guest-examples`, which are built and run by the tests of this repository;
@@ -12,4 +12,4 @@ mod project;
 
 pub use build::{Built, build_project};
 pub use error::AuthorError;
-pub use project::{ConnectorKind, Language, NewProject, new_project};
+pub use project::{Language, NewProject, new_project};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::AuthorError;
 use super::manifest::standalone;
+use crate::component::Kind;
 
 /// What the program brings along: names from the root of the repository, and texts.
 const BROUGHT: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/brought.rs"));
@@ -13,15 +14,6 @@ const EXAMPLE_API: &str = include_str!("../../examples/example-api.py");
 
 /// Longest name of a project: it becomes a file's and a package's.
 const NAME_BYTES: usize = 64;
-
-/// What a connector does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectorKind {
-    /// It reads.
-    Source,
-    /// It writes.
-    Destination,
-}
 
 /// What it is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +49,14 @@ pub struct NewProject {
     pub commands: Vec<String>,
 }
 
-fn example(kind: ConnectorKind, language: Language) -> &'static str {
+fn example(kind: Kind, language: Language) -> &'static str {
     match (kind, language) {
-        (ConnectorKind::Source, Language::Rust) => "source-pages",
-        (ConnectorKind::Source, Language::Python) => "source-pages-python",
-        (ConnectorKind::Source, Language::JavaScript) => "source-pages-javascript",
-        (ConnectorKind::Destination, Language::Rust) => "destination-append",
-        (ConnectorKind::Destination, Language::Python) => "destination-append-python",
-        (ConnectorKind::Destination, Language::JavaScript) => "destination-append-javascript",
+        (Kind::Source, Language::Rust) => "source-pages",
+        (Kind::Source, Language::Python) => "source-pages-python",
+        (Kind::Source, Language::JavaScript) => "source-pages-javascript",
+        (Kind::Destination, Language::Rust) => "destination-append",
+        (Kind::Destination, Language::Python) => "destination-append-python",
+        (Kind::Destination, Language::JavaScript) => "destination-append-javascript",
     }
 }
 
@@ -78,11 +70,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The files of a project, by their names from its folder.
-fn files(
-    kind: ConnectorKind,
-    language: Language,
-    name: &str,
-) -> Result<Vec<(String, String)>, String> {
+fn files(kind: Kind, language: Language, name: &str) -> Result<Vec<(String, String)>, String> {
     let example = example(kind, language);
     let text = |wanted: &str| {
         let found = BROUGHT.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
@@ -115,11 +103,11 @@ fn files(
         files.push(("Cargo.lock".to_owned(), text("Cargo.lock")?.to_owned()));
     }
     let config = match kind {
-        ConnectorKind::Source => "{ \"host\": \"127.0.0.1\", \"port\": 8099, \"tls\": false }\n",
-        ConnectorKind::Destination => "{ \"path\": \"/out\" }\n",
+        Kind::Source => "{ \"host\": \"127.0.0.1\", \"port\": 8099, \"tls\": false }\n",
+        Kind::Destination => "{ \"path\": \"/out\" }\n",
     };
     files.push(("config.json".to_owned(), config.to_owned()));
-    if kind == ConnectorKind::Source {
+    if kind == Kind::Source {
         files.push(("example-api.py".to_owned(), EXAMPLE_API.to_owned()));
     }
     let ignored = match language {
@@ -142,21 +130,21 @@ pub(super) fn install(language: Language) -> &'static str {
 }
 
 /// The commands of a project, in their order.
-fn commands(kind: ConnectorKind, language: Language, name: &str) -> [String; 3] {
+fn commands(kind: Kind, language: Language, name: &str) -> [String; 3] {
     // Python's standard library imports sockets, used or not, and that takes a grant: of nobody's address.
     let grant = |prefix: &str| match language {
         Language::Python => format!(" --{prefix}allow-net 192.0.2.1:9"),
         Language::Rust | Language::JavaScript => String::new(),
     };
     match kind {
-        ConnectorKind::Source => [
+        Kind::Source => [
             "lockgate build".to_owned(),
             format!(
                 "lockgate validate {name}.wasm --config config.json --allow-net 127.0.0.1:8099"
             ),
             format!("lockgate read {name}.wasm --config config.json --allow-net 127.0.0.1:8099"),
         ],
-        ConnectorKind::Destination => [
+        Kind::Destination => [
             "lockgate build".to_owned(),
             format!(
                 "lockgate validate {name}.wasm --config config.json --allow-dir out::/out{} --read-back files:out",
@@ -170,16 +158,16 @@ fn commands(kind: ConnectorKind, language: Language, name: &str) -> [String; 3] 
     }
 }
 
-fn readme(kind: ConnectorKind, language: Language, name: &str) -> String {
+fn readme(kind: Kind, language: Language, name: &str) -> String {
     let [build, validate, run] = commands(kind, language, name);
     let install = install(language);
     let (what, before, after) = match kind {
-        ConnectorKind::Source => (
+        Kind::Source => (
             "A source: reads the items of a paged HTTP API.",
             "`example-api.py` is such an API, to try it with. Start it in another terminal, and leave it there:\n\n    python3 example-api.py --port 8099\n",
             "`lockgate cache query 'SELECT * FROM items LIMIT 5'` shows what was read.",
         ),
-        ConnectorKind::Destination => (
+        Kind::Destination => (
             "A destination: appends the rows of each stream to a file.",
             "`example-source` is a program that gives a few rows, to try it with. The rows go to `out`:\n\n    mkdir -p out\n",
             "The rows are in `out`.",
@@ -211,7 +199,7 @@ const EXAMPLE_SOURCE: &str = include_str!("../../examples/source-greetings");
 /// [`AuthorError`]; nothing that was there is changed.
 pub fn new_project(
     parent: &Path,
-    kind: ConnectorKind,
+    kind: Kind,
     language: Language,
     name: &str,
 ) -> Result<NewProject, AuthorError> {
@@ -227,7 +215,7 @@ pub fn new_project(
         return Err(AuthorError::Exists { path: folder });
     }
     let mut files = files(kind, language, name).map_err(|reason| io(&folder, &reason))?;
-    if kind == ConnectorKind::Destination {
+    if kind == Kind::Destination {
         files.push(("example-source".to_owned(), EXAMPLE_SOURCE.to_owned()));
     }
     for (inner, text) in &files {
@@ -240,14 +228,14 @@ pub fn new_project(
             executable(&path).map_err(|e| io(&path, &e))?;
         }
     }
-    if kind == ConnectorKind::Destination {
+    if kind == Kind::Destination {
         let out = folder.join("out");
         std::fs::create_dir(&out).map_err(|e| io(&out, &e))?;
     }
     let mut names: Vec<String> = files.into_iter().map(|(name, _)| name).collect();
     names.sort();
     let mut all = vec![install(language).to_owned()];
-    if kind == ConnectorKind::Source {
+    if kind == Kind::Source {
         all.push("python3 example-api.py --port 8099     (in another terminal)".to_owned());
     }
     all.extend(commands(kind, language, name));
@@ -266,7 +254,7 @@ mod tests {
     #[test]
     fn every_project_is_whole_and_bears_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        for kind in [ConnectorKind::Source, ConnectorKind::Destination] {
+        for kind in [Kind::Source, Kind::Destination] {
             for language in [Language::Rust, Language::Python, Language::JavaScript] {
                 let name = format!("my-{kind:?}-{language:?}").to_lowercase();
                 let made = new_project(folder.path(), kind, language, &name).unwrap();

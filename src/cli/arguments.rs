@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::grants::{DestinationGrants, Grants, SourceGrants, of_a_side};
 use super::output::{Format, Output};
+use crate::component::Kind;
 use crate::config::{ConnectorOptions, Isolation, Strategy};
 use crate::sync::Refresh;
 
@@ -221,6 +222,21 @@ pub(super) struct Sync {
     /// Keep no record of this run: no audit trail in .lockgate/runs
     #[arg(long, help_heading = "What is stored")]
     pub(super) no_record: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KindArgument {
+    Source,
+    Destination,
+}
+
+impl From<KindArgument> for Kind {
+    fn from(argument: KindArgument) -> Self {
+        match argument {
+            KindArgument::Source => Self::Source,
+            KindArgument::Destination => Self::Destination,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::arguments::KindArgument;
 use super::output::{CliError, Output};
-use crate::author::{ConnectorKind, Language, build_project, new_project};
+use crate::author::{Language, build_project, new_project};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -28,12 +29,6 @@ pub(super) struct New {
     /// The folder that its own is made in
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     into: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum KindArgument {
-    Source,
-    Destination,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,16 +54,12 @@ pub(super) struct Build {
 }
 
 pub(super) fn new(call: &New, output: &Output) -> Result<(), CliError> {
-    let kind = match call.kind {
-        KindArgument::Source => ConnectorKind::Source,
-        KindArgument::Destination => ConnectorKind::Destination,
-    };
     let language = match call.language {
         LanguageArgument::Rust => Language::Rust,
         LanguageArgument::Python => Language::Python,
         LanguageArgument::Javascript => Language::JavaScript,
     };
-    let made = new_project(&call.into, kind, language, &call.name)?;
+    let made = new_project(&call.into, call.kind.into(), language, &call.name)?;
     if output.is_json() {
         output.json(&json!({
             "folder": made.folder, "files": made.files, "commands": made.commands,

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::arguments::KindArgument;
 use super::grants::{Grants, ReaderGrants};
 use super::output::{CliError, Output};
 use super::signals;
 use super::store::{here, host_here};
-use crate::component::Kind;
 use crate::config::{ConfigError, parse_duration, read_config};
 use crate::conformance::{
     Applies, Progress, RULES, ReadBack, Rule, ValidateOptions, rule, validate,
@@ -97,12 +97,6 @@ pub(super) struct Validate {
     junit: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum KindArgument {
-    Source,
-    Destination,
-}
-
 /// Says on stderr what is tried.
 struct Told(Output);
 
@@ -182,10 +176,7 @@ async fn options(call: &Validate, host: &Host) -> Result<ValidateOptions, CliErr
         format!("lockgate_validate_{:x}", crate::protocol::now_ms() & 0xfff_ffff)
     });
     Ok(ValidateOptions {
-        kind: call.kind.map(|kind| match kind {
-            KindArgument::Source => Kind::Source,
-            KindArgument::Destination => Kind::Destination,
-        }),
+        kind: call.kind.map(Into::into),
         catalog,
         streams: call.streams.clone(),
         ignored_fields: call.ignore_fields.clone(),
