@@ -10,7 +10,8 @@ use crate::postgres::{PostgresUrl, ServerError, connect};
 
 type Job = Box<dyn FnOnce(&mut Client) + Send>;
 
-/// A connection. It is closed when this is dropped; what was not committed is gone then.
+/// A connection. It is closed when this is dropped; what was not committed, and each lock that it held,
+/// is gone then.
 pub(super) struct Session {
     jobs: SyncSender<Job>,
     shown: String,
@@ -19,6 +20,15 @@ pub(super) struct Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Session").field(&self.shown).finish()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The server would let go when it finds the connection closed, which is some time after this: the
+        // next who asks would be told that we still hold it. Where the connection is lost, it does so itself.
+        let _ = self
+            .run(|client| Ok(client.batch_execute("ROLLBACK; SELECT pg_advisory_unlock_all()")?));
     }
 }
 
