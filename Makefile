@@ -80,7 +80,7 @@ test-duckdb: ## Test what the feature duckdb adds, with the library from npm
 	$(CARGO) test --locked --features duckdb --test cache_duckdb
 
 .PHONY: fuzz
-fuzz: ## Fuzz each parser of what strangers write for FUZZ_SECONDS (20 in CI, else none)
+fuzz: ## Fuzz each parser of what strangers write for FUZZ_SECONDS (60 in CI, else none)
 	$(call say,"fuzzing")
 	scripts/fuzz
 
