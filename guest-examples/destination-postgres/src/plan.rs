@@ -6,7 +6,7 @@ use lockgate_sdk::{Catalog, ConfiguredStream, DestinationSyncMode, Failure, Stre
 
 use crate::row::{Field, SYSTEM};
 use crate::sql::merge::{Key, Path};
-use crate::sql::types::{self, Type};
+use crate::sql::types::Type;
 use crate::sql::{Column, Table, name};
 
 /// The schema of what is kept here beside the streams' tables.
@@ -116,13 +116,13 @@ fn plan_one(stream: &ConfiguredStream, default_schema: &str) -> Result<Plan, Fai
 }
 
 fn fields(stream: &ConfiguredStream) -> Result<Vec<Field>, Failure> {
-    let types = types::of_schema(&stream.json_schema).map_err(|error| {
+    let types = json_rows::of_schema(&stream.json_schema).map_err(|error| {
         let descriptor = &stream.descriptor;
         Failure::config(format!("the schema of the stream `{descriptor}` cannot be read"))
             .with_detail(error)
     })?;
     let fields = types.into_iter().map(|(member, kind)| Field {
-        column: Column { name: name::column(&member), kind },
+        column: Column { name: name::column(&member), kind: kind.into() },
         member,
     });
     Ok(fields.collect())

@@ -5,18 +5,16 @@
 //! `_airbyte_meta`; no row fails for a value.
 
 mod changes;
-mod number;
-mod scan;
 mod text;
 mod time;
 
-use std::collections::HashMap;
-
+use json_rows::escape::unescape;
+use json_rows::fields::Fields;
+use json_rows::number;
+use json_rows::scan::{Kind, NoObject, Value};
+use json_rows::{Change, Changes};
 use lockgate_sdk::Failure;
 
-use self::changes::Changes;
-pub(crate) use self::scan::NoObject;
-use self::scan::{Kind, Nest, Value};
 use self::text::{Clean, push_json, push_string};
 use self::time::Fit;
 use crate::sql::Column;
@@ -33,16 +31,9 @@ pub(crate) struct Field {
 /// What every row of a stream has in common.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    fields: Vec<Field>,
-    places: HashMap<Vec<u8>, usize>,
-    /// Where the members of the row before were, by their order: rows of a stream look alike.
-    guesses: Vec<usize>,
-    /// The value of each field in this row.
-    cells: Vec<Option<Value>>,
-    /// Members that the schema does not declare: keys and values.
-    others: Vec<(Value, Value)>,
+    columns: Vec<Field>,
+    fields: Fields,
     changes: Changes,
-    nest: Nest,
     /// The last time written, and its text.
     extracted: (i64, Vec<u8>),
     /// `_airbyte_generation_id`, `_airbyte_meta` of a row without changes, and the end of the line.
@@ -61,21 +52,15 @@ pub(crate) const SYSTEM: [(&str, Type); 4] = [
 
 impl Encoder {
     pub(crate) fn new(fields: Vec<Field>, generation: u64, sync: u64) -> Self {
-        let places = fields.iter().enumerate();
-        let places = places.map(|(place, field)| (field.member.clone().into_bytes(), place));
         Self {
-            places: places.collect(),
-            guesses: Vec::new(),
-            cells: vec![None; fields.len()],
-            others: Vec::new(),
+            fields: Fields::new(fields.iter().map(|field| field.member.clone())),
             changes: Changes::default(),
-            nest: Nest::default(),
             extracted: (0, b"1970-01-01 00:00:00+00".to_vec()),
             usual_end: format!("\t{generation}\t{{\"sync_id\":{sync},\"changes\":[]}}\n")
                 .into_bytes(),
             generation,
             sync,
-            fields,
+            columns: fields,
         }
     }
 
@@ -91,12 +76,15 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let bytes = row.as_bytes();
-        self.find(bytes).map_err(|NoObject| Failure::system("a row is not a JSON object"))?;
+        self.changes.clear();
+        self.fields
+            .find(bytes)
+            .map_err(|NoObject| Failure::system("a row is not a JSON object"))?;
         if let Some(meta) = meta {
-            self.changes.take_over(meta)?;
+            changes::take_over(meta, &mut self.changes)?;
         }
-        for place in 0..self.fields.len() {
-            match self.cells.get_mut(place).and_then(Option::take) {
+        for place in 0..self.columns.len() {
+            match self.fields.values().get(place).copied().flatten() {
                 None => out.extend_from_slice(b"\\N"),
                 Some(value) => self.write_value(place, value, bytes, out),
             }
@@ -116,59 +104,14 @@ impl Encoder {
             let (generation, sync) = (self.generation, self.sync);
             // Writing to a vector cannot fail.
             let _ = std::io::Write::write_fmt(out, format_args!("\t{generation}\t"));
-            self.changes.write(sync, out);
+            changes::write(&self.changes, sync, out);
             out.push(b'\n');
         }
         Ok(())
     }
 
-    fn find(&mut self, row: &[u8]) -> Result<(), NoObject> {
-        let Self { fields, places, guesses, cells, others, changes, nest, .. } = self;
-        cells.fill(None);
-        others.clear();
-        changes.clear();
-        let most = fields.len();
-        let note =
-            |guesses: &mut Vec<usize>, member: usize, place: usize| match guesses.get_mut(member) {
-                Some(guess) => *guess = place,
-                // With more members than fields, the rest is looked up.
-                None if member < most => guesses.push(place),
-                None => {}
-            };
-        let mut member = 0;
-        scan::members(row, nest, |key, value| {
-            let inside = key.inside(row);
-            let guess = guesses.get(member).copied();
-            let place = guess
-                .filter(|place| {
-                    let field = fields.get(*place);
-                    key.kind == Kind::Plain
-                        && field.is_some_and(|field| field.member.as_bytes() == inside)
-                })
-                .or_else(|| match key.kind {
-                    Kind::Plain => places.get(inside).copied(),
-                    _ => {
-                        let mut name = Vec::new();
-                        text::unescape(inside, &mut name);
-                        places.get(&name).copied()
-                    }
-                });
-            if let Some(place) = place {
-                note(guesses, member, place);
-                // Of two members of one name the last counts, as in JavaScript.
-                if let Some(cell) = cells.get_mut(place) {
-                    *cell = Some(value);
-                }
-            } else {
-                others.push((key, value));
-                note(guesses, member, usize::MAX);
-            }
-            member += 1;
-        })
-    }
-
     fn write_value(&mut self, place: usize, value: Value, row: &[u8], out: &mut Vec<u8>) {
-        let Some(field) = self.fields.get(place) else { return };
+        let Some(field) = self.columns.get(place) else { return };
         let fit = if value.kind == Kind::Null {
             out.extend_from_slice(b"\\N");
             return;
@@ -177,10 +120,10 @@ impl Encoder {
         };
         match fit {
             Fit::Whole => {}
-            Fit::Cut => self.changes.add(&field.member, "TRUNCATED"),
+            Fit::Cut => self.changes.add(&field.member, Change::Truncated),
             Fit::Not => {
                 out.extend_from_slice(b"\\N");
-                self.changes.add(&field.member, "NULLED");
+                self.changes.add(&field.member, Change::Nulled);
             }
         }
     }
@@ -188,7 +131,7 @@ impl Encoder {
     /// What the schema does not declare, as one object.
     fn write_others(&mut self, row: &[u8], out: &mut Vec<u8>) {
         let mut any = false;
-        for (key, value) in &self.others {
+        for (key, value) in self.fields.others() {
             let fits = match value.kind {
                 Kind::Unfit => false,
                 Kind::Number => number::fits(value.raw(row)),
@@ -204,9 +147,9 @@ impl Encoder {
             }
             if !fits || clean == Clean::No {
                 let mut name = Vec::new();
-                text::unescape(key.inside(row), &mut name);
+                unescape(key.inside(row), &mut name);
                 let name = String::from_utf8_lossy(&name);
-                self.changes.add(&name, if fits { "TRUNCATED" } else { "NULLED" });
+                self.changes.add(&name, if fits { Change::Truncated } else { Change::Nulled });
             }
         }
         out.extend_from_slice(if any { b"}" } else { b"\\N" });

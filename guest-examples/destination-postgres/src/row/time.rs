@@ -14,6 +14,8 @@ pub(crate) enum Fit {
     Not,
 }
 
+use json_rows::time::{Clock, Date, Zone, civil, is_zero, read, read_clock};
+
 /// Years of `date`; those of timestamps end earlier.
 const FIRST_YEAR: i32 = -4712;
 const LAST_DATE: i32 = 5_874_896;
@@ -21,173 +23,6 @@ const LAST_TIMESTAMP: i32 = 294_275;
 
 /// Digits of a fraction of a second.
 const FRACTION: usize = 6;
-
-#[derive(Clone, Copy)]
-struct Date {
-    /// 0 is 1 BC.
-    year: i32,
-    month: u8,
-    day: u8,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Clock<'a> {
-    hour: u8,
-    minute: u8,
-    second: u8,
-    fraction: &'a [u8],
-}
-
-impl Clock<'_> {
-    fn is_midnight(&self) -> bool {
-        self.hour == 0 && self.minute == 0 && self.second == 0 && is_zero(self.fraction)
-    }
-
-    fn is_cut(&self) -> bool {
-        self.fraction.get(FRACTION..).is_some_and(|rest| !is_zero(rest))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Zone {
-    negative: bool,
-    hours: u8,
-    minutes: u8,
-}
-
-impl Zone {
-    fn is_utc(self) -> bool {
-        self.hours == 0 && self.minutes == 0
-    }
-}
-
-fn is_zero(digits: &[u8]) -> bool {
-    digits.iter().all(|digit| *digit == b'0')
-}
-
-/// Reads from the start of what is left of a text.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, byte: u8) -> bool {
-        match self.0.split_first() {
-            Some((first, rest)) if *first == byte => {
-                self.0 = rest;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn digits(&mut self) -> &'a [u8] {
-        let end = self.0.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.0.len());
-        let (digits, rest) = self.0.split_at(end);
-        self.0 = rest;
-        digits
-    }
-
-    fn two(&mut self) -> Option<u8> {
-        let (two, rest) = self.0.split_at_checked(2)?;
-        if !two.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        self.0 = rest;
-        Some((two[0] - b'0') * 10 + (two[1] - b'0'))
-    }
-
-    fn date(&mut self) -> Option<Date> {
-        let negative = self.take(b'-');
-        if !negative {
-            self.take(b'+');
-        }
-        let digits = self.digits();
-        if !(4..=7).contains(&digits.len()) {
-            return None;
-        }
-        let year = digits.iter().fold(0, |year, digit| year * 10 + i32::from(digit - b'0'));
-        let year = if negative { -year } else { year };
-        if !self.take(b'-') {
-            return None;
-        }
-        let month = self.two()?;
-        if !self.take(b'-') {
-            return None;
-        }
-        Some(Date { year, month, day: self.two()? })
-    }
-
-    fn clock(&mut self) -> Option<Clock<'a>> {
-        let hour = self.two()?;
-        if !self.take(b':') {
-            return None;
-        }
-        let mut clock = Clock { hour, minute: self.two()?, ..Clock::default() };
-        if self.take(b':') {
-            clock.second = self.two()?;
-            if self.take(b'.') || self.take(b',') {
-                clock.fraction = self.digits();
-                if clock.fraction.is_empty() {
-                    return None;
-                }
-            }
-        }
-        let last = clock.hour == 24 && clock.minute == 0 && clock.second == 0;
-        let usual = clock.hour < 24 && clock.minute < 60 && clock.second <= 60;
-        (usual || (last && is_zero(clock.fraction))).then_some(clock)
-    }
-
-    /// None where there is no zone, and nothing where there is something else.
-    fn zone(&mut self) -> Option<Option<Zone>> {
-        let utc = Zone { negative: false, hours: 0, minutes: 0 };
-        if self.0.is_empty() || self.0 == b" BC" {
-            return Some(None);
-        }
-        if let Some(rest) = self.0.strip_prefix(b" ")
-            && matches!(rest.first(), Some(b'U' | b'Z' | b'z' | b'+' | b'-'))
-        {
-            self.0 = rest;
-        }
-        for name in [&b"Z"[..], b"z", b"UTC"] {
-            if let Some(rest) = self.0.strip_prefix(name) {
-                self.0 = rest;
-                return Some(Some(utc));
-            }
-        }
-        let negative = self.take(b'-');
-        if !negative && !self.take(b'+') {
-            return None;
-        }
-        let hours = self.two()?;
-        let minutes = if self.take(b':') || self.0.first().is_some_and(u8::is_ascii_digit) {
-            self.two()?
-        } else {
-            0
-        };
-        (hours <= 15 && minutes < 60).then_some(Some(Zone { negative, hours, minutes }))
-    }
-
-    /// The end, or the mark of a year before the first.
-    fn end(self, date: &mut Date) -> Option<()> {
-        match self.0 {
-            b"" => {}
-            b" BC" if date.year > 0 => date.year = 1 - date.year,
-            _ => return None,
-        }
-        Some(())
-    }
-}
-
-fn is_real(date: Date, last_year: i32) -> bool {
-    let leap = date.year % 4 == 0 && (date.year % 100 != 0 || date.year % 400 == 0);
-    let days = match date.month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        _ => return false,
-    };
-    (1..=days).contains(&date.day) && (FIRST_YEAR..=last_year).contains(&date.year)
-}
 
 fn push_two(out: &mut Vec<u8>, number: u8) {
     out.extend_from_slice(&[b'0' + number / 10, b'0' + number % 10]);
@@ -234,25 +69,6 @@ fn fit(cut: bool) -> Fit {
     if cut { Fit::Cut } else { Fit::Whole }
 }
 
-/// A date, and with it or without a time and a zone.
-type Read<'a> = (Date, Option<(Clock<'a>, Option<Zone>)>);
-
-/// What a text says.
-fn read(text: &[u8]) -> Option<Read<'_>> {
-    let mut reader = Reader(text);
-    let mut date = reader.date()?;
-    let time = if reader.0.is_empty() || reader.0 == b" BC" {
-        None
-    } else {
-        if !(reader.take(b'T') || reader.take(b't') || reader.take(b' ')) {
-            return None;
-        }
-        Some((reader.clock()?, reader.zone()?))
-    };
-    reader.end(&mut date)?;
-    Some((date, time))
-}
-
 /// Writes what is before or after all dates, which the server writes as it reads it. Is it that?
 fn is_endless(text: &[u8], out: &mut Vec<u8>) -> bool {
     let endless = matches!(text, b"infinity" | b"-infinity");
@@ -262,12 +78,18 @@ fn is_endless(text: &[u8], out: &mut Vec<u8>) -> bool {
     endless
 }
 
+fn is_cut(clock: &Clock<'_>) -> bool {
+    clock.fraction.get(FRACTION..).is_some_and(|rest| !is_zero(rest))
+}
+
 /// Writes a `date`.
 pub(crate) fn date(text: &[u8], out: &mut Vec<u8>) -> Fit {
     if is_endless(text, out) {
         return Fit::Whole;
     }
-    let Some((date, time)) = read(text).filter(|(date, _)| is_real(*date, LAST_DATE)) else {
+    let Some((date, time)) =
+        read(text).filter(|(date, _)| (FIRST_YEAR..=LAST_DATE).contains(&date.year))
+    else {
         return Fit::Not;
     };
     push_date(out, date);
@@ -280,7 +102,9 @@ pub(crate) fn timestamp(text: &[u8], zoned: bool, out: &mut Vec<u8>) -> Fit {
     if is_endless(text, out) {
         return Fit::Whole;
     }
-    let Some((date, time)) = read(text).filter(|(date, _)| is_real(*date, LAST_TIMESTAMP)) else {
+    let Some((date, time)) =
+        read(text).filter(|(date, _)| (FIRST_YEAR..=LAST_TIMESTAMP).contains(&date.year))
+    else {
         return Fit::Not;
     };
     let (clock, zone) = time.unwrap_or_default();
@@ -291,19 +115,17 @@ pub(crate) fn timestamp(text: &[u8], zoned: bool, out: &mut Vec<u8>) -> Fit {
         push_zone(out, zone);
     }
     push_era(out, date);
-    fit(clock.is_cut() || (!zoned && zone.is_some_and(|zone| !zone.is_utc())))
+    fit(is_cut(&clock) || (!zoned && zone.is_some_and(|zone| !zone.is_utc())))
 }
 
 /// Writes a time of day, with its zone or without.
 pub(crate) fn time(text: &[u8], zoned: bool, out: &mut Vec<u8>) -> Fit {
-    let mut reader = Reader(text);
-    let read = reader.clock().and_then(|clock| Some((clock, reader.zone()?)));
-    let Some((clock, zone)) = read.filter(|_| reader.0.is_empty()) else { return Fit::Not };
+    let Some((clock, zone)) = read_clock(text) else { return Fit::Not };
     push_clock(out, &clock);
     if zoned {
         push_zone(out, zone);
     }
-    fit(clock.is_cut() || (!zoned && zone.is_some_and(|zone| !zone.is_utc())))
+    fit(is_cut(&clock) || (!zoned && zone.is_some_and(|zone| !zone.is_utc())))
 }
 
 /// Writes a time in ms since 1970 as a timestamp of UTC.
@@ -323,19 +145,6 @@ pub(crate) fn write_millis(millis: i64, out: &mut Vec<u8>) {
             rest % 1000
         ),
     );
-}
-
-/// The date that is so many days after 1970-01-01 (Howard Hinnant's `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
-//! Types of columns: from a stream's schema, and what holds the values of two.
+//! Types of columns, and what holds the values of two.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use json_rows::ColumnType;
 
 /// A column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,162 +114,26 @@ impl Type {
     }
 }
 
-/// The members of a JSON object, in their order.
-struct Members(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Members;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
+impl From<ColumnType> for Type {
+    fn from(column: ColumnType) -> Self {
+        match column {
+            ColumnType::String => Self::Text,
+            ColumnType::Boolean => Self::Boolean,
+            ColumnType::Integer => Self::BigInt,
+            ColumnType::Number => Self::Numeric,
+            ColumnType::Date => Self::Date,
+            ColumnType::Timestamp => Self::Timestamp,
+            ColumnType::TimestampWithTimezone => Self::TimestampTz,
+            ColumnType::Time => Self::Time,
+            ColumnType::TimeWithTimezone => Self::TimeTz,
+            ColumnType::Json => Self::Jsonb,
         }
-        deserializer.deserialize_map(Each)
-    }
-}
-
-/// The members that a stream's schema declares, in its order, with their types.
-///
-/// # Errors
-/// It is not a schema of objects.
-pub(crate) fn of_schema(schema: &str) -> Result<Vec<(String, Type)>, serde_json::Error> {
-    #[derive(serde::Deserialize)]
-    struct Schema {
-        properties: Option<Members>,
-    }
-    let schema: Schema = serde_json::from_str(schema)?;
-    let mut types: Vec<(String, Type)> = Vec::new();
-    for (name, member) in schema.properties.map_or(Vec::new(), |members| members.0) {
-        match types.iter_mut().find(|(known, _)| *known == name) {
-            Some(known) => known.1 = of_value(&member),
-            None => types.push((name, of_value(&member))),
-        }
-    }
-    Ok(types)
-}
-
-/// The type for values of a schema; what is not plain is kept as JSON.
-fn of_value(schema: &Value) -> Type {
-    if let Some(reference) = schema["$ref"].as_str() {
-        return of_reference(reference);
-    }
-    for word in ["oneOf", "anyOf"] {
-        if let Some(options) = schema[word].as_array() {
-            let mut options =
-                options.iter().filter(|option| option["type"] != "null").map(of_value);
-            let Some(first) = options.next() else { return Type::Jsonb };
-            return if options.all(|other| other == first) { first } else { Type::Jsonb };
-        }
-    }
-    let airbyte = schema["airbyte_type"].as_str().unwrap_or_default();
-    let types: Vec<&str> = match &schema["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(several) => {
-            several.iter().filter_map(Value::as_str).filter(|one| *one != "null").collect()
-        }
-        _ => Vec::new(),
-    };
-    match (&types[..], airbyte) {
-        (["string" | "number" | "integer"], "big_integer" | "big_number") => Type::Numeric,
-        (["integer"], _) | (["number"], "integer") => Type::BigInt,
-        (["number"] | ["integer", "number"] | ["number", "integer"], _) => Type::Numeric,
-        (["boolean"], _) => Type::Boolean,
-        (["string"], _) => of_string(schema["format"].as_str().unwrap_or_default(), airbyte),
-        _ => Type::Jsonb,
-    }
-}
-
-fn of_string(format: &str, airbyte: &str) -> Type {
-    match (format, airbyte) {
-        ("date", _) => Type::Date,
-        ("date-time" | "", "timestamp_without_timezone") => Type::Timestamp,
-        ("date-time", _) | ("", "timestamp_with_timezone") => Type::TimestampTz,
-        ("time" | "", "time_without_timezone") => Type::Time,
-        ("time", _) | ("", "time_with_timezone") => Type::TimeTz,
-        _ => Type::Text,
-    }
-}
-
-/// Types by name, as an older protocol has them.
-fn of_reference(reference: &str) -> Type {
-    match reference.strip_prefix("WellKnownTypes.json#/definitions/").unwrap_or_default() {
-        "String" | "BinaryData" => Type::Text,
-        "Date" => Type::Date,
-        "TimestampWithTimezone" => Type::TimestampTz,
-        "TimestampWithoutTimezone" => Type::Timestamp,
-        "TimeWithTimezone" => Type::TimeTz,
-        "TimeWithoutTimezone" => Type::Time,
-        "Number" => Type::Numeric,
-        "Integer" => Type::BigInt,
-        "Boolean" => Type::Boolean,
-        _ => Type::Jsonb,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn schemas_become_types() {
-        use Type as T;
-        let cases = [
-            (json!({"type": "string"}), T::Text),
-            (json!({"type": ["null", "string"]}), T::Text),
-            (json!({"type": "boolean"}), T::Boolean),
-            (json!({"type": ["integer", "null"]}), T::BigInt),
-            (json!({"type": "number", "airbyte_type": "integer"}), T::BigInt),
-            (json!({"type": "number"}), T::Numeric),
-            (json!({"type": "string", "airbyte_type": "big_integer"}), T::Numeric),
-            (json!({"type": "string", "format": "date"}), T::Date),
-            (json!({"type": "string", "format": "date-time"}), T::TimestampTz),
-            (
-                json!({"type": "string", "format": "date-time",
-                       "airbyte_type": "timestamp_without_timezone"}),
-                T::Timestamp,
-            ),
-            (json!({"type": "string", "format": "time"}), T::TimeTz),
-            (
-                json!({"type": "string", "format": "time", "airbyte_type": "time_without_timezone"}),
-                T::Time,
-            ),
-            (json!({"type": "string", "format": "email"}), T::Text),
-            (json!({"type": "object"}), T::Jsonb),
-            (json!({"type": "array", "items": {}}), T::Jsonb),
-            (json!({"oneOf": [{"type": "string"}, {"type": "integer"}]}), T::Jsonb),
-            (json!({"oneOf": [{"type": "number"}, {"type": "null"}]}), T::Numeric),
-            (json!({"type": ["string", "integer"]}), T::Jsonb),
-            (json!({"type": ["integer", "number", "null"]}), T::Numeric),
-            (json!({}), T::Jsonb),
-            (json!(true), T::Jsonb),
-            (json!({"$ref": "WellKnownTypes.json#/definitions/Integer"}), T::BigInt),
-        ];
-        for (schema, kind) in cases {
-            assert_eq!(of_value(&schema), kind, "{schema}");
-        }
-    }
-
-    #[test]
-    fn members_keep_their_order_and_the_last_of_two_counts() {
-        let text = r#"{"properties":{"b":{"type":"string"},"a":{"type":"integer"},
-            "b":{"type":"boolean"}}}"#;
-        let types = of_schema(text).expect("a schema");
-        let expected = [("b".to_owned(), Type::Boolean), ("a".to_owned(), Type::BigInt)];
-        assert_eq!(types, expected);
-        assert_eq!(of_schema("{}").expect("a schema"), []);
-        assert!(of_schema("[]").is_err());
-    }
 
     #[test]
     fn widening_is_a_join() {

@@ -1,6 +1,6 @@
 //! Numbers, from their text: never by way of a float.
 
-/// Digits before the decimal point that the server's `numeric` holds.
+/// Digits before the decimal point that a `numeric` of PostgreSQL holds, the widest there is.
 const BEFORE_POINT: i64 = 131_072;
 /// Digits behind it.
 const BEHIND_POINT: i64 = 16_383;
@@ -44,7 +44,8 @@ fn power(text: &[u8]) -> i64 {
 }
 
 /// Is it a number as JSON writes it?
-pub(crate) fn is_number(text: &[u8]) -> bool {
+#[must_use]
+pub fn is_number(text: &[u8]) -> bool {
     let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let (mantissa, exponent) = match memchr::memchr2(b'e', b'E', text) {
@@ -61,8 +62,9 @@ pub(crate) fn is_number(text: &[u8]) -> bool {
     exponent && mantissa
 }
 
-/// Can `numeric` hold the number?
-pub(crate) fn fits(text: &[u8]) -> bool {
+/// Can a `numeric` hold the number?
+#[must_use]
+pub fn fits(text: &[u8]) -> bool {
     if text.len() < 1000 && memchr::memchr2(b'e', b'E', text).is_none() {
         return true;
     }
@@ -72,7 +74,7 @@ pub(crate) fn fits(text: &[u8]) -> bool {
 }
 
 /// Writes the number as a whole one of 64 bits, if it is one.
-pub(crate) fn write_integer(text: &[u8], out: &mut Vec<u8>) -> bool {
+pub fn write_integer(text: &[u8], out: &mut Vec<u8>) -> bool {
     // Nearly all are short and plain.
     if text.len() <= 18 && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
         out.extend_from_slice(text);
@@ -84,7 +86,9 @@ pub(crate) fn write_integer(text: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn integer(text: &[u8]) -> Option<i64> {
+/// The whole number of 64 bits that the number is, if it is one.
+#[must_use]
+pub fn integer(text: &[u8]) -> Option<i64> {
     let Parts { negative, whole, fraction, exponent } = parts(text);
     let digits = || whole.iter().chain(fraction).map(|digit| i128::from(digit - b'0'));
     if digits().all(|digit| digit == 0) {
@@ -115,8 +119,50 @@ fn integer(text: &[u8]) -> Option<i64> {
     i64::try_from(if negative { -value } else { value }).ok()
 }
 
+/// The double that is nearest to the number, and whether it is the number: the shortest text that is
+/// read as that double says the same. None beyond all doubles.
+#[must_use]
+pub fn double(text: &[u8]) -> Option<(f64, bool)> {
+    /// Significant digits that every finite double keeps.
+    const SURE: usize = 15;
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    if !value.is_finite() {
+        return None;
+    }
+    if text.len() <= SURE && memchr::memchr2(b'e', b'E', text).is_none() {
+        return Some((value, true));
+    }
+    let mut shortest = [0; 40];
+    let mut rest = &mut shortest[..];
+    std::io::Write::write_fmt(&mut rest, format_args!("{value:e}")).ok()?;
+    let left = rest.len();
+    let written = shortest.get(..shortest.len() - left).unwrap_or_default();
+    Some((value, is_equal(&parts(text), &parts(written))))
+}
+
+/// Are two numbers one?
+fn is_equal(a: &Parts<'_>, b: &Parts<'_>) -> bool {
+    let (a_digits, a_power) = significant(a);
+    let (b_digits, b_power) = significant(b);
+    let zero = a_digits.clone().next().is_none() && b_digits.clone().next().is_none();
+    zero || (a.negative == b.negative && a_power == b_power && a_digits.eq(b_digits))
+}
+
+/// The digits from the first to the last that is not zero, and the power of ten of the first.
+fn significant<'a>(number: &Parts<'a>) -> (impl Iterator<Item = u8> + Clone + use<'a>, i64) {
+    let all = number.whole.len() + number.fraction.len();
+    let digits = number.whole.iter().chain(number.fraction).copied();
+    let before = digits.clone().take_while(|digit| *digit == b'0').count();
+    let behind = digits.clone().rev().take_while(|digit| *digit == b'0').count();
+    let power = |count: usize| i64::try_from(count).unwrap_or(i64::MAX / 4);
+    let first = power(number.whole.len()) - power(before) + number.exponent;
+    (digits.skip(before).take(all.saturating_sub(before + behind)), first)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -168,6 +214,43 @@ mod tests {
         }
         for text in ["", "-", "1.", ".5", "1e", "NaN", "1 ", "0x1", "+1", "1,000", "1\t2"] {
             assert!(!is_number(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn doubles_say_whether_they_are_the_number() {
+        for (text, value) in [
+            ("0", 0.0),
+            ("-0.000e5", 0.0),
+            ("0.1", 0.1),
+            ("0.14285714285714285", 0.142_857_142_857_142_85),
+            ("1.7976931348623157e308", f64::MAX),
+            ("5e-324", 5e-324),
+            ("100000000000000000000", 1e20),
+            ("1200.50000000000000000000", 1200.5),
+        ] {
+            assert_eq!(double(text.as_bytes()), Some((value, true)), "{text}");
+        }
+        for text in
+            ["50000.0000000000000001", "9007199254740993", "1e-400", "0.1000000000000000055"]
+        {
+            assert!(!double(text.as_bytes()).expect("a double").1, "{text}");
+        }
+        for text in ["1e400", "-1e400"] {
+            assert_eq!(double(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_double_is_itself(value in prop::num::f64::NORMAL) {
+            prop_assert_eq!(double(format!("{value}").as_bytes()), Some((value, true)));
+            prop_assert_eq!(double(format!("{value:E}").as_bytes()), Some((value, true)));
+        }
+
+        #[test]
+        fn nothing_panics(text in "-?[0-9]{0,30}(\\.[0-9]{0,30})?([eE][+-]?[0-9]{0,20})?") {
+            let _ = (double(text.as_bytes()), integer(text.as_bytes()), fits(text.as_bytes()));
         }
     }
 }

@@ -1,22 +1,26 @@
 //! Finds the members of a row without building anything of them.
 //!
-//! The attack: a row that is no JSON, so that what is copied from it into a COPY stream ends a field or
-//! a row where it should not, or one that is nested so deeply that whoever reads it runs out of stack.
+//! The attack: a row that is no JSON, so that what is copied from it ends a field or a row where it
+//! should not, or one that is nested so deeply that whoever reads it runs out of stack.
 //! Every byte is looked at by the rules of RFC 8259, and nothing here calls itself.
 
-/// Levels of arrays and objects in a value that is stored: the server reads JSON by recursion.
-const DEEPEST: usize = 500;
+/// Levels of arrays and objects in a value that is stored: most who read JSON do it by recursion.
+pub const DEEPEST: usize = 500;
 
 /// The row is not a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoObject;
+pub struct NoObject;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `null`.
     Null,
+    /// `true`.
     True,
+    /// `false`.
     False,
+    /// A number.
     Number,
     /// Without an escape: its characters are those between its quotes.
     Plain,
@@ -24,32 +28,41 @@ pub(crate) enum Kind {
     Escaped,
     /// An array or an object.
     Nested,
-    /// An array or an object that the server cannot hold: too deep, or with a number out of range.
+    /// An array or an object that few can read: deeper than [`DEEPEST`], or with a number that does not
+    /// [fit](crate::number::fits).
     Unfit,
 }
 
 /// A value's place in its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Value {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) kind: Kind,
+pub struct Value {
+    /// Its first byte.
+    pub start: usize,
+    /// Behind its last byte.
+    pub end: usize,
+    /// What it is.
+    pub kind: Kind,
 }
 
 impl Value {
     /// Its JSON text.
-    pub(crate) fn raw(self, row: &[u8]) -> &[u8] {
+    #[must_use]
+    pub fn raw(self, row: &[u8]) -> &[u8] {
         row.get(self.start..self.end).unwrap_or_default()
     }
 
     /// What is between a string's quotes.
-    pub(crate) fn inside(self, row: &[u8]) -> &[u8] {
+    #[must_use]
+    pub fn inside(self, row: &[u8]) -> &[u8] {
         row.get(self.start + 1..self.end - 1).unwrap_or_default()
     }
 }
 
 /// Calls `member` with the key and the value of each member of a row, in order.
-pub(crate) fn members(
+///
+/// # Errors
+/// It is not a JSON object.
+pub fn members(
     row: &[u8],
     nest: &mut Nest,
     mut member: impl FnMut(Value, Value),
@@ -81,7 +94,7 @@ pub(crate) fn members(
 
 /// Which of the open containers are objects: a bit each, the innermost last.
 #[derive(Debug, Default)]
-pub(crate) struct Nest {
+pub struct Nest {
     bits: Vec<u64>,
     depth: usize,
 }
@@ -166,7 +179,7 @@ impl Scan<'_> {
             b'-' | b'0'..=b'9' => {
                 self.at = start;
                 self.number()?;
-                (Kind::Number, super::number::fits(&self.row[start..self.at]))
+                (Kind::Number, crate::number::fits(&self.row[start..self.at]))
             }
             _ => return Err(NoObject),
         })
@@ -284,7 +297,8 @@ impl Scan<'_> {
 
 /// How many bytes come before the first that is a backslash or a control character, or, with `QUOTES`,
 /// a quote.
-pub(super) fn plain<const QUOTES: bool>(bytes: &[u8]) -> usize {
+#[must_use]
+pub fn plain<const QUOTES: bool>(bytes: &[u8]) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut chunks = bytes.chunks_exact(8);
