@@ -60,3 +60,31 @@ pub fn unescape(mut text: &[u8], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(text);
 }
+
+/// Has a string of JSON, given without its quotes, half of a surrogate pair?
+#[must_use]
+pub fn has_half(mut text: &[u8]) -> bool {
+    while let Some(at) = memchr::memchr(b'\\', text) {
+        let (found, length) = escape(&text[at..]);
+        if found == Escape::Half {
+            return true;
+        }
+        text = text.get(at + length..).unwrap_or_default();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_characters() {
+        let mut out = Vec::new();
+        unescape(br#"a\n\"\\\u00e9\ud83d\ude00\ud800x\u0000"#, &mut out);
+        assert_eq!(String::from_utf8(out).expect("text"), "a\n\"\\é😀\u{fffd}x\0");
+        assert!(has_half(br"\ud800x"));
+        assert!(has_half(br"\udc00"));
+        assert!(!has_half(br"\ud83d\ude00\\ud800"));
+    }
+}

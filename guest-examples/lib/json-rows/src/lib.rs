@@ -4,6 +4,7 @@
 mod changes;
 pub mod escape;
 pub mod fields;
+pub mod name;
 pub mod number;
 pub mod scan;
 pub mod schema;

@@ -1,0 +1,19 @@
+//! Writes the rows of a stream as a file of JSON lines, CSV or Parquet: what the destinations that write
+//! files and objects share. It is a library and no connector.
+//!
+//! A [`Table`] says what a stream's files look like and a [`FileWriter`] writes one of them, to whatever
+//! takes bytes. No row fails for a value: what a column cannot hold is left out or cut, and noted in the
+//! row's `_airbyte_meta`.
+
+mod csv;
+mod failed;
+mod format;
+mod parquet;
+mod row;
+mod table;
+mod writer;
+
+pub use failed::{carry, failure};
+pub use format::{Compression, Format, Numbers, Options};
+pub use table::{Lost, Table};
+pub use writer::FileWriter;

@@ -1,0 +1,118 @@
+//! One file on its way.
+
+use std::io::Write;
+
+use flate2::write::GzEncoder;
+use lockgate_sdk::{Failure, Rows};
+
+use crate::csv;
+use crate::failed::failure;
+use crate::format::{Compression, Format};
+use crate::parquet::ParquetFile;
+use crate::table::Table;
+
+/// Writes one file of a stream to whatever takes bytes.
+#[derive(Debug)]
+pub struct FileWriter<W: Write + Send> {
+    kind: Kind<W>,
+    rows: u64,
+}
+
+#[derive(Debug)]
+enum Kind<W: Write + Send> {
+    Plain { out: W, lines: Vec<u8> },
+    Gzip { out: GzEncoder<W>, lines: Vec<u8> },
+    Parquet(Box<ParquetFile<W>>),
+}
+
+impl<W: Write + Send> FileWriter<W> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// What `out` returned, as [`carry`](crate::carry) packed it.
+    pub fn new(table: &Table, out: W) -> Result<Self, Failure> {
+        let mut lines = Vec::new();
+        if table.options.format == Format::Csv {
+            csv::header(table, &mut lines);
+        }
+        let kind = match (table.options.format, table.options.compression) {
+            (Format::Parquet, _) => Kind::Parquet(Box::new(ParquetFile::new(table, out)?)),
+            (_, Compression::None) => Kind::Plain { out, lines },
+            (_, Compression::Gzip) => {
+                Kind::Gzip { out: GzEncoder::new(out, flate2::Compression::default()), lines }
+            }
+        };
+        let mut file = Self { kind, rows: 0 };
+        file.write_lines()?;
+        Ok(file)
+    }
+
+    /// Writes the rows of a batch, which are of the table's stream.
+    ///
+    /// # Errors
+    /// `system` for a row that is no JSON object; what `out` returned.
+    pub fn write(&mut self, table: &mut Table, rows: &Rows) -> Result<(), Failure> {
+        self.rows += u64::from(rows.count());
+        let lines = match &mut self.kind {
+            Kind::Parquet(file) => return file.write(table, rows),
+            Kind::Plain { out, .. } if table.options.format == Format::Jsonl => {
+                return out.write_all(rows.bytes()).map_err(|error| failure(&error));
+            }
+            Kind::Gzip { out, .. } if table.options.format == Format::Jsonl => {
+                return out.write_all(rows.bytes()).map_err(|error| failure(&error));
+            }
+            Kind::Plain { lines, .. } | Kind::Gzip { lines, .. } => lines,
+        };
+        csv::rows(table, rows, lines)?;
+        self.write_lines()
+    }
+
+    fn write_lines(&mut self) -> Result<(), Failure> {
+        let (out, lines): (&mut dyn Write, _) = match &mut self.kind {
+            Kind::Parquet(_) => return Ok(()),
+            Kind::Plain { out, lines } => (out, lines),
+            Kind::Gzip { out, lines } => (out, lines),
+        };
+        let written = out.write_all(lines).map_err(|error| failure(&error));
+        lines.clear();
+        written
+    }
+
+    /// Rows it has.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes it holds in memory because the file is not complete, about.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.kind {
+            Kind::Parquet(file) => file.held(),
+            Kind::Plain { lines, .. } | Kind::Gzip { lines, .. } => lines.capacity(),
+        }
+    }
+
+    /// What it writes to.
+    #[must_use]
+    pub fn out(&self) -> &W {
+        match &self.kind {
+            Kind::Parquet(file) => file.out(),
+            Kind::Plain { out, .. } => out,
+            Kind::Gzip { out, .. } => out.get_ref(),
+        }
+    }
+
+    /// Completes the file and gives back what it was written to.
+    ///
+    /// # Errors
+    /// What `out` returned.
+    pub fn finish(mut self) -> Result<W, Failure> {
+        self.write_lines()?;
+        match self.kind {
+            Kind::Parquet(file) => file.finish(),
+            Kind::Plain { out, .. } => Ok(out),
+            Kind::Gzip { out, .. } => out.finish().map_err(|error| failure(&error)),
+        }
+    }
+}
