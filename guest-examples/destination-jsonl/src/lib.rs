@@ -40,44 +40,15 @@ impl Destination for Jsonl {
     }
 
     fn check(config: Config) -> Result<(), Failure> {
-        const PROBE: &str = ".lockgate-check";
-        let directory = open(&config.path)?;
-        let probe = (directory.open_file(PROBE, fs::Open::Truncate)).map_err(|error| {
-            if *error.reason() == fs::Reason::Denied {
-                let path = &config.path;
-                Failure::config(format!(
-                    "directory {path} cannot be written to: grant it with :rw (--allow-dir \
-                     HOST_DIR::{path}:rw, in sync --destination-allow-dir), and see that the \
-                     host lets you write there"
-                ))
-            } else {
-                error.into()
-            }
-        })?;
-        let written = probe.write_at(b"{}\n", 0);
-        directory.remove_file(PROBE)?;
-        Ok(written?)
+        fs::Directory::open_granted(&config.path)?.try_writing()
     }
 
     fn write(config: Config, catalog: &Catalog, input: &mut Input<'_>) -> Result<(), Failure> {
         let plans = table::plan(catalog)?;
-        let directory = open(&config.path)?;
+        let directory = fs::Directory::open_granted(&config.path)?;
         table::remove_stale(&directory, &plans)?;
         writer::write(&directory, plans, input)
     }
 }
 
 export_destination!(Jsonl);
-
-fn open(path: &str) -> Result<fs::Directory, Failure> {
-    fs::Directory::open(path).map_err(|error| match error.reason() {
-        fs::Reason::NotGranted => Failure::config(format!(
-            "directory {path} is not granted: pass --allow-dir HOST_DIR::{path} \
-             (in sync: --destination-allow-dir)"
-        )),
-        fs::Reason::Invalid => {
-            Failure::config(format!("`path` is not an absolute path in the sandbox: {path}"))
-        }
-        _ => error.into(),
-    })
-}

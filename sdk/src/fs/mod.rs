@@ -28,6 +28,8 @@ mod native;
 #[cfg(target_family = "wasm")]
 mod wasi;
 
+use crate::Failure;
+
 pub use error::{Error, Reason};
 #[cfg(not(target_family = "wasm"))]
 use native as imp;
@@ -72,6 +74,23 @@ impl Directory {
         Ok(Self {
             inner: imp::Directory::open(path).map_err(error)?,
             path: path.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// As [`Directory::open`], for one that a destination's configuration names in `path`.
+    ///
+    /// # Errors
+    /// A failure that says how a directory is granted; else the system's.
+    pub fn open_granted(path: &str) -> Result<Self, Failure> {
+        Self::open(path).map_err(|error| match error.reason() {
+            Reason::NotGranted => Failure::config(format!(
+                "directory {path} is not granted: pass --allow-dir HOST_DIR::{path} \
+                 (in sync: --destination-allow-dir)"
+            )),
+            Reason::Invalid => {
+                Failure::config(format!("`path` is not an absolute path in the sandbox: {path}"))
+            }
+            _ => error.into(),
         })
     }
 
@@ -125,6 +144,39 @@ impl Directory {
         self.inner
             .create_directory(name)
             .map_err(|reason| self.error("create the directory", name, reason))
+    }
+
+    /// Removes an empty directory in it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove_directory(&self, name: &str) -> Result<(), Error> {
+        self.inner
+            .remove_directory(name)
+            .map_err(|reason| self.error("remove the directory", name, reason))
+    }
+
+    /// Tries whether files can be written in it, leaving no trace: for a destination's `check`.
+    ///
+    /// # Errors
+    /// A failure that says how a directory is granted for writing; else the system's.
+    pub fn try_writing(&self) -> Result<(), Failure> {
+        const PROBE: &str = ".lockgate-check";
+        let probe = self.open_file(PROBE, Open::Truncate).map_err(|error| {
+            if *error.reason() == Reason::Denied {
+                let path = &self.path;
+                Failure::config(format!(
+                    "directory {path} cannot be written to: grant it with :rw (--allow-dir \
+                     HOST_DIR::{path}:rw, in sync --destination-allow-dir), and see that the \
+                     host lets you write there"
+                ))
+            } else {
+                error.into()
+            }
+        })?;
+        let written = probe.write_at(b"{}\n", 0);
+        self.remove_file(PROBE)?;
+        Ok(written?)
     }
 
     /// Makes the names in it durable: those of new files, and renames.

@@ -56,6 +56,10 @@ impl Directory {
         fs::create_dir(self.0.join(name)).map_err(reason)
     }
 
+    pub(super) fn remove_directory(&self, name: &str) -> Result<(), Reason> {
+        fs::remove_dir(self.0.join(name)).map_err(reason)
+    }
+
     pub(super) fn sync(&self) -> Result<(), Reason> {
         // Only on Unix can a directory be opened as a file and synced.
         if cfg!(unix) {

@@ -73,6 +73,10 @@ impl Directory {
         self.0.create_directory_at(name).map_err(reason)
     }
 
+    pub(super) fn remove_directory(&self, name: &str) -> Result<(), Reason> {
+        self.0.remove_directory_at(name).map_err(reason)
+    }
+
     pub(super) fn sync(&self) -> Result<(), Reason> {
         match self.0.sync() {
             // A filesystem without such a thing keeps names safe in its own way.

@@ -1,9 +1,9 @@
 //! Failures on their way through `std::io`.
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use lockgate_sdk::Failure;
-use parquet::errors::ParquetError;
 
 /// A failure as an error.
 #[derive(Debug)]
@@ -29,12 +29,46 @@ pub fn failure(error: &io::Error) -> Failure {
     carried.map_or_else(|| Failure::system(error.to_string()), |carried| carried.0.clone())
 }
 
-/// The same, of what writes Parquet.
-pub(crate) fn of_parquet(error: &ParquetError) -> Failure {
-    if let ParquetError::External(inner) = error
-        && let Some(error) = inner.downcast_ref::<io::Error>()
-    {
-        return failure(error);
+/// Keeps the first failure of what is written to: on its way through what writes Parquet, it would become
+/// a text.
+#[derive(Debug)]
+pub(crate) struct Sticky<W> {
+    out: W,
+    failure: Arc<OnceLock<Failure>>,
+}
+
+impl<W> Sticky<W> {
+    /// And where the failure is kept.
+    pub(crate) fn new(out: W) -> (Self, Arc<OnceLock<Failure>>) {
+        let failure = Arc::new(OnceLock::new());
+        (Self { out, failure: Arc::clone(&failure) }, failure)
     }
-    Failure::system("a Parquet file cannot be written").with_detail(error)
+
+    pub(crate) fn out(&self) -> &W {
+        &self.out
+    }
+
+    pub(crate) fn into_out(self) -> W {
+        self.out
+    }
+
+    fn keep<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            // The first one is the one to tell.
+            let _ = self.failure.set(failure(error));
+        }
+        result
+    }
+}
+
+impl<W: io::Write> io::Write for Sticky<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.keep(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.keep(flushed)
+    }
 }

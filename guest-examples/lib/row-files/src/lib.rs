@@ -11,6 +11,8 @@ mod format;
 mod parquet;
 mod row;
 mod table;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use failed::{carry, failure};

@@ -12,7 +12,7 @@
 //! | time with a zone, JSON | `Utf8` | |
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::builder::{
     BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder,
@@ -27,9 +27,10 @@ use json_rows::{Change, ColumnType, number};
 use lockgate_sdk::{Failure, Rows};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use crate::failed::of_parquet;
+use crate::failed::Sticky;
 use crate::format::Numbers;
 use crate::row::{write_meta, write_others};
 use crate::table::{ADDITIONAL, EXTRACTED_AT, GENERATION_ID, META, Table};
@@ -46,7 +47,9 @@ const DAY: i64 = 86_400_000_000;
 
 #[derive(Debug)]
 pub(crate) struct ParquetFile<W: Write + Send> {
-    writer: ArrowWriter<W>,
+    writer: ArrowWriter<Sticky<W>>,
+    /// What the file is written to returned.
+    failure: Arc<OnceLock<Failure>>,
     schema: SchemaRef,
     columns: Vec<Column>,
     ours: Option<Ours>,
@@ -104,9 +107,10 @@ impl<W: Write + Send> ParquetFile<W> {
             .set_compression(Compression::SNAPPY)
             .set_created_by(concat!("Lockgate ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
+        let (out, failure) = Sticky::new(out);
         let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))
-            .map_err(|error| of_parquet(&error))?;
-        Ok(Self { writer, schema, columns, ours, bytes: 0, scratch: Vec::new() })
+            .map_err(|error| failed(&failure, &error))?;
+        Ok(Self { writer, failure, schema, columns, ours, bytes: 0, scratch: Vec::new() })
     }
 
     pub(crate) fn write(&mut self, table: &mut Table, rows: &Rows) -> Result<(), Failure> {
@@ -156,14 +160,13 @@ impl<W: Write + Send> ParquetFile<W> {
             arrays.push(Arc::new(ours.generation.finish()));
             arrays.push(Arc::new(ours.meta.finish()));
         }
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|error| {
-            Failure::system("rows cannot be made columns").with_detail(error)
-        })?;
-        self.writer.write(&batch).map_err(|error| of_parquet(&error))?;
-        if self.writer.in_progress_size() >= ROW_GROUP_BYTES {
-            self.writer.flush().map_err(|error| of_parquet(&error))?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+            .map_err(|error| Failure::system("rows cannot be made columns").with_detail(error))?;
+        let mut written = self.writer.write(&batch);
+        if written.is_ok() && self.writer.in_progress_size() >= ROW_GROUP_BYTES {
+            written = self.writer.flush();
         }
-        Ok(())
+        written.map_err(|error| failed(&self.failure, &error))
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -171,13 +174,21 @@ impl<W: Write + Send> ParquetFile<W> {
     }
 
     pub(crate) fn out(&self) -> &W {
-        self.writer.inner()
+        self.writer.inner().out()
     }
 
     pub(crate) fn finish(mut self) -> Result<W, Failure> {
         self.encode()?;
-        self.writer.into_inner().map_err(|error| of_parquet(&error))
+        let out = self.writer.into_inner().map_err(|error| failed(&self.failure, &error))?;
+        Ok(out.into_out())
     }
+}
+
+fn failed(failure: &OnceLock<Failure>, error: &ParquetError) -> Failure {
+    failure
+        .get()
+        .cloned()
+        .unwrap_or_else(|| Failure::system("a Parquet file cannot be written").with_detail(error))
 }
 
 impl Ours {

@@ -105,7 +105,10 @@ impl Table {
         has_meta: bool,
     ) -> Result<(), Failure> {
         self.fields.find(row).map_err(|_| {
-            Failure::system(format!("row {place} of a batch of `{}` is no JSON object", self.stream))
+            Failure::system(format!(
+                "row {place} of a batch of `{}` is no JSON object",
+                self.stream
+            ))
         })?;
         self.changes.clear();
         if has_meta && let Some(meta) = rows.meta(place) {
