@@ -54,7 +54,7 @@
 //! | 3 | [`cache`] | records kept between a source and its destinations |
 //! | 2 | [`component`] | engine, compile cache, the contract's host side, one store an operation |
 //! | 2 | [`config`] | `lockgate.toml`, options, sizes and durations |
-//! | 2 | [`registry`] | what Airbyte's registry says of connectors, without running any |
+//! | 2 | [`registry`] | what is known of connectors without running any: Airbyte's registry, the index of ours |
 //! | 1 | [`sandbox`] | what a connector may reach, and how much it may use |
 //! | 1 | [`postgres`] | how a PostgreSQL server is reached |
 //! | 0 | [`protocol`] | messages, catalogs, states, rows: data and codecs |

@@ -6,6 +6,10 @@
 mod common;
 #[path = "validate/real.rs"]
 mod real;
+#[path = "peers/postgres.rs"]
+mod server;
+#[path = "validate/shipped.rs"]
+mod shipped;
 
 use std::path::PathBuf;
 

@@ -17,7 +17,7 @@ use crate::executor::{
     PythonExecutor, PythonSettings,
 };
 use crate::protocol::{Decision, Failure, Json, LogLevel, Observer};
-use crate::registry::{Registry, RegistryEntry};
+use crate::registry::{IndexEntry, Registry, RegistryEntry, index};
 use crate::runs::time;
 use crate::sandbox::{one_line, printable, redacted};
 
@@ -33,7 +33,8 @@ pub(super) struct Connectors {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConnectorsAction {
-    /// List the connectors that were installed, and the components of this project
+    /// List the connectors that were installed, the components of this project, and those that come
+    /// with Lockgate
     #[command(after_help = "Example:\n  lockgate connectors list --output json")]
     List,
     /// Install a connector: a Python package in an environment of its own, or an image
@@ -172,12 +173,12 @@ fn list(all: &PythonEnvironments, host: &Host, output: &Output) -> Result<(), Cl
             "root": all.root(),
             "environments": environments.iter().map(as_json).collect::<Vec<_>>(),
             "components": components.collect::<Vec<_>>(),
+            "index": index().iter().map(|(name, entry)| indexed(name, entry, host)).collect::<Vec<_>>(),
         }));
         return Ok(());
     }
     if environments.is_empty() && components.is_empty() {
-        output.note("no connector is installed here");
-        return Ok(());
+        output.note("no connector is installed here, and there are those that come with Lockgate");
     }
     let mut text = String::new();
     if !environments.is_empty() {
@@ -206,8 +207,41 @@ fn list(all: &PythonEnvironments, host: &Host, output: &Output) -> Result<(), Cl
         text.push_str("components\n");
         text.push_str(&table(&rows.collect::<Vec<_>>(), &[1]));
     }
+    text.push_str("with Lockgate\n");
+    text.push_str(&of_index(host));
     output.result(&printable(&text));
     Ok(())
+}
+
+/// What comes with Lockgate, for people.
+fn of_index(host: &Host) -> String {
+    let head = ["name", "status", "modes", "needs", "component", "about"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(index().iter().map(|(name, entry)| {
+        let component = host.shipped(name).map(|path| path.display().to_string());
+        vec![
+            name.clone(),
+            entry.status.word().to_owned(),
+            entry.modes.join(", "),
+            if entry.needs.is_empty() { "nothing".to_owned() } else { entry.needs.join(", ") },
+            component.unwrap_or_else(|| format!("scripts/build-guests {name}")),
+            entry.about.clone(),
+        ]
+    }));
+    table(&rows, &[])
+}
+
+/// What comes with Lockgate, for machines.
+fn indexed(name: &str, entry: &IndexEntry, host: &Host) -> Value {
+    json!({
+        "name": name,
+        "about": entry.about,
+        "needs": entry.needs,
+        "modes": entry.modes,
+        "status": entry.status,
+        "documentation": entry.documentation,
+        "component": host.shipped(name),
+    })
 }
 
 async fn install(

@@ -27,9 +27,19 @@ pub struct Environment {
     /// `LOCKGATE_CACHE_DIR`, or `lockgate` in `XDG_CACHE_HOME`, or in `HOME`'s `.cache`: where what
     /// the registry said is kept.
     pub cache: Option<PathBuf>,
+    /// `LOCKGATE_CONNECTORS_DIR`, or the folders beside this program: where the components that come
+    /// with Lockgate are.
+    pub connectors: Vec<PathBuf>,
     /// The folders of `PATH`; relative ones are left out: what a bare name means does not depend on
     /// the folder one is in.
     pub path: Vec<PathBuf>,
+}
+
+/// Where the components are that come with a program in this folder: as packages put them, and as
+/// scripts/build-guests does.
+fn beside(folder: &Path) -> Vec<PathBuf> {
+    let above = folder.parent().unwrap_or(folder);
+    vec![above.join("share/lockgate/components"), above.join("guests")]
 }
 
 impl Environment {
@@ -37,7 +47,13 @@ impl Environment {
     #[must_use]
     pub fn read() -> Self {
         #[expect(clippy::disallowed_methods, reason = "these variables, by name")]
-        let said = Self::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        let mut said = Self::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        if said.connectors.is_empty()
+            && let Ok(program) = std::env::current_exe()
+            && let Some(folder) = program.parent()
+        {
+            said.connectors = beside(folder);
+        }
         match std::env::current_dir() {
             Ok(here) => said.seen_from(&here),
             Err(_) => said,
@@ -53,6 +69,7 @@ impl Environment {
             *location = here.join(location.as_str()).display().to_string();
         }
         self.install_root = self.install_root.map(|root| here.join(root));
+        self.connectors = self.connectors.iter().map(|folder| here.join(folder)).collect();
         self
     }
 
@@ -76,6 +93,7 @@ impl Environment {
                 .map(PathBuf::from)
                 .or_else(|| Some(Path::new(&read("XDG_CACHE_HOME")?).join("lockgate")))
                 .or_else(|| Some(Path::new(&read("HOME")?).join(".cache/lockgate"))),
+            connectors: read("LOCKGATE_CONNECTORS_DIR").map(PathBuf::from).into_iter().collect(),
             path: std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect(),
         }
     }

@@ -183,6 +183,12 @@ impl Host {
         }
     }
 
+    /// The component that comes with Lockgate under a name, if it is there.
+    #[must_use]
+    pub fn shipped(&self, name: &str) -> Option<PathBuf> {
+        self.around(&ConnectorOptions::default(), |here| here.shipped(name).0)
+    }
+
     /// The folder that Python environments are in.
     #[must_use]
     pub fn install_root(&self, options: &ConnectorOptions) -> PathBuf {

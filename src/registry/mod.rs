@@ -1,9 +1,11 @@
-//! Floor 2: what Airbyte's registry says of connectors, without running any.
+//! Floor 2: what is known of connectors without running any: Airbyte's registry, and the index of those
+//! that come with Lockgate.
 
 mod cache;
 mod document;
 mod error;
 mod fetch;
+mod index;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use self::cache::{DocumentCache, Kept};
 use self::document::Document;
 pub use self::error::RegistryError;
 use self::fetch::{Deadline, Fetched, MOST_BYTES, Validators, fetch, shown};
+pub use self::index::{IndexEntry, IndexStatus, index};
 use crate::protocol::{Json, kind_of};
 
 /// Where Airbyte's registry is, and the documents of single versions beside any other.

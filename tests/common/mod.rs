@@ -98,6 +98,8 @@ impl Folder {
         let mut command = assert_cmd::Command::cargo_bin("lockgate").expect("the binary is built");
         command.current_dir(self.path());
         command.env("LOCKGATE_CACHE_DIR", target().join("test-cache"));
+        // Names mean what a test says, whatever was built beside the binary.
+        command.env("LOCKGATE_CONNECTORS_DIR", target().join("no-connectors"));
         command
     }
 }

@@ -1,6 +1,6 @@
 //! What is taken for a name: by what was asked for, or, where nothing was, by looking it up. The
 //! order is that of how well each is contained and how near it is: built in, a component of the
-//! project, a program on `PATH`, a Python package, an image. The registry is asked last and only
+//! project, one that comes with Lockgate, a program on `PATH`, a Python package, an image. The registry is asked last and only
 //! where nothing else has the name.
 
 use super::claims::{By, Claim, Way};
@@ -8,7 +8,7 @@ use super::fits::Given;
 use super::{Asking, Choice, Method, Registered, ResolveError};
 use crate::component::Kind;
 use crate::config::is_plain;
-use crate::registry::RegistryEntry;
+use crate::registry::{RegistryEntry, index};
 use crate::sandbox::redacted;
 
 /// The destination that is built in.
@@ -88,6 +88,9 @@ impl Asking<'_> {
         }
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         looked.push(format!("no {name}.wasm in {}", folders.join(" or ")));
+        if let Some(choice) = self.shipped(name, &mut looked) {
+            return Ok(choice);
+        }
         if let Some(path) = self.around.program(name) {
             let by = format!("the program {}", path.display());
             let why = "it is a program on PATH, and no component has that name".to_owned();
@@ -103,6 +106,32 @@ impl Asking<'_> {
             }
             Registered::Failed(error) => {
                 Err(ResolveError::Registry { name: name.to_owned(), looked, error })
+            }
+        }
+    }
+
+    /// What comes with Lockgate, unless an option or what it must be asks for something else.
+    fn shipped(&self, name: &str, looked: &mut Vec<String>) -> Option<Choice> {
+        let _ = index().get(name)?;
+        let (found, folders) = self.around.shipped(name);
+        let Some(path) = found else {
+            let places: Vec<_> =
+                folders.iter().map(|folder| folder.display().to_string()).collect();
+            if !places.is_empty() {
+                looked.push(format!(
+                    "the {name} that comes with Lockgate is not in {} (scripts/build-guests {name})",
+                    places.join(" or ")
+                ));
+            }
+            return None;
+        };
+        let by = format!("the {name} that comes with Lockgate");
+        let why = "it comes with Lockgate, and no component of the project has that name";
+        match self.found(Some(Way::Component), by, why.to_owned()) {
+            Ok(given) => Some(Choice::new(Method::Component(path), given.why)),
+            Err(error) => {
+                looked.push(error.to_string());
+                None
             }
         }
     }

@@ -28,6 +28,11 @@ pub trait Surroundings {
     /// The component of that name, and the folders that were looked in.
     fn component(&self, name: &str) -> (Option<PathBuf>, Vec<PathBuf>);
 
+    /// The component that comes with Lockgate under that name, and the folders that were looked in.
+    fn shipped(&self, _name: &str) -> (Option<PathBuf>, Vec<PathBuf>) {
+        (None, Vec::new())
+    }
+
     /// The program of that name on `PATH`.
     fn program(&self, name: &str) -> Option<PathBuf>;
 
@@ -102,9 +107,11 @@ impl Surroundings for Here<'_> {
     }
 
     fn component(&self, name: &str) -> (Option<PathBuf>, Vec<PathBuf>) {
-        let file = format!("{name}.wasm");
-        let mut files = self.components.iter().map(|folder| folder.join(&file));
-        (files.find(|file| file.is_file()), self.components.to_vec())
+        in_folders(self.components, name)
+    }
+
+    fn shipped(&self, name: &str) -> (Option<PathBuf>, Vec<PathBuf>) {
+        in_folders(&self.environment.connectors, name)
     }
 
     fn program(&self, name: &str) -> Option<PathBuf> {
@@ -149,6 +156,12 @@ impl Surroundings for Here<'_> {
     fn warnings(&self) -> Vec<String> {
         self.warnings.take()
     }
+}
+
+fn in_folders(folders: &[PathBuf], name: &str) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let file = format!("{name}.wasm");
+    let mut files = folders.iter().map(|folder| folder.join(&file));
+    (files.find(|file| file.is_file()), folders.to_vec())
 }
 
 /// Its answer that it has no such connector, with names that are like it.
