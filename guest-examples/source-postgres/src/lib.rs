@@ -12,6 +12,7 @@ mod check;
 mod config;
 mod read;
 mod relation;
+mod replication;
 mod row;
 mod session;
 mod value;

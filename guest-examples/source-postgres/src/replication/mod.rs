@@ -1,0 +1,4 @@
+//! Change data capture by logical replication.
+
+mod lsn;
+mod pgoutput;
