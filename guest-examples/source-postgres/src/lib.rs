@@ -53,7 +53,10 @@ impl Source for Postgres {
         output: &mut Output<'_>,
     ) -> Result<(), Failure> {
         config.validate()?;
-        read::read(&config, catalog, state, output)
+        match &config.replication {
+            Some(replication) => replication::read(&config, replication, catalog, state, output),
+            None => read::read(&config, catalog, state, output),
+        }
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) struct Old<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tuple<'a> {
     count: u16,
+    /// Some are not sent, for they did not change.
+    is_partial: bool,
     values: &'a [u8],
 }
 
@@ -192,10 +194,11 @@ fn old_row<'a>(tag: u8, reader: &mut Reader<'a>) -> Result<Old<'a>, Malformed> {
 fn tuple<'a>(reader: &mut Reader<'a>) -> Result<Tuple<'a>, Malformed> {
     let count = reader.u16()?;
     let start = *reader;
+    let mut is_partial = false;
     for _ in 0..count {
-        value(reader)?;
+        is_partial |= value(reader)? == Value::Unchanged;
     }
-    Ok(Tuple { count, values: start.up_to(reader) })
+    Ok(Tuple { count, is_partial, values: start.up_to(reader) })
 }
 
 fn value<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Malformed> {
@@ -223,6 +226,11 @@ impl<'a> Tuple<'a> {
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
         usize::from(self.count)
+    }
+
+    /// Is a value of it [`Value::Unchanged`]?
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {

@@ -1,0 +1,1 @@
+//! What is missing is said, and what to do.

@@ -1,0 +1,1 @@
+//! Reads that are cut off, and what is written meanwhile.

@@ -1,0 +1,1 @@
+//! Values of the log are those of the table.
