@@ -79,6 +79,14 @@ pub(crate) fn read(
         return Ok(());
     }
     let mut positions = Positions::new(replication, server::identifier(config)?, start, state)?;
+    let end = server::end_of_log(connection)?;
+    if positions.reached() > end {
+        return Err(Failure::config(format!(
+            "the stored state is at {}, beyond the end of the server's log, {end}: the server was put back \
+             to an earlier time. Clear the connection's states, so that all rows are read again",
+            positions.reached()
+        )));
+    }
     for planned in &captured {
         let in_stream = |failure: Failure| failure.in_stream(&planned.stream.descriptor);
         let token = publication.token(&planned.relation);

@@ -71,7 +71,7 @@ pub(super) fn wait_for_slot(connection: &mut Connection, slot: &str) -> Result<(
         "SELECT coalesce(bool_or(active), false) FROM pg_replication_slots WHERE slot_name = {}",
         postgres_client::literal(slot)
     );
-    for _ in 0..20 {
+    for _ in 0..10 {
         if one::<String>(connection, &sql)? != "t" {
             return Ok(());
         }
