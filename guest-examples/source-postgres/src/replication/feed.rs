@@ -20,8 +20,9 @@ const CHECKPOINT_BYTES: usize = 32 << 20;
 /// How often the server is asked how far it is, while it sends nothing.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long it may be nowhere else before what is left is for the next read: the log may end in the
-/// middle of what somebody is about to write.
+/// How long it may stay where it is before it is asked whether it can go on: the log may end in what is
+/// not on its disk, and what is there in the middle of what somebody writes. Then the rest is for the next
+/// read.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Reads the changes of all streams. The end is where the log ends now, so that a read ends however much
@@ -91,7 +92,13 @@ fn from_slot(
                 if reached != place {
                     (place, since) = (reached, Instant::now());
                 }
-                if reached >= end.0 || since.elapsed() > STANDSTILL {
+                let mut is_over = reached >= end.0;
+                if !is_over && since.elapsed() > STANDSTILL {
+                    // It may be at work on what is for others.
+                    is_over = server::end_of_written_log(changes.connection())? < end;
+                    since = Instant::now();
+                }
+                if is_over {
                     positions.reach(Lsn(reached));
                     break;
                 }

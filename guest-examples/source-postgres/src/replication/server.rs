@@ -30,6 +30,11 @@ pub(super) fn identifier(config: &Config) -> Result<String, Failure> {
     one(&mut session::open_to_replicate(config)?, "IDENTIFY_SYSTEM")
 }
 
+/// Up to where the log is on the server's disk: only that is sent.
+pub(super) fn end_of_written_log(connection: &mut Connection) -> Result<Lsn, Failure> {
+    one(connection, "SELECT pg_current_wal_flush_lsn()")
+}
+
 /// Up to where the log was written.
 pub(super) fn end_of_log(connection: &mut Connection) -> Result<Lsn, Failure> {
     one(connection, "SELECT pg_current_wal_insert_lsn()")
