@@ -30,6 +30,10 @@ struct Member {
     /// Only some of its rows are published.
     is_filtered: bool,
     identity: Identity,
+    /// Other tables inherit from it.
+    is_parent: bool,
+    /// Some of its rows are hidden from the role.
+    is_secured: bool,
 }
 
 /// What the log has of a row that is changed or deleted.
@@ -124,6 +128,18 @@ impl Publication {
                 self.name
             ));
         }
+        if member.is_parent {
+            return Err(format!(
+                "other tables inherit from {table}, and the log has their rows as their own: it can be \
+                 read in full only"
+            ));
+        }
+        if member.is_secured {
+            return Err(format!(
+                "rows of {table} are hidden from the role by row security, and the log has them: ALTER \
+                 ROLE BYPASSRLS"
+            ));
+        }
         let published = |name: &str| member.columns.contains(name) && !CAPTURED.contains(&name);
         let key = match &member.identity {
             Identity::Whole => None,
@@ -159,13 +175,15 @@ impl Publication {
 fn sql_of_members(publication: u32) -> String {
     format!(
         "SELECT c.oid, coalesce(r.oid, 0), c.relreplident, to_jsonb(t) ->> 'rowfilter' IS NOT NULL, \
+           c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = c.oid), \
+           row_security_active(c.oid), \
            (SELECT jsonb_agg(a.attname) FROM pg_attribute AS a WHERE a.attrelid = c.oid \
               AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
               AND coalesce(to_jsonb(t) -> 'attnames' @> to_jsonb(a.attname), true)), \
            (SELECT jsonb_agg(a.attname ORDER BY k.place) FROM pg_index AS i \
               CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) \
               JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum \
-              WHERE i.indrelid = c.oid AND i.indisvalid AND k.place <= i.indnkeyatts \
+              WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND k.place <= i.indnkeyatts \
               AND CASE c.relreplident WHEN 'd' THEN i.indisprimary \
                   WHEN 'i' THEN i.indisreplident ELSE false END) \
          FROM pg_publication AS p JOIN pg_publication_tables AS t ON t.pubname = p.pubname \
@@ -180,6 +198,8 @@ fn member(row: &mut Fields<'_>) -> Result<Member, Failure> {
     let number = number(row)?;
     let identity = letter(row)?;
     let is_filtered = letter(row)? == b't';
+    let is_parent = letter(row)? == b't';
+    let is_secured = letter(row)? == b't';
     let columns = names(row)?.unwrap_or_default();
     let key = names(row)?;
     let identity = match key {
@@ -187,7 +207,8 @@ fn member(row: &mut Fields<'_>) -> Result<Member, Failure> {
         _ if identity == b'f' => Identity::Whole,
         _ => Identity::None,
     };
-    Ok(Member { number, columns: columns.into_iter().collect(), is_filtered, identity })
+    let columns = columns.into_iter().collect();
+    Ok(Member { number, columns, is_filtered, identity, is_parent, is_secured })
 }
 
 /// A list of names as JSON; none for NULL.

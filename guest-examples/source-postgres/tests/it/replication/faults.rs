@@ -68,6 +68,11 @@ fn what_is_missing_is_named_with_what_mends_it() {
     is_refused(&refusal(&captured), &["\"keyless\"", "REPLICA IDENTITY FULL", "primary key"]);
     // As a stream it can be read in full alone.
     read_is_refused(captured.try_read(&["keyless"], None), &["REPLICA IDENTITY FULL"]);
+    captured.run("CREATE TABLE child () INHERITS (t)");
+    is_refused(&refusal(&captured), &["inherit from", "in full only"]);
+    captured.run("DROP TABLE child");
+    captured.run("ALTER TABLE keyless ADD UNIQUE (id), ADD PRIMARY KEY (id) DEFERRABLE");
+    is_refused(&refusal(&captured), &["\"keyless\"", "REPLICA IDENTITY FULL"]);
     captured.run(&format!("ALTER PUBLICATION {name} DROP TABLE keyless"));
     captured.scene.config["tables"] = json!(["t", "keyless"]);
     is_refused(&refusal(&captured), &["\"keyless\"", "ALTER PUBLICATION", "ADD TABLE"]);
@@ -112,6 +117,11 @@ fn a_role_that_may_not_replicate_is_told() {
     captured.scene.config["password"] = json!("x");
     is_refused(&captured.scene.refusal(), &["ALTER ROLE", "REPLICATION", &role]);
     captured.scene.lines(&format!("ALTER ROLE {role} REPLICATION"));
+    assert_eq!(source::check::<Postgres>(&captured.scene.config()), Ok(()));
+    // The log has rows that are hidden from it.
+    captured.run("ALTER TABLE t ENABLE ROW LEVEL SECURITY");
+    is_refused(&captured.scene.refusal(), &["row security", "BYPASSRLS"]);
+    captured.scene.lines(&format!("ALTER ROLE {role} BYPASSRLS"));
     assert_eq!(source::check::<Postgres>(&captured.scene.config()), Ok(()));
     captured.scene.lines(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
