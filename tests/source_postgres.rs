@@ -6,6 +6,8 @@ mod scene;
 #[path = "peers/postgres.rs"]
 mod server;
 
+#[path = "source_postgres/changes.rs"]
+mod changes;
 #[path = "source_postgres/copy.rs"]
 mod copy;
 #[path = "source_postgres/kill.rs"]

@@ -5,6 +5,7 @@ use postgres_client::{Connection, literal};
 
 use crate::config::Config;
 use crate::relation::{Filter, Relation, load};
+use crate::replication;
 
 /// Missing names that a message lists.
 const NAMED: usize = 5;
@@ -35,7 +36,10 @@ pub(crate) fn check(connection: &mut Connection, config: &Config) -> Result<(), 
             config.username
         )));
     }
-    Ok(())
+    match &config.replication {
+        Some(replication) => replication::check(connection, config, replication),
+        None => Ok(()),
+    }
 }
 
 fn schema_is_open(

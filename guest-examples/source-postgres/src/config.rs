@@ -13,6 +13,18 @@ const SCHEMAS: usize = 1000;
 /// Tables that can be listed: each is a part of a query.
 const TABLES: usize = 10_000;
 
+/// Where changes are read from.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replication {
+    /// The logical replication slot, of the plugin `pgoutput`. It belongs to one connection alone.
+    #[schemars(title = "Replication slot", length(min = 1), example = &"lockgate")]
+    pub(crate) slot: String,
+    /// The publication that the tables are in.
+    #[schemars(title = "Publication", length(min = 1), example = &"lockgate")]
+    pub(crate) publication: String,
+}
+
 /// The server, and what of it is read.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +70,11 @@ pub struct Config {
     #[serde(default)]
     #[schemars(title = "Allow unsafe passwords")]
     pub(crate) allow_unsafe_password: bool,
+    /// Reads changes, deleted rows among them, from the server's log (change data capture) instead of
+    /// rows by a cursor.
+    #[serde(default)]
+    #[schemars(title = "Logical replication")]
+    pub(crate) replication: Option<Replication>,
     /// The most rows that are asked for at once; fewer where they are long. An incremental read has a
     /// checkpoint after about so many.
     #[serde(default = "default_fetch_size")]
@@ -123,6 +140,16 @@ impl Config {
         if let Some(tables) = &self.tables {
             names("tables", tables, TABLES)?;
         }
+        if let Some(Replication { slot, publication }) = &self.replication {
+            for (member, name) in [("slot", slot), ("publication", publication)] {
+                if name.is_empty() || name.contains('\0') {
+                    return Err(Failure::config(format!(
+                        "`replication.{member}` is a name that nothing has: an empty one, or one with a \
+                         NUL"
+                    )));
+                }
+            }
+        }
         for (member, value, most) in
             [("fetch_size", self.fetch_size, 1_000_000), ("chunk_pages", self.chunk_pages, 1 << 20)]
         {
@@ -141,6 +168,7 @@ impl fmt::Debug for Config {
             .field("server", &self.server())
             .field("schemas", &self.schemas)
             .field("tables", &self.tables)
+            .field("replication", &self.replication)
             .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@ mod check;
 mod config;
 mod read;
 mod relation;
+mod replication;
 mod row;
 mod session;
 mod value;
@@ -52,7 +53,10 @@ impl Source for Postgres {
         output: &mut Output<'_>,
     ) -> Result<(), Failure> {
         config.validate()?;
-        read::read(&config, catalog, state, output)
+        match &config.replication {
+            Some(replication) => replication::read(&config, replication, catalog, state, output),
+            None => read::read(&config, catalog, state, output),
+        }
     }
 }
 

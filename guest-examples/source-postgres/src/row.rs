@@ -18,9 +18,39 @@ const LONG: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Encoder {
     members: Vec<Member>,
+    /// What stands behind the last value.
+    end: Vec<u8>,
     scratch: Scratch,
     /// What was changed in the row written last.
     changes: Vec<(usize, Fit)>,
+}
+
+/// Makes room for a value of a row that began at `start`, or says that the row is too long.
+#[inline]
+pub(crate) fn make_room(
+    value: &[u8],
+    start: usize,
+    out: &mut Vec<u8>,
+    column: &str,
+) -> Result<(), Failure> {
+    if value.len() > LONG {
+        let length = escaped_length(value);
+        if out.len() - start + length > JSON_BYTES {
+            return Err(Failure::config(format!(
+                "a row is longer than {JSON_BYTES} bytes as JSON: leave its long columns, such as \
+                 {column}, out of the stream"
+            )));
+        }
+        out.reserve_exact(length + 2);
+    }
+    Ok(())
+}
+
+/// A value that cannot be read.
+pub(crate) fn malformed(column: &str) -> Failure {
+    Failure::system(format!(
+        "the server sent a value of the column {column} that is not as its type is written"
+    ))
 }
 
 #[derive(Debug)]
@@ -39,11 +69,23 @@ impl Encoder {
             prefix.push(b':');
             Member { prefix, column: column.clone() }
         };
+        let members: Vec<_> = columns.into_iter().enumerate().map(member).collect();
         Self {
-            members: columns.into_iter().enumerate().map(member).collect(),
+            end: if members.is_empty() { b"{}".to_vec() } else { b"}".to_vec() },
+            members,
             scratch: Scratch::default(),
             changes: Vec::new(),
         }
+    }
+
+    /// With members more at the end of each row, as JSON: each a comma, its name and its value.
+    pub(crate) fn with(mut self, more: &str) -> Self {
+        let more =
+            if self.members.is_empty() { more.replacen(',', "{", 1) } else { more.to_owned() };
+        if !more.is_empty() {
+            self.end = [more.as_bytes(), b"}"].concat();
+        }
+        self
     }
 
     /// Writes a row; what follows the stream's columns in it is left.
@@ -67,30 +109,15 @@ impl Encoder {
                 out.extend_from_slice(b"null");
                 continue;
             };
-            if value.len() > LONG {
-                let length = escaped_length(value);
-                if out.len() - start + length > JSON_BYTES {
-                    return Err(Failure::config(format!(
-                        "a row is longer than {JSON_BYTES} bytes as JSON: leave its long columns, such as \
-                         {}, out of the stream",
-                        member.column.name
-                    )));
-                }
-                out.reserve_exact(length + 2);
-            }
+            make_room(value, start, out, &member.column.name)?;
             let kind = &member.column.kind;
             match value::push(kind, value, out, &mut self.scratch) {
                 Ok(Fit::Whole) => {}
                 Ok(fit) => self.changes.push((place, fit)),
-                Err(_) => {
-                    return Err(Failure::system(format!(
-                        "the server sent a value of the column {} that is not as its type is written",
-                        member.column.name
-                    )));
-                }
+                Err(value::Malformed) => return Err(malformed(&member.column.name)),
             }
         }
-        out.extend_from_slice(if self.members.is_empty() { b"{}" } else { b"}" });
+        out.extend_from_slice(&self.end);
         Ok(())
     }
 

@@ -10,26 +10,46 @@ use postgres_protocol::message::frontend;
 use crate::connection::Connection;
 use crate::error::{no_longer, on_server, strange};
 use crate::server::Server;
+use crate::sql::quote;
 
 const WHAT: &str = "connecting to the database";
 
-/// From the first message to the first that may be asked something.
-pub(crate) fn start(connection: &mut Connection, server: &Server<'_>) -> Result<(), Failure> {
+/// From the first message to the first that may be asked something. `replicates` asks for a session
+/// that may be given the server's log.
+pub(crate) fn start(
+    connection: &mut Connection,
+    server: &Server<'_>,
+    replicates: bool,
+) -> Result<(), Failure> {
     let name = format!("lockgate {}-postgres", server.side);
     let parameters = [
         ("user", server.username),
         ("database", server.database),
         ("client_encoding", "UTF8"),
         ("application_name", &*name),
+        ("replication", "database"),
     ];
-    frontend::startup_message(parameters, &mut connection.outgoing).map_err(strange)?;
+    let count = parameters.len() - usize::from(!replicates);
+    frontend::startup_message(parameters.into_iter().take(count), &mut connection.outgoing)
+        .map_err(strange)?;
     connection.send()?;
     authenticate(connection, server)?;
     loop {
         match connection.receive()? {
             Message::ReadyForQuery(_) => return Ok(()),
             Message::BackendKeyData(_) => {}
-            Message::ErrorResponse(body) => return Err(on_server(body.fields(), WHAT).failure),
+            Message::ErrorResponse(body) => {
+                let told = on_server(body.fields(), WHAT);
+                if replicates && told.state == "42501" {
+                    let role = quote(server.username);
+                    return Err(Failure::config(format!(
+                        "{} may not read the server's log: ALTER ROLE {role} REPLICATION",
+                        server.username
+                    ))
+                    .with_detail(told.failure.message));
+                }
+                return Err(told.failure);
+            }
             _ => return Err(no_longer("it did not begin a session")),
         }
     }

@@ -16,7 +16,7 @@ use crate::{auth, stream};
 
 /// Bytes of a message of the server that is no row of a [`Query`](crate::Query). Rows that are asked
 /// for otherwise are names of columns; 8 MiB is far more.
-const MESSAGE_BYTES: usize = 8 << 20;
+pub(crate) const MESSAGE_BYTES: usize = 8 << 20;
 
 /// Rows that [`Connection::run`] may be answered with: columns of a table, of which there are 1,600 at
 /// most.
@@ -59,6 +59,18 @@ impl Connection {
     /// # Errors
     /// Says which of them failed: the grant, the name, TLS, the password, the database.
     pub fn open(server: &Server<'_>, settings: &str) -> Result<Self, Failure> {
+        Self::open_as(server, settings, false)
+    }
+
+    /// As [`Connection::open`], for [`Connection::replicate`]. The role must have `REPLICATION`.
+    ///
+    /// # Errors
+    /// As [`Connection::open`], and `config` when the role may not replicate.
+    pub fn open_to_replicate(server: &Server<'_>, settings: &str) -> Result<Self, Failure> {
+        Self::open_as(server, settings, true)
+    }
+
+    fn open_as(server: &Server<'_>, settings: &str, replicates: bool) -> Result<Self, Failure> {
         server.validate()?;
         let mut connection = Self {
             stream: stream::open(server)?,
@@ -69,7 +81,7 @@ impl Connection {
             encoding: String::new(),
             state: String::new(),
         };
-        auth::start(&mut connection, server)?;
+        auth::start(&mut connection, server, replicates)?;
         connection.set_up(settings)?;
         Ok(connection)
     }

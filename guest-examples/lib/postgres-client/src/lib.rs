@@ -13,6 +13,7 @@ mod auth;
 mod connection;
 mod error;
 mod query;
+mod replication;
 mod server;
 mod sql;
 mod stream;
@@ -20,5 +21,6 @@ mod tls;
 
 pub use self::connection::{COPY_HEADER, Connection, Row};
 pub use self::query::{Fields, Parameter, Query, ROW_BYTES};
+pub use self::replication::{Heard, Replication};
 pub use self::server::{Server, Side, SslMode};
 pub use self::sql::{literal, quote};

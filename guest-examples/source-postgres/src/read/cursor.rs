@@ -79,7 +79,7 @@ pub(super) fn read(
         }
     };
     reading.in_order(column, &condition, &mut at)?;
-    reading.out.checkpoint(&State::Cursor(at)).map(|_| ())
+    reading.out.checkpoint(State::Cursor(at))
 }
 
 impl Reading<'_, '_> {
@@ -93,7 +93,7 @@ impl Reading<'_, '_> {
                  not read before they have one",
                 self.what, column.name
             ));
-            self.out.checkpoint(&State::Cursor(at.clone()))?;
+            self.out.checkpoint(State::Cursor(at.clone()))?;
         }
         Ok(at)
     }
@@ -159,7 +159,7 @@ impl Reading<'_, '_> {
                     if rows >= most || bytes >= CHECKPOINT_BYTES {
                         (rows, bytes) = (0, 0);
                         let state = state(column, last.as_deref(), count)?;
-                        self.out.checkpoint(&State::Cursor(state))?;
+                        self.out.checkpoint(State::Cursor(state))?;
                     }
                     let room = last.get_or_insert_default();
                     room.clear();
@@ -169,7 +169,7 @@ impl Reading<'_, '_> {
             }
             rows = rows.saturating_add(1);
             bytes += row.bytes();
-            self.encoder.write(row, self.out)?;
+            self.encoder.write(row, &mut self.out.stream()?)?;
         }
         *at = state(column, last.as_deref(), count)?;
         if any && let Some(value) = &at.value {

@@ -2,17 +2,17 @@
 
 mod cursor;
 mod pages;
+mod place;
 mod state;
 mod whole;
 
-use lockgate_sdk::{
-    Catalog, ConfiguredStream, Failure, Output, SavedState, StreamOutput, SyncMode, log,
-};
+use lockgate_sdk::{Catalog, ConfiguredStream, Failure, Output, SavedState, SyncMode, log};
 use postgres_client::Connection;
 
-use self::state::State;
+pub(crate) use self::place::{Keeper, Place};
+pub(crate) use self::state::State;
 use crate::config::Config;
-use crate::relation::{Column, Filter, Relation, load};
+use crate::relation::{CAPTURED, Column, Filter, Relation, load};
 use crate::row::Encoder;
 use crate::session;
 
@@ -29,8 +29,8 @@ pub(crate) fn read(
     let mut connection = session::open(config)?;
     for (index, stream) in catalog.streams.iter().enumerate() {
         let saved = state.stream(&stream.descriptor)?;
-        let mut out = output.stream(index)?;
-        read_stream(&mut connection, config, stream, saved, &mut out)
+        let place = Place::new(output, index, Keeper::Stream);
+        read_stream(&mut connection, config, stream, saved, place)
             .map_err(|failure| failure.in_stream(&stream.descriptor))?;
     }
     Ok(())
@@ -47,7 +47,7 @@ struct Reading<'a, 'o> {
     encoder: Encoder,
     /// What is done, for failures.
     what: String,
-    out: &'a mut StreamOutput<'o>,
+    out: Place<'a, 'o>,
 }
 
 fn read_stream(
@@ -55,44 +55,66 @@ fn read_stream(
     config: &Config,
     stream: &ConfiguredStream,
     saved: Option<State>,
-    out: &mut StreamOutput<'_>,
+    place: Place<'_, '_>,
 ) -> Result<(), Failure> {
-    let descriptor = &stream.descriptor;
-    let found = load(connection, &Filter::of_stream(descriptor, config))?;
-    // By its very name: the server has no U+0000, which a query leaves out.
-    let mut found = found.into_iter().filter(|relation| relation.name == descriptor.name);
-    let Some(relation) = found.next() else {
-        return Err(Failure::config(format!(
-            "there is no table {descriptor}, or {} may not read it: discover the streams again, or GRANT \
-             USAGE ON SCHEMA and SELECT",
-            config.username
-        )));
-    };
-    let mut columns = selected(&relation, stream)?;
+    let relation = find(connection, config, stream)?;
+    let columns = selected(&relation, stream)?;
     let encoder = Encoder::new(columns.iter().copied());
     let cursor = match stream.sync_mode {
         SyncMode::Incremental => Some(cursor::column(&relation, stream)?),
         SyncMode::FullRefresh => None,
     };
-    columns.extend(cursor.filter(|cursor| !columns.contains(cursor)));
-    let what = format!("reading {}", relation.sql());
-    // One snapshot for all queries of the stream. The first of them takes the lock that keeps the
-    // table's files as they are, and those of its parts.
-    connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &what)?;
-    connection.run(&format!("SELECT FROM {} LIMIT 0", relation.sql()), &what)?;
-    let mut reading =
-        Reading { connection, config, relation: &relation, columns, encoder, what, out };
+    let mut reading = Reading::begin(connection, config, &relation, columns, encoder, place)?;
     match cursor {
-        Some(cursor) => cursor::read(&mut reading, cursor, saved)?,
-        None if relation.has_pages => pages::read(&mut reading, saved)?,
-        None => whole::read(&mut reading, saved)?,
+        Some(cursor) => {
+            if !reading.columns.contains(&cursor) {
+                reading.columns.push(cursor);
+            }
+            cursor::read(&mut reading, cursor, saved)?;
+        }
+        None => reading.all(saved)?,
     }
-    reading.connection.run("COMMIT", "ending the read")?;
-    out.complete()
+    reading.end()?.stream()?.complete()
+}
+
+/// The table that a stream is of.
+pub(crate) fn find(
+    connection: &mut Connection,
+    config: &Config,
+    stream: &ConfiguredStream,
+) -> Result<Relation, Failure> {
+    let descriptor = &stream.descriptor;
+    let found = load(connection, &Filter::of_stream(descriptor, config))?;
+    // By its very name: the server has no U+0000, which a query leaves out.
+    let mut found = found.into_iter().filter(|relation| relation.name == descriptor.name);
+    found.next().ok_or_else(|| {
+        Failure::config(format!(
+            "there is no table {descriptor}, or {} may not read it: discover the streams again, or GRANT \
+             USAGE ON SCHEMA and SELECT",
+            config.username
+        ))
+    })
+}
+
+/// Reads all rows of a stream, or those that a state leaves. Each ends with some members more, as JSON:
+/// a comma, a name and a value for each.
+pub(crate) fn read_all(
+    connection: &mut Connection,
+    config: &Config,
+    relation: &Relation,
+    columns: Vec<&Column>,
+    more: &str,
+    saved: Option<State>,
+    place: Place<'_, '_>,
+) -> Result<(), Failure> {
+    let encoder = Encoder::new(columns.iter().copied()).with(more);
+    let mut reading = Reading::begin(connection, config, relation, columns, encoder, place)?;
+    reading.all(saved)?;
+    reading.end().map(|_| ())
 }
 
 /// The columns that a configured stream has, in the table's order; all where it declares none.
-fn selected<'r>(
+pub(crate) fn selected<'r>(
     relation: &'r Relation,
     stream: &ConfiguredStream,
 ) -> Result<Vec<&'r Column>, Failure> {
@@ -102,8 +124,7 @@ fn selected<'r>(
     let Some(properties) = schema["properties"].as_object().filter(|all| !all.is_empty()) else {
         return Ok(relation.columns.iter().collect());
     };
-    let missing: Vec<_> =
-        properties.keys().filter(|name| relation.column(name).is_none()).collect();
+    let missing: Vec<_> = properties.keys().filter(|name| !is_known(relation, name)).collect();
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().take(NAMED).map(|name| name.as_str()).collect();
         log::warn(format_args!(
@@ -117,7 +138,36 @@ fn selected<'r>(
     Ok(relation.columns.iter().filter(|column| properties.contains_key(&column.name)).collect())
 }
 
-impl Reading<'_, '_> {
+fn is_known(relation: &Relation, name: &str) -> bool {
+    relation.column(name).is_some() || (relation.is_captured && CAPTURED.contains(&name))
+}
+
+impl<'a, 'o> Reading<'a, 'o> {
+    /// Begins a snapshot: one for all queries of the stream. The first of them takes the lock that keeps
+    /// the table's files as they are, and those of its parts.
+    fn begin(
+        connection: &'a mut Connection,
+        config: &'a Config,
+        relation: &'a Relation,
+        columns: Vec<&'a Column>,
+        encoder: Encoder,
+        out: Place<'a, 'o>,
+    ) -> Result<Self, Failure> {
+        let what = format!("reading {}", relation.sql());
+        connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &what)?;
+        connection.run(&format!("SELECT FROM {} LIMIT 0", relation.sql()), &what)?;
+        Ok(Self { connection, config, relation, columns, encoder, what, out })
+    }
+
+    fn end(self) -> Result<Place<'a, 'o>, Failure> {
+        self.connection.run("COMMIT", "ending the read")?;
+        Ok(self.out)
+    }
+
+    fn all(&mut self, saved: Option<State>) -> Result<(), Failure> {
+        if self.relation.has_pages { pages::read(self, saved) } else { whole::read(self, saved) }
+    }
+
     /// `SELECT` of all columns, and what follows.
     fn select(&self, condition: &str) -> String {
         let columns: Vec<_> = self.columns.iter().map(|column| column.expression()).collect();
@@ -129,9 +179,10 @@ impl Reading<'_, '_> {
         let formats = formats(&self.columns);
         let most = self.config.fetch_size;
         let mut query = self.connection.query(sql, &[], &formats, most, &self.what)?;
+        let mut out = self.out.stream()?;
         let mut count = 0;
         while let Some(row) = query.next()? {
-            self.encoder.write(row, self.out)?;
+            self.encoder.write(row, &mut out)?;
             count += 1;
         }
         Ok(count)

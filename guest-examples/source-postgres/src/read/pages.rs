@@ -45,7 +45,7 @@ pub(super) fn read(reading: &mut Reading<'_, '_>, saved: Option<State>) -> Resul
     };
     match saved {
         Some(State::Pages(saved)) if saved.done => {
-            return reading.out.checkpoint(&State::Pages(saved)).map(|_| ());
+            return reading.out.checkpoint(State::Pages(saved));
         }
         Some(State::Pages(saved)) if files.is_continued(&saved) => {
             reading.catch_up(&saved)?;
@@ -59,9 +59,9 @@ pub(super) fn read(reading: &mut Reading<'_, '_>, saved: Option<State>) -> Resul
         )),
         None => {}
     }
-    reading.out.estimate(reading.relation.rows, None);
+    reading.out.stream()?.estimate(reading.relation.rows, None);
     if at.done {
-        return reading.out.checkpoint(&State::Pages(at)).map(|_| ());
+        return reading.out.checkpoint(State::Pages(at));
     }
     let step = step(u64::from(reading.config.chunk_pages), files.parts);
     while !at.done {
@@ -69,7 +69,7 @@ pub(super) fn read(reading: &mut Reading<'_, '_>, saved: Option<State>) -> Resul
         reading.write_all(&reading.select(&range(at.page, end)))?;
         at.page = end;
         at.done = end >= files.pages;
-        reading.out.checkpoint(&State::Pages(at.clone()))?;
+        reading.out.checkpoint(State::Pages(at.clone()))?;
     }
     Ok(())
 }

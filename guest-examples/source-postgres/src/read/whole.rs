@@ -10,5 +10,5 @@ pub(super) fn read(reading: &mut Reading<'_, '_>, saved: Option<State>) -> Resul
     if saved != Some(State::Whole {}) {
         reading.write_all(&reading.select(""))?;
     }
-    reading.out.checkpoint(&State::Whole {}).map(|_| ())
+    reading.out.checkpoint(State::Whole {})
 }

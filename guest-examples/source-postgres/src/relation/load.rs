@@ -6,8 +6,9 @@ use lockgate_sdk::{Failure, StreamDescriptor};
 use postgres_client::{Connection, Fields, literal};
 
 use super::types::{self, Type, Types};
-use super::{Column, Relation};
+use super::{Cast, Column, Relation};
 use crate::config::Config;
+use crate::value::Kind;
 
 /// Columns of all tables together that are looked at: some hundred bytes of memory each.
 const COLUMNS: usize = 500_000;
@@ -82,10 +83,29 @@ pub(crate) fn load(connection: &mut Connection, filter: &Filter) -> Result<Vec<R
     Ok(relations)
 }
 
+/// What becomes of the values of types, by their OIDs.
+pub(crate) fn kinds(
+    connection: &mut Connection,
+    oids: &[u32],
+) -> Result<Vec<(Kind, Cast)>, Failure> {
+    let list: Vec<_> = oids.iter().map(ToString::to_string).collect();
+    let types = load_types_of(connection, &format!("unnest('{{{}}}'::oid[])", list.join(",")))?;
+    let kind = |oid: &u32| {
+        let (kind, cast, _) = types::kind(*oid, &types);
+        (kind, cast)
+    };
+    Ok(oids.iter().map(kind).collect())
+}
+
 fn load_types(connection: &mut Connection, from: &str) -> Result<Types, Failure> {
+    load_types_of(connection, &format!("DISTINCT a.atttypid FROM {from} {READABLE}"))
+}
+
+/// The types that a selection gives, and those they are made of.
+fn load_types_of(connection: &mut Connection, selection: &str) -> Result<Types, Failure> {
     let sql = format!(
         "WITH RECURSIVE wanted (oid) AS ( \
-           SELECT DISTINCT a.atttypid FROM {from} {READABLE} \
+           SELECT {selection} \
            UNION SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END \
              FROM wanted AS w JOIN pg_type AS t ON t.oid = w.oid \
              WHERE t.typtype = 'd' OR t.typoutput = 'array_out'::regproc) \
@@ -132,7 +152,7 @@ fn load_columns(
          SELECT c.oid, c.nspname, c.relname, \
            kept.root IS NOT NULL AND has_table_privilege(c.oid, 'SELECT'), \
            CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 END, \
-           a.attname, a.atttypid, a.attndims > 1 \
+           a.attname, a.atttypid, a.attndims > 1, c.relkind IN ('r', 'p') \
          FROM chosen AS c {READABLE} LEFT JOIN kept ON kept.root = c.oid \
          ORDER BY c.nspname, c.relname, a.attnum"
     );
@@ -153,6 +173,7 @@ fn load_columns(
         let column = text(&mut row)?;
         let type_oid = number(&mut row)?;
         let nested = letter(&mut row)? == b't';
+        let is_table = letter(&mut row)? == b't';
         let (kind, cast, is_cursor) = types::kind(type_oid, types);
         let column = Column { name: column, type_oid, kind, cast, is_cursor, nested };
         match relations.last_mut().filter(|last| last.oid == oid) {
@@ -165,6 +186,8 @@ fn load_columns(
                 rows,
                 columns: vec![column],
                 key: Vec::new(),
+                is_table,
+                is_captured: false,
             }),
         }
         Ok(())
@@ -193,7 +216,7 @@ fn load_keys(
 }
 
 /// Does something with each row of a query, in a transaction of its own unless there is one.
-fn each(
+pub(super) fn each(
     connection: &mut Connection,
     sql: &str,
     mut take: impl FnMut(Fields<'_>) -> Result<(), Failure>,
@@ -207,7 +230,7 @@ fn each(
     Ok(())
 }
 
-fn strange() -> Failure {
+pub(super) fn strange() -> Failure {
     Failure::system("the server's catalog is not as PostgreSQL has it")
 }
 
@@ -226,10 +249,10 @@ fn optional_number<T: std::str::FromStr>(row: &mut Fields<'_>) -> Result<Option<
     text.parse().map(Some).map_err(|_| strange())
 }
 
-fn number<T: std::str::FromStr>(row: &mut Fields<'_>) -> Result<T, Failure> {
+pub(super) fn number<T: std::str::FromStr>(row: &mut Fields<'_>) -> Result<T, Failure> {
     optional_number(row)?.ok_or_else(strange)
 }
 
-fn letter(row: &mut Fields<'_>) -> Result<u8, Failure> {
+pub(super) fn letter(row: &mut Fields<'_>) -> Result<u8, Failure> {
     row.next()?.and_then(|bytes| bytes.first().copied()).ok_or_else(strange)
 }

@@ -1,13 +1,15 @@
 //! What there is to read: tables, views and materialized views, their columns and keys.
 
 mod load;
+mod publication;
 mod stream;
 mod types;
 
 use postgres_client::quote;
 
-pub(crate) use self::load::{Filter, load};
-pub(crate) use self::stream::discover;
+pub(crate) use self::load::{Filter, kinds, load};
+pub(crate) use self::publication::{Identity, Publication};
+pub(crate) use self::stream::{CAPTURED, discover};
 use crate::value::Kind;
 
 /// A table, or what is read like one.
@@ -24,6 +26,10 @@ pub(crate) struct Relation {
     pub(crate) columns: Vec<Column>,
     /// The columns of the primary key; empty where there is none, or the role may not read it.
     pub(crate) key: Vec<String>,
+    /// It is a table of rows of its own, or of tables: no view, and none of another server.
+    pub(crate) is_table: bool,
+    /// Its changes are read from the server's log.
+    pub(crate) is_captured: bool,
 }
 
 /// A column.
@@ -65,15 +71,21 @@ impl Relation {
     }
 }
 
+impl Cast {
+    /// A value that is made what is sent, as SQL.
+    pub(crate) fn of(self, value: &str) -> String {
+        match self {
+            Self::None => value.to_owned(),
+            Self::Numeric => format!("{value}::numeric"),
+            Self::NumericArray => format!("{value}::numeric[]"),
+            Self::Json => format!("to_json({value})"),
+        }
+    }
+}
+
 impl Column {
     /// What a query selects for it.
     pub(crate) fn expression(&self) -> String {
-        let name = quote(&self.name);
-        match self.cast {
-            Cast::None => name,
-            Cast::Numeric => format!("{name}::numeric"),
-            Cast::NumericArray => format!("{name}::numeric[]"),
-            Cast::Json => format!("to_json({name})"),
-        }
+        self.cast.of(&quote(&self.name))
     }
 }

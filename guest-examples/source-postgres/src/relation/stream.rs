@@ -4,7 +4,7 @@ use lockgate_sdk::{Failure, Stream};
 use postgres_client::Connection;
 use serde_json::{Map, Value, json};
 
-use super::{Column, Filter, Relation, load};
+use super::{Column, Filter, Publication, Relation, load};
 use crate::config::Config;
 use crate::value::Kind;
 
@@ -13,18 +13,40 @@ pub(crate) fn discover(
     connection: &mut Connection,
     config: &Config,
 ) -> Result<Vec<Stream>, Failure> {
-    Ok(load(connection, &Filter::of_config(config))?.into_iter().map(stream).collect())
+    let mut relations = load(connection, &Filter::of_config(config))?;
+    let captures = config.replication.is_some();
+    if let Some(replication) = &config.replication {
+        let publication = Publication::load(connection, replication)?;
+        for relation in &mut relations {
+            // Those that cannot be captured can be read in full.
+            let _ = publication.capture(relation);
+        }
+    }
+    Ok(relations.into_iter().map(|each| stream(each, captures)).collect())
 }
 
-fn stream(relation: Relation) -> Stream {
-    let properties: Map<String, Value> = relation
+/// What a row of a captured table has beside its columns: where in the log its change was committed,
+/// when, and when it was deleted.
+pub(crate) const CAPTURED: [&str; 3] = ["_ab_cdc_lsn", "_ab_cdc_updated_at", "_ab_cdc_deleted_at"];
+
+fn stream(relation: Relation, captures: bool) -> Stream {
+    let mut properties: Map<String, Value> = relation
         .columns
         .iter()
         .map(|column| (column.name.clone(), column_schema(column)))
         .collect();
+    let [lsn, updated, deleted] = CAPTURED;
+    if relation.is_captured {
+        properties.insert(lsn.to_owned(), schema(&Kind::Integer));
+        for time in [updated, deleted] {
+            properties.insert(time.to_owned(), schema(&Kind::TimestampTz));
+        }
+    }
     let schema = json!({"type": "object", "properties": properties});
     let mut stream = Stream::new(relation.name, schema).namespace(relation.schema);
-    if relation.columns.iter().any(|column| column.is_cursor) {
+    if relation.is_captured {
+        stream = stream.incremental().source_defined_cursor([lsn]);
+    } else if !captures && relation.columns.iter().any(|column| column.is_cursor) {
         stream = stream.incremental();
     }
     if relation.has_pages {

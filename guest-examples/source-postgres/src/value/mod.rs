@@ -103,6 +103,20 @@ pub(crate) fn push(
     }
 }
 
+/// As [`push`], of a value that was received as text whatever its type.
+#[inline]
+pub(crate) fn push_text(
+    kind: &Kind,
+    value: &[u8],
+    out: &mut Vec<u8>,
+    scratch: &mut Scratch,
+) -> Result<Fit, Malformed> {
+    match kind {
+        Kind::Bytes => push_hex_as_base64(value, out),
+        kind => push(kind, value, out, scratch),
+    }
+}
+
 fn push_integer(value: &[u8], out: &mut Vec<u8>) -> Result<Fit, Malformed> {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {

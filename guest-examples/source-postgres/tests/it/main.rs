@@ -7,6 +7,7 @@
 mod check;
 mod full;
 mod incremental;
+mod replication;
 mod scene;
 mod selection;
 mod types;

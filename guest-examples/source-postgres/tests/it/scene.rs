@@ -25,7 +25,7 @@ pub(crate) struct Checkpoint {
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the server of the tests is")]
-fn url() -> String {
+pub(crate) fn url() -> String {
     std::env::var("LOCKGATE_TEST_POSTGRES").unwrap_or_else(|_| {
         panic!(
             "LOCKGATE_TEST_POSTGRES is not set: run the tests with scripts/with-test-services, or `make \

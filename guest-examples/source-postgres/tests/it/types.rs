@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::scene::Scene;
 
 /// A column's type, a value as SQL has it, and as JSON must have it, and the column's schema.
-fn cases() -> Vec<(&'static str, &'static str, &'static str, Value)> {
+pub(crate) fn cases() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let any = json!({"type": ["null", "object", "array", "string", "number", "boolean"]});
     let string = || json!({"type": ["null", "string"]});
     let integer = || json!({"type": ["null", "integer"], "airbyte_type": "integer"});
