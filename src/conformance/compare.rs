@@ -152,6 +152,17 @@ pub(super) fn column<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
     (start.len() >= KEPT).then(|| only(&|column| column.starts_with(&start))).flatten()
 }
 
+/// Whether a value is in one of several columns that begin as a long name does: a system that cuts names
+/// tells them apart by an ending of its own, and which is whose is not known.
+fn is_in_cut_column(written: &str, found: &Row, name: &str) -> bool {
+    let start: String = plain(name).chars().take(KEPT).collect();
+    start.len() >= KEPT
+        && !found.contains_key(name)
+        && (found.iter())
+            .filter(|(column, _)| plain(column).starts_with(&start))
+            .any(|(_, there)| same(Some(written), Some(there.get())))
+}
+
 /// How often each row of a stream is there, by what it says.
 pub(super) fn tally<'a>(
     rows: impl Iterator<Item = &'a str>,
@@ -191,7 +202,8 @@ fn shown(value: Option<&str>) -> String {
 fn differing(written: &Row, found: &Row) -> Option<String> {
     written.iter().find_map(|(name, value)| {
         let there = column(found, name);
-        let differs = !same(Some(value.get()), there);
+        let differs =
+            !same(Some(value.get()), there) && !is_in_cut_column(value.get(), found, name);
         let shown_name: String = name.chars().take(40).collect();
         differs.then(|| {
             format!(
@@ -333,6 +345,12 @@ mod tests {
         assert_eq!(column(&row, "CamelCase"), Some("2"));
         assert_eq!(column(&row, &long), Some("3"));
         assert_eq!(column(&row, "with"), None);
+        // Two that were cut to the same beginning.
+        let (start, long) = ("x".repeat(60), "x".repeat(100));
+        let found = parsed(&format!(r#"{{"{start}_a":1,"{start}_b":2}}"#));
+        let written = |value: u8| parsed(&format!(r#"{{"{long}first":{value}}}"#));
+        assert_eq!(differing(&written(2), &found), None);
+        assert!(differing(&written(3), &found).is_some());
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn destination_postgres() {
         "--read-back",
         &read_back,
     ];
-    keeps_all(&folder, &arguments, &["WRITE_STATE_WHOLE"]);
+    keeps_all(&folder, &arguments, &["WRITE_STATE_WHOLE", "WRITE_UNLISTED"]);
 }
 
 #[test]
@@ -115,6 +115,13 @@ fn source_postgres() {
         "primary_key": [["id"]],
     }]});
     let catalog = folder.write("catalog.json", &catalog.to_string());
+    let future = json!([{"type": "STREAM", "stream": {
+        "stream_descriptor": {"name": "orders", "namespace": schema},
+        "stream_state": {
+            "kind": "cursor", "field": "at", "value": "2999-01-01 00:00:00+00", "count": 1,
+        },
+    }}]);
+    let future = folder.write("future.json", &future.to_string());
     let net = format!("{}:{}", server.host, server.port);
     let arguments = [
         &*component("source-postgres"),
@@ -122,6 +129,8 @@ fn source_postgres() {
         config.to_str().unwrap(),
         "--catalog",
         catalog.to_str().unwrap(),
+        "--future-state",
+        future.to_str().unwrap(),
         "--allow-net",
         &net,
     ];
