@@ -1,8 +1,9 @@
-//! What the documents say and can be held to: links lead somewhere, and the limits are those of the
-//! code.
+//! What the documents say and can be held to: links lead somewhere, the limits are those of the code,
+//! and the book has every page.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn root() -> &'static Path {
@@ -71,4 +72,34 @@ fn the_limits_are_those_of_the_code() {
         }
     }
     assert!(checked > 10, "only {checked} limits were found");
+}
+
+/// Every page below a folder, by its path.
+fn pages(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            pages(&path, found);
+        } else if path.extension().is_some_and(|e| e == "md") {
+            found.insert(path);
+        }
+    }
+}
+
+/// mdBook leaves out what the summary does not name, and makes empty pages of what is not there.
+#[test]
+fn the_book_has_every_page_once() {
+    let docs = root().join("docs");
+    let summary = docs.join("SUMMARY.md");
+    let mut missing = BTreeSet::new();
+    pages(&docs, &mut missing);
+    assert!(missing.remove(&summary), "there is no docs/SUMMARY.md");
+    assert!(missing.len() > 15, "only {} pages were found", missing.len());
+    let text = std::fs::read_to_string(&summary).unwrap();
+    for link in text.split("](").skip(1).map(|part| part.split(')').next().unwrap()) {
+        let page = docs.join(link);
+        assert!(page.is_file(), "docs/SUMMARY.md links to {link}, which is not there");
+        assert!(missing.remove(&page), "docs/SUMMARY.md has {link} twice, or in another folder");
+    }
+    assert!(missing.is_empty(), "docs/SUMMARY.md lacks {missing:?}");
 }
