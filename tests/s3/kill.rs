@@ -42,7 +42,7 @@ fn what_is_confirmed_is_seen_and_no_more() {
         let text = rows(1000..3000) + &state("items", 3000) + &complete("items");
         scene.write(&streams, text);
         assert_eq!(scene.ids("items"), (0..3000).collect::<Vec<_>>());
-        assert_eq!(scene.objects(), scene.named("items"));
+        scene.assert_all_named("items");
     }
 }
 
@@ -76,5 +76,5 @@ fn a_refresh_that_is_killed_replaces_nothing() {
 
     scene.write(&refreshed, rows(1000..1100) + &state("items", 1100) + &complete("items"));
     assert_eq!(scene.ids("items"), (0..1100).collect::<Vec<_>>());
-    assert_eq!(scene.objects(), scene.named("items"));
+    scene.assert_all_named("items");
 }

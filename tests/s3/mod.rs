@@ -191,6 +191,14 @@ impl Scene {
         entries.iter().map(key).collect()
     }
 
+    /// There is no object with rows but those that the manifest names.
+    #[track_caller]
+    pub fn assert_all_named(&self, stream: &str) {
+        let mut named = self.named(stream);
+        named.sort();
+        assert_eq!(self.objects(), named);
+    }
+
     /// Rows that a reader of the manifest finds, of JSON lines.
     pub fn lines(&self, stream: &str) -> Vec<String> {
         let mut lines = Vec::new();

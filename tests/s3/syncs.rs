@@ -28,7 +28,7 @@ fn rows_arrive_as_they_are_sent() {
     let scene = Scene::new();
     scene.sync(30, &["--strategy", "append"]);
     assert_eq!(scene.lines("users"), made_up(&scene, 30));
-    assert_eq!(scene.objects(), scene.named("users"));
+    scene.assert_all_named("users");
     // What is new is added.
     scene.sync(50, &["--strategy", "append"]);
     assert_eq!(scene.lines("users"), made_up(&scene, 50));
@@ -36,7 +36,7 @@ fn rows_arrive_as_they_are_sent() {
     // And all again, in place of what is there.
     scene.sync(10, &["--strategy", "replace"]);
     assert_eq!(scene.lines("users"), made_up(&scene, 10));
-    assert_eq!(scene.objects(), scene.named("users"));
+    scene.assert_all_named("users");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_refresh_replaces_what_was_appended() {
     scene.sync(30, &["--strategy", "append"]);
     scene.sync(20, &["--strategy", "append", "--refresh", "truncate"]);
     assert_eq!(scene.lines("users"), made_up(&scene, 20));
-    assert_eq!(scene.objects(), scene.named("users"));
+    scene.assert_all_named("users");
     scene.sync(20, &["--strategy", "append", "--clear"]);
     assert_eq!(scene.objects(), [""; 0]);
 }

@@ -6,10 +6,11 @@
 //! | its manifest | `PREFIX/STREAM/_manifest.json` |
 //! | an object with rows | `PREFIX/STREAM/GENERATION-SYNC-RUN-NUMBER.ENDING` |
 //!
-//! A run is one attempt of a sync: sixteen hexadecimal digits of chance, so that no attempt ever writes
-//! over what another one wrote.
+//! A run is one attempt of a sync: when it began, and chance, so that no attempt ever writes over what
+//! another one wrote.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::SystemTime;
 
 use json_rows::name::stem;
 use lockgate_sdk::{Failure, StreamDescriptor};
@@ -59,10 +60,13 @@ pub(crate) fn probe(prefix: &str) -> String {
     format!("{}_lockgate_check_{}", folder_of_prefix(prefix), run())
 }
 
-/// A name for an attempt.
+/// A name for an attempt: sixteen hexadecimal digits, eight of them the seconds since 1970, so that a list
+/// has attempts in their order where clocks are right.
 pub(crate) fn run() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     // Keyed at random; it tells attempts apart and guards no secret.
-    format!("{:016x}", RandomState::new().hash_one(0))
+    let chance = RandomState::new().hash_one(0);
+    format!("{:08x}{:08x}", since.as_secs() & 0xffff_ffff, chance & 0xffff_ffff)
 }
 
 /// The name of an object with rows, in its folder.
@@ -107,10 +111,10 @@ mod tests {
 
     #[test]
     fn prefixes_that_mean_another_place_are_refused() {
-        for prefix in ["", "a", "a/", "a/b", "größe/ü x", "..a"] {
+        for prefix in ["", "/", "a", "a/", "a/b", "größe/ü x", "..a"] {
             assert_eq!(check_prefix(prefix), Ok(()), "{prefix}");
         }
-        for prefix in ["/", "/a", "a//b", "..", "a/../b", "a/./b", "a\n", "a//"] {
+        for prefix in ["/a", "a//b", "..", "a/../b", "a/./b", "a\n", "a//"] {
             assert!(check_prefix(prefix).is_err(), "{prefix}");
         }
         assert!(check_prefix(&"a".repeat(701)).is_err());

@@ -26,7 +26,7 @@ fn an_overwrite_leaves_the_new_rows_only() {
     scene.write(overwritten("a", 1), whole(&numbers(0..3)));
     scene.write(overwritten("a", 2), whole(&numbers(5..7)));
     assert_eq!(scene.rows("a"), numbers(5..7));
-    assert_eq!(scene.objects(), scene.named("a"));
+    scene.assert_all_named("a");
     // By nothing, too.
     scene.write(overwritten("a", 3), Feed::new().complete(0).checkpoint());
     assert_eq!(scene.keys(), ["lake/a/_manifest.json"]);
@@ -44,7 +44,7 @@ fn an_overwrite_without_generations_begins_again_each_time() {
     assert_eq!(scene.rows("a"), numbers(5..7));
     scene.write(overwritten("a", 0), whole(&numbers(9..10)));
     assert_eq!(scene.rows("a"), numbers(9..10));
-    assert_eq!(scene.objects(), scene.named("a"));
+    scene.assert_all_named("a");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_refresh_goes_on_where_it_was_interrupted() {
     assert_eq!(scene.rows("a"), numbers(0..3));
     scene.write(stream("a", 2, true), whole(&numbers(13..14)));
     assert_eq!(scene.rows("a"), numbers(10..14));
-    assert_eq!(scene.objects(), scene.named("a"));
+    scene.assert_all_named("a");
     assert!(scene.manifest("a").get("begun").is_none());
 }
 
@@ -72,7 +72,7 @@ fn a_later_refresh_drops_what_was_begun() {
     interrupted(&scene, "a", 2, &numbers(10..12));
     scene.write(stream("a", 3, true), whole(&numbers(20..22)));
     assert_eq!(scene.rows("a"), numbers(20..22));
-    assert_eq!(scene.objects(), scene.named("a"));
+    scene.assert_all_named("a");
 }
 
 #[test]

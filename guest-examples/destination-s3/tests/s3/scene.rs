@@ -119,6 +119,14 @@ impl Scene {
         objects.iter().map(key).collect()
     }
 
+    /// There is no object with rows but those that the manifest names.
+    #[track_caller]
+    pub(crate) fn assert_all_named(&self, stream: &str) {
+        let mut named = self.named(stream);
+        named.sort();
+        assert_eq!(self.objects(), named);
+    }
+
     /// What a reader finds through the manifest, of JSON lines.
     pub(crate) fn rows(&self, stream: &str) -> Vec<String> {
         let mut text = String::new();

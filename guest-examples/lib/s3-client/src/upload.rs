@@ -84,6 +84,12 @@ impl Upload {
             }
             let room = self.part_bytes - self.buffer.len();
             let (now, later) = bytes.split_at(bytes.len().min(room));
+            // Growth by doubling, but never beyond a part.
+            let (length, capacity) = (self.buffer.len(), self.buffer.capacity());
+            if length + now.len() > capacity {
+                let wanted = (2 * capacity).clamp(length + now.len(), self.part_bytes);
+                self.buffer.reserve_exact(wanted - length);
+            }
             self.buffer.extend_from_slice(now);
             bytes = later;
         }
