@@ -1,5 +1,7 @@
 //! What goes wrong with a service, against one that does it on purpose.
 
+#![expect(clippy::expect_used, reason = "a test fails by a panic")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
