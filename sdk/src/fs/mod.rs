@@ -211,6 +211,15 @@ impl File {
         self.inner.size().map_err(|reason| self.error("read the size of", reason))
     }
 
+    /// When its content was changed last, as nanoseconds since 1970-01-01T00:00Z; none where the
+    /// filesystem does not say.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn modified(&self) -> Result<Option<u128>, Error> {
+        self.inner.modified().map_err(|reason| self.error("read the time of", reason))
+    }
+
     /// Cuts it, or fills it with zeros, to a size in bytes.
     ///
     /// # Errors

@@ -79,6 +79,12 @@ impl File {
         Ok(self.0.metadata().map_err(reason)?.len())
     }
 
+    pub(super) fn modified(&self) -> Result<Option<u128>, Reason> {
+        let time = self.0.metadata().map_err(reason)?.modified().ok();
+        let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(since.map(|since| since.as_nanos()))
+    }
+
     pub(super) fn set_size(&self, size: u64) -> Result<(), Reason> {
         self.0.set_len(size).map_err(reason)
     }

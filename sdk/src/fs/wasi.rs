@@ -91,6 +91,13 @@ impl File {
         Ok(self.0.stat().map_err(reason)?.size)
     }
 
+    pub(super) fn modified(&self) -> Result<Option<u128>, Reason> {
+        let time = self.0.stat().map_err(reason)?.data_modification_timestamp;
+        Ok(time.map(|time| {
+            u128::from(time.seconds) * 1_000_000_000 + u128::from(time.nanoseconds)
+        }))
+    }
+
     pub(super) fn set_size(&self, size: u64) -> Result<(), Reason> {
         self.0.set_size(size).map_err(reason)
     }
