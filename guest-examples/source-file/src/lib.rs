@@ -1,34 +1,32 @@
-//! Reads files of CSV, JSON lines and Parquet, from inside the sandbox: in a directory that is granted,
-//! or over HTTP.
-//!
-//! A row becomes a line of JSON in the batch that is sent, straight from what was read. Files are read in
-//! the order of their names; a state says of each how far, so that an incremental read goes on behind it.
+//! Reads files of CSV, JSON lines and Parquet in a granted directory, from inside the sandbox. It reaches
+//! nothing else: `source-file-http` reads from servers.
 //!
 //! `README.md` beside this crate says what becomes of types, of what does not fit them, and of files that
 //! change.
 
-mod check;
-mod config;
-mod csv;
-mod discover;
-mod jsonl;
-mod limits;
-mod parquet;
-mod place;
-mod read;
-mod shape;
-#[cfg(test)]
-mod tests;
-mod text;
-
 use lockgate_sdk::{Catalog, Failure, Output, SavedState, Source, Spec, Stream, export_source};
 
-pub use self::config::{
-    Compression, Config, CsvConfig, Encoding, Format, OnFault, StreamConfig, TypeConfig, TypeName,
-};
+file_source::configuration! {
+    /// The directory, and what streams its files make.
+    #[schemars(title = "Files")]
+    config {
+        /// The granted directory that the files are in, as an absolute path in the sandbox.
+        #[schemars(title = "Directory", regex(pattern = "^/"), example = &"/in")]
+        path: String,
+    }
+    stream {
+        /// Names of files below the directory, with `*`, `?`, `**`, `[a-z]` and `{a,b}`.
+        #[schemars(title = "Files", length(min = 1), extend("examples" = [["orders/*.csv.gz"]]))]
+        files: Vec<String>,
+    }
+}
 
-/// Hosts of a configuration that are said to be needed.
-const HOSTS: usize = 8;
+impl Config {
+    fn files(&self) -> file_source::Config {
+        let settings = self.settings(|given, stream| stream.files.clone_from(&given.files));
+        file_source::Config { path: Some(self.path.clone()), ..settings }
+    }
+}
 
 /// The connector.
 #[derive(Debug)]
@@ -38,24 +36,19 @@ impl Source for Files {
     type Config = Config;
 
     fn spec() -> Spec {
-        let spec = Spec::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).need(
+        Spec::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).need(
             "directory-read",
             "${path}",
             "reads the files in it",
-        );
-        (0..HOSTS).fold(spec, |spec, host| {
-            spec.need("network", format!("${{hosts.{host}}}"), "reads files over HTTP")
-        })
+        )
     }
 
     fn check(config: Config) -> Result<(), Failure> {
-        config.validate()?;
-        check::check(&config)
+        file_source::check(&config.files())
     }
 
     fn discover(config: Config) -> Result<Vec<Stream>, Failure> {
-        config.validate()?;
-        discover::discover(&config)
+        file_source::discover(&config.files())
     }
 
     fn read(
@@ -64,8 +57,7 @@ impl Source for Files {
         state: &SavedState,
         output: &mut Output<'_>,
     ) -> Result<(), Failure> {
-        config.validate()?;
-        read::read(&config, catalog, state, output)
+        file_source::read(&config.files(), catalog, state, output)
     }
 }
 

@@ -51,7 +51,7 @@ impl Shape {
         if config.add_file_columns {
             columns.retain(|(name, _)| name != FILE && name != ROW);
         }
-        Ok(Self::new(columns, file, row, config))
+        Ok(Self::new(columns, file, row, config.on_mismatch, config.ragged))
     }
 
     /// Of columns.
@@ -59,17 +59,11 @@ impl Shape {
         columns: Vec<(String, ColumnType)>,
         file: bool,
         row: bool,
-        config: &Config,
+        on_mismatch: OnFault,
+        ragged: OnFault,
     ) -> Self {
         let places = columns.iter().enumerate().map(|(place, (name, _))| (name.clone(), place));
-        Self {
-            places: places.collect(),
-            columns,
-            file,
-            row,
-            on_mismatch: config.on_mismatch,
-            ragged: config.ragged,
-        }
+        Self { places: places.collect(), columns, file, row, on_mismatch, ragged }
     }
 
     /// The place of a column, if it is read.

@@ -173,11 +173,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::OnFault;
 
     fn about(file: bool) -> FileMembers {
-        let config = serde_json::json!({ "streams": [] });
-        let config = serde_json::from_value(config).expect("a configuration");
-        Shape::new(Vec::new(), file, file, &config).file_members("a \"b\".jsonl")
+        Shape::new(Vec::new(), file, file, OnFault::Fail, OnFault::Fail)
+            .file_members("a \"b\".jsonl")
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The connector as a whole, natively: on files of a folder, and on a server of this machine.
 
+#![expect(unreachable_pub, reason = "what the macro makes is public where a component has it")]
+
 mod csv;
 mod damage;
 mod http;
@@ -12,10 +14,65 @@ use std::path::Path;
 
 use lockgate_sdk::bindings::types::State;
 use lockgate_sdk::testing::{self, Sink, SourceRun};
-use lockgate_sdk::{ConfiguredStream, Failure, SyncMode, source};
+use lockgate_sdk::{
+    Catalog, ConfiguredStream, Failure, Output, SavedState, Source, Spec, Stream, SyncMode, source,
+};
 use serde_json::{Value, json};
 
-use crate::Files;
+configuration! {
+    /// What both components have.
+    config {
+        path: String,
+        #[serde(default)]
+        hosts: Vec<String>,
+    }
+    stream {
+        #[serde(default)]
+        files: Vec<String>,
+        #[serde(default)]
+        urls: Vec<String>,
+    }
+}
+
+impl Config {
+    fn files(&self) -> crate::Config {
+        let settings = self.settings(|given, stream| {
+            stream.files.clone_from(&given.files);
+            stream.urls.clone_from(&given.urls);
+        });
+        let servers = Some(crate::http_servers());
+        let path = Some(self.path.clone());
+        crate::Config { path, hosts: self.hosts.clone(), servers, ..settings }
+    }
+}
+
+/// A source of both.
+struct Files;
+
+impl Source for Files {
+    type Config = Config;
+
+    fn spec() -> Spec {
+        Spec::new("files", "0.0.0")
+    }
+
+    fn check(config: Config) -> Result<(), Failure> {
+        crate::check(&config.files())
+    }
+
+    fn discover(config: Config) -> Result<Vec<Stream>, Failure> {
+        crate::discover(&config.files())
+    }
+
+    fn read(
+        config: Config,
+        catalog: &Catalog,
+        state: &SavedState,
+        output: &mut Output<'_>,
+    ) -> Result<(), Failure> {
+        crate::read(&config.files(), catalog, state, output)
+    }
+}
 
 /// A folder with files, and a configuration of one stream.
 struct Scene {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use lockgate_sdk::{Failure, fs, http, retry};
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use self::remote::{Blocks, Remote};
+pub use self::remote::http_servers;
+pub(crate) use self::remote::{Blocks, failure};
 use crate::config::{Config, StreamConfig};
 use crate::limits;
 
@@ -32,11 +33,46 @@ impl Stopped {
     }
 }
 
+/// Asks servers for files. A component that reaches none has none, and imports nothing of HTTP.
+pub trait Servers: fmt::Debug {
+    /// Looks at a file; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// It is not there, or may not be read.
+    fn open(
+        &self,
+        url: &http::Url,
+        name: &str,
+        policy: retry::Policy,
+    ) -> Result<Arc<dyn Remote>, Failure>;
+}
+
+/// A file on a server.
+pub trait Remote: fmt::Debug + Send + Sync {
+    /// Its size in bytes, if the server says.
+    fn size(&self) -> Option<u64>;
+
+    /// What changes when the file does, if the server says.
+    fn stamp(&self) -> Option<&str>;
+
+    /// Does the server answer with parts of it?
+    fn has_ranges(&self) -> bool;
+
+    /// Fills `buffer` from a place on; fewer bytes only at the end. None: there are no parts.
+    ///
+    /// # Errors
+    /// What broke the answer off.
+    fn read_at(&self, buffer: &mut [u8], start: u64) -> Result<Option<usize>, Failure>;
+
+    /// Reads it from a place on.
+    fn reader(self: Arc<Self>, start: u64) -> Box<dyn Read>;
+}
+
 /// Where the files of a configuration are.
 #[derive(Debug)]
 pub(crate) struct Place {
     root: Option<Arc<fs::Directory>>,
-    client: http::Client,
+    servers: Option<Arc<dyn Servers>>,
     policy: retry::Policy,
 }
 
@@ -62,7 +98,7 @@ pub(crate) struct Opened {
 #[derive(Clone, Debug)]
 enum Inner {
     Local(Arc<fs::File>),
-    Remote(Arc<Remote>),
+    Remote(Arc<dyn Remote>),
 }
 
 impl Place {
@@ -73,7 +109,7 @@ impl Place {
             (Some(path), true) => Some(Arc::new(open_directory(path)?)),
             _ => None,
         };
-        Ok(Self { root, client: remote::client(), policy })
+        Ok(Self { root, servers: config.servers.clone(), policy })
     }
 
     /// The files of a stream, sorted by their names.
@@ -99,9 +135,12 @@ impl Place {
     pub(crate) fn file(&self, listed: &Listed) -> Result<Opened, Failure> {
         let name = listed.name.clone();
         if let Some(url) = &listed.url {
-            let (remote, size, stamp) =
-                Remote::open(self.client.clone(), url.clone(), name.clone(), self.policy)?;
-            return Ok(Opened { name, size, stamp, inner: Inner::Remote(Arc::new(remote)) });
+            let servers = self.servers.as_ref().ok_or_else(|| {
+                Failure::config("`urls` are configured, and this component reaches no server")
+            })?;
+            let remote = servers.open(url, &name, self.policy)?;
+            let (size, stamp) = (remote.size(), remote.stamp().map(str::to_owned));
+            return Ok(Opened { name, size, stamp, inner: Inner::Remote(remote) });
         }
         let Some(root) = &self.root else {
             return Err(Failure::config("`files` are below `path`, which is not configured"));
@@ -170,12 +209,12 @@ impl Opened {
     pub(crate) fn reader(&self, start: u64) -> Box<dyn Read> {
         match &self.inner {
             Inner::Local(file) => Box::new(LocalReader { file: file.clone(), at: start }),
-            Inner::Remote(remote) => Box::new(remote.reader(start)),
+            Inner::Remote(remote) => remote.clone().reader(start),
         }
     }
 
     /// The server's file, if it is one.
-    pub(crate) fn remote(&self) -> Option<&Arc<Remote>> {
+    pub(crate) fn remote(&self) -> Option<&Arc<dyn Remote>> {
         match &self.inner {
             Inner::Remote(remote) => Some(remote),
             Inner::Local(_) => None,

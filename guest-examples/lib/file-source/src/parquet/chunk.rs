@@ -9,7 +9,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::limits;
-use crate::place::{Blocks, Opened, Stopped};
+use crate::place::{Blocks, Opened, Stopped, failure};
 
 /// A file whose parts can be read.
 #[derive(Clone, Debug)]
@@ -36,16 +36,20 @@ impl Chunks {
                 (Kind::Blocks(Arc::new(Blocks::new(remote.clone()))), size)
             }
             (Some(remote), _) => {
-                let whole = remote.whole(limits::WHOLE_BYTES)?.ok_or_else(|| {
-                    Failure::config(format!(
+                let mut whole = Vec::new();
+                (remote.clone().reader(0).take(limits::WHOLE_BYTES + 1))
+                    .read_to_end(&mut whole)
+                    .map_err(|error| failure(error, &file.name))?;
+                let size = whole.len() as u64;
+                if size > limits::WHOLE_BYTES {
+                    return Err(Failure::config(format!(
                         "the Parquet file {} has more than {} bytes, and its server does not answer with \
                          parts of it (`Range`): put it on one that does, or in a directory",
                         file.name,
                         limits::WHOLE_BYTES
-                    ))
-                })?;
-                let size = whole.len() as u64;
-                (Kind::Whole(whole), size)
+                    )));
+                }
+                (Kind::Whole(whole.into()), size)
             }
         };
         Ok(Self { kind, size })

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lockgate_sdk::{Failure, FailureKind, http, log, retry};
 
-use super::Stopped;
+use super::{Remote, Servers, Stopped};
 use crate::limits;
 
 /// Answers that break off one after the other, without a byte in between.
@@ -20,14 +20,21 @@ const FRUITLESS: u32 = 5;
 /// A day: a file may be long, and a server that is silent is given up sooner.
 const WHOLE_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Sends requests for files.
-pub(super) fn client() -> http::Client {
-    http::Client::new().timeouts(http::Timeouts { whole: WHOLE_TIME, ..http::Timeouts::default() })
+/// Servers that speak HTTP.
+#[must_use]
+pub fn http_servers() -> Arc<dyn Servers> {
+    let timeouts = http::Timeouts { whole: WHOLE_TIME, ..http::Timeouts::default() };
+    Arc::new(HttpServers { client: http::Client::new().timeouts(timeouts) })
 }
 
-/// A file on a server.
 #[derive(Debug)]
-pub(crate) struct Remote {
+struct HttpServers {
+    client: http::Client,
+}
+
+/// A file on such a server.
+#[derive(Debug)]
+struct HttpFile {
     client: http::Client,
     url: http::Url,
     /// For messages.
@@ -48,21 +55,22 @@ fn number(response: &http::Response, header: &str) -> Option<u64> {
     response.header(header)?.trim().parse().ok()
 }
 
-impl Remote {
+impl Servers for HttpServers {
     /// Asks for a file's size and time, and whether there are parts of it.
-    pub(super) fn open(
-        client: http::Client,
-        url: http::Url,
-        name: String,
+    fn open(
+        &self,
+        url: &http::Url,
+        name: &str,
         policy: retry::Policy,
-    ) -> Result<(Self, Option<u64>, Option<String>), Failure> {
+    ) -> Result<Arc<dyn Remote>, Failure> {
+        let client = self.client.clone();
         let response = policy.run(&format!("looking at {name}"), || {
-            let head = client.request(http::Method::Head, &url).send()?;
+            let head = client.request(http::Method::Head, url).send()?;
             // Some servers and signed URLs know GET only.
             if head.is_success() || !matches!(head.status(), 400 | 403 | 405 | 501) {
                 return head.success();
             }
-            client.get(&url).header("range", "bytes=0-0").send()?.success()
+            client.get(url).header("range", "bytes=0-0").send()?.success()
         })?;
         let (size, ranges) = match response.status() {
             206 => {
@@ -76,11 +84,12 @@ impl Remote {
                 (number(&response, "content-length"), known)
             }
         };
-        let stamp = stamp(&response);
-        let remote = Self { client, url, name, policy, stamp: stamp.clone(), size, ranges };
-        Ok((remote, size, stamp))
+        let (url, name, stamp) = (url.clone(), name.to_owned(), stamp(&response));
+        Ok(Arc::new(HttpFile { client, url, name, policy, stamp, size, ranges }))
     }
+}
 
+impl HttpFile {
     fn changed(&self) -> Failure {
         Failure::transient(format!("the file {} changed while it was read", self.name))
     }
@@ -108,51 +117,58 @@ impl Remote {
         let before = if matches!(response.status(), 206 | 416) { 0 } else { start };
         Ok((response, before))
     }
+}
 
-    /// Fills `buffer` from a place on; fewer bytes only at the end. None: there are no parts.
-    pub(super) fn read_at(&self, buffer: &mut [u8], start: u64) -> Result<Option<usize>, Failure> {
+impl Remote for HttpFile {
+    fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    fn stamp(&self) -> Option<&str> {
+        self.stamp.as_deref()
+    }
+
+    fn has_ranges(&self) -> bool {
+        self.ranges && self.size.is_some()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], start: u64) -> Result<Option<usize>, Failure> {
         if !self.ranges {
             return Ok(None);
         }
         if buffer.is_empty() || self.size.is_some_and(|size| start >= size) {
             return Ok(Some(0));
         }
-        let (response, before) = self.ask(start, Some(start + buffer.len() as u64))?;
-        if response.status() == 416 {
-            return Ok(Some(0));
-        }
-        if before > 0 {
-            return Ok(None);
-        }
-        let mut body = response.into_body();
-        let mut done = 0;
-        while done < buffer.len() {
-            match body.read(&mut buffer[done..]).map_err(http::Error::from)? {
-                0 => break,
-                count => done += count,
+        let end = start + buffer.len() as u64;
+        let wanted = self.size.unwrap_or(end).min(end) - start;
+        self.policy.run("reading a part of a file", || {
+            let (response, before) = self.ask(start, Some(end))?;
+            if response.status() == 416 {
+                return Ok(Some(0));
             }
-        }
-        Ok(Some(done))
+            if before > 0 {
+                return Ok(None);
+            }
+            let mut body = response.into_body();
+            let mut done = 0;
+            while done < buffer.len() {
+                match body.read(&mut buffer[done..]).map_err(http::Error::from)? {
+                    0 => break,
+                    count => done += count,
+                }
+            }
+            if self.size.is_some() && (done as u64) < wanted {
+                return Err(Failure::transient(format!(
+                    "an answer with a part of {} broke off",
+                    self.name
+                )));
+            }
+            Ok(Some(done))
+        })
     }
 
-    /// Reads it from a place on.
-    pub(super) fn reader(self: &Arc<Self>, start: u64) -> impl Read + use<> {
-        Reader { remote: self.clone(), body: None, at: start, fruitless: 0 }
-    }
-
-    /// All of it, which has at most so many bytes. None: it has more.
-    pub(crate) fn whole(self: &Arc<Self>, most: u64) -> Result<Option<Bytes>, Failure> {
-        let mut bytes = Vec::new();
-        self.reader(0)
-            .take(most + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| failure(error, &self.name))?;
-        Ok((bytes.len() as u64 <= most).then(|| bytes.into()))
-    }
-
-    /// Does the server answer with parts of it?
-    pub(crate) fn has_ranges(&self) -> bool {
-        self.ranges && self.size.is_some()
+    fn reader(self: Arc<Self>, start: u64) -> Box<dyn Read> {
+        Box::new(Reader { remote: self, body: None, at: start, fruitless: 0 })
     }
 }
 
@@ -165,7 +181,7 @@ pub(crate) fn failure(error: io::Error, name: &str) -> Failure {
 }
 
 struct Reader {
-    remote: Arc<Remote>,
+    remote: Arc<HttpFile>,
     body: Option<http::Body>,
     at: u64,
     fruitless: u32,
@@ -230,12 +246,12 @@ impl Read for Reader {
 /// A file on a server, read in blocks of which the last used are kept.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    remote: Arc<Remote>,
+    remote: Arc<dyn Remote>,
     kept: Mutex<Vec<(u64, Bytes)>>,
 }
 
 impl Blocks {
-    pub(crate) fn new(remote: Arc<Remote>) -> Self {
+    pub(crate) fn new(remote: Arc<dyn Remote>) -> Self {
         Self { remote, kept: Mutex::new(Vec::new()) }
     }
 
@@ -251,11 +267,9 @@ impl Blocks {
                 }
                 let mut block = vec![0; usize::try_from(limits::BLOCK_BYTES).unwrap_or_default()];
                 let start = number * limits::BLOCK_BYTES;
-                let count = self
-                    .remote
-                    .policy
-                    .run("reading a part of a file", || self.remote.read_at(&mut block, start))?;
-                let count = count.ok_or_else(|| self.remote.changed())?;
+                let count = self.remote.read_at(&mut block, start)?.ok_or_else(|| {
+                    Failure::transient("a server does not answer with parts of a file any more")
+                })?;
                 block.truncate(count);
                 Bytes::from(block)
             }

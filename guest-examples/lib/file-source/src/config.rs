@@ -1,6 +1,7 @@
 //! The configuration.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use globset::{Glob, GlobBuilder};
 use lockgate_sdk::{Failure, http};
@@ -8,76 +9,51 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::limits;
+use crate::place::Servers;
 
 /// Where the files are, and what streams they make.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(title = "Files")]
+///
+/// What an operator writes is made by [`configuration!`](crate::configuration), which each component
+/// has of its own: it says what the component can reach.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The granted directory that `files` are in, as an absolute path in the sandbox.
-    #[serde(default)]
-    #[schemars(title = "Directory", regex(pattern = "^/"), example = "/in")]
-    pub(crate) path: Option<String>,
-    /// The hosts of `urls`, each as `HOST:PORT`. It may be left out; with it a grant that is missing is
-    /// told before anything is read.
-    #[serde(default)]
-    #[schemars(title = "Hosts", extend("examples" = [["data.example:443"]]))]
-    pub(crate) hosts: Vec<String>,
+    pub path: Option<String>,
+    /// The hosts of `urls`, each as `HOST:PORT`; all of them where there is one.
+    pub hosts: Vec<String>,
+    /// What asks servers for files, where a component reaches some.
+    pub servers: Option<Arc<dyn Servers>>,
     /// The streams.
-    #[schemars(title = "Streams", length(min = 1))]
-    pub(crate) streams: Vec<StreamConfig>,
+    pub streams: Vec<StreamConfig>,
     /// What becomes of a CSV value that is not of its column's type.
-    #[serde(default)]
-    #[schemars(title = "Values of another type")]
-    pub(crate) on_mismatch: OnFault,
+    pub on_mismatch: OnFault,
     /// What becomes of a CSV row with more or fewer columns than its header.
-    #[serde(default)]
-    #[schemars(title = "Ragged rows")]
-    pub(crate) ragged: OnFault,
-    /// Add the columns `_file` (the file's name) and `_row` (the row's number in it, from 1 on).
-    #[serde(default)]
-    #[schemars(title = "Columns about the file")]
-    pub(crate) add_file_columns: bool,
+    pub ragged: OnFault,
+    /// Add the columns `_file` and `_row`.
+    pub add_file_columns: bool,
     /// Rows of a file that are looked at to find out the types of its columns.
-    #[serde(default = "default_sample_rows")]
-    #[schemars(title = "Rows of the sample", range(min = 1, max = 1_000_000))]
-    pub(crate) sample_rows: u32,
+    pub sample_rows: u32,
     /// MiB that are read between two checkpoints.
-    #[serde(default = "default_checkpoint_mib")]
-    #[schemars(title = "MiB per checkpoint", range(min = 1, max = 65536))]
-    pub(crate) checkpoint_mib: u32,
+    pub checkpoint_mib: u32,
 }
 
 /// One stream: files of one kind.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct StreamConfig {
     /// The stream's name.
-    #[schemars(title = "Name", length(min = 1), example = &"orders")]
-    pub(crate) name: String,
+    pub name: String,
     /// What the files are.
-    #[schemars(title = "Format")]
-    pub(crate) format: Format,
-    /// Names of files below the directory, with `*`, `?`, `**`, `[a-z]` and `{a,b}`.
-    #[serde(default)]
-    #[schemars(title = "Files", extend("examples" = [["orders/*.csv.gz"]]))]
-    pub(crate) files: Vec<String>,
-    /// Files over HTTP, each one file. In place of `files`.
-    #[serde(default)]
-    #[schemars(title = "URLs", extend("examples" = [["https://data.example/orders.csv"]]))]
-    pub(crate) urls: Vec<String>,
-    /// How the files are compressed; `auto` looks at their first bytes. Parquet has its own.
-    #[serde(default)]
-    #[schemars(title = "Compression")]
-    pub(crate) compression: Compression,
+    pub format: Format,
+    /// Patterns of names of files below the directory.
+    pub files: Vec<String>,
+    /// Files over HTTP, in place of `files`.
+    pub urls: Vec<String>,
+    /// How the files are compressed.
+    pub compression: Compression,
     /// How CSV is written.
-    #[serde(default)]
-    #[schemars(title = "CSV")]
-    pub(crate) csv: CsvConfig,
+    pub csv: CsvConfig,
     /// The columns that make the primary key.
-    #[serde(default)]
-    #[schemars(title = "Primary key", extend("examples" = [["id"]]))]
-    pub(crate) primary_key: Vec<String>,
+    pub primary_key: Vec<String>,
 }
 
 /// What a file is.
@@ -217,12 +193,15 @@ fn default_null_values() -> Vec<String> {
     vec![String::new()]
 }
 
-fn default_sample_rows() -> u32 {
+/// Few enough that `discover` ends in its minute.
+#[must_use]
+pub fn default_sample_rows() -> u32 {
     10_000
 }
 
 /// 16 MiB: a state costs nothing beside it, and no more is read again after a failure.
-fn default_checkpoint_mib() -> u32 {
+#[must_use]
+pub fn default_checkpoint_mib() -> u32 {
     16
 }
 
@@ -326,6 +305,9 @@ impl Config {
             }
             (false, true) if self.path.is_none() => {
                 return Err(wrong("`files` are below `path`, which is not configured"));
+            }
+            (true, false) if self.servers.is_none() => {
+                return Err(wrong("it has `urls`, and this component reaches no server"));
             }
             _ => {}
         }
