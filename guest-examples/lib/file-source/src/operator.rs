@@ -10,8 +10,8 @@ macro_rules! configuration {
         config { $($(#[$member_about:meta])* $member:ident: $member_type:ty,)* }
         stream { $($(#[$place_about:meta])* $place:ident: $place_type:ty,)* }
     ) => {
-        $(#[$about])*
         #[derive(Clone, Debug, ::serde::Deserialize, ::schemars::JsonSchema)]
+        $(#[$about])*
         #[serde(deny_unknown_fields)]
         pub struct Config {
             $($(#[$member_about])* $member: $member_type,)*
