@@ -67,12 +67,25 @@ impl Directory {
     /// # Errors
     /// [`Reason::NotGranted`] when no granted directory holds the path, else the system's.
     pub fn open(path: &str) -> Result<Self, Error> {
+        Self::open_for(path, true)
+    }
+
+    /// As [`Directory::open`], and asks for no right to change what is in it: for a source, which is
+    /// granted none.
+    ///
+    /// # Errors
+    /// As [`Directory::open`].
+    pub fn open_to_read(path: &str) -> Result<Self, Error> {
+        Self::open_for(path, false)
+    }
+
+    fn open_for(path: &str, change: bool) -> Result<Self, Error> {
         let error = |reason| Error::new("open the directory", path, reason);
         if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
             return Err(error(Reason::Invalid));
         }
         Ok(Self {
-            inner: imp::Directory::open(path).map_err(error)?,
+            inner: imp::Directory::open(path, change).map_err(error)?,
             path: path.trim_end_matches('/').to_owned(),
         })
     }

@@ -13,7 +13,7 @@ pub(super) struct Directory(PathBuf);
 pub(super) struct File(fs::File);
 
 impl Directory {
-    pub(super) fn open(path: &str) -> Result<Self, Reason> {
+    pub(super) fn open(path: &str, _change: bool) -> Result<Self, Reason> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Ok(Self(PathBuf::from(path))),
             Ok(_) => Err(Reason::NotADirectory),

@@ -36,7 +36,7 @@ fn failure(error: &ParquetError, name: &str) -> Failure {
     if text.contains("zstd") || text.contains("ZSTD") || text.contains("Disabled feature") {
         return Failure::config(format!(
             "the Parquet file {name} is compressed in a way that is not read ({text}): write it with \
-             snappy, gzip, or no compression"
+             snappy, gzip, lz4, or no compression"
         ));
     }
     Failure::config(format!("the file {name} is not Parquet, or it is damaged: {text}"))

@@ -89,7 +89,7 @@ impl Walk<'_> {
             let file = self.globs.is_match(&relative);
             let enters = self.reaches.iter().any(|reach| reach.enters(path));
             if file || enters {
-                match fs::Directory::open(&format!("{}/{relative}", self.root.path())) {
+                match fs::Directory::open_to_read(&format!("{}/{relative}", self.root.path())) {
                     Ok(below) => {
                         if enters {
                             self.enter(&below, path)?;

@@ -168,7 +168,7 @@ fn file_failure(error: fs::Error, name: &str) -> Failure {
 }
 
 fn open_directory(path: &str) -> Result<fs::Directory, Failure> {
-    fs::Directory::open(path).map_err(|error| match error.reason() {
+    fs::Directory::open_to_read(path).map_err(|error| match error.reason() {
         fs::Reason::NotGranted => Failure::config(format!(
             "directory {path} is not granted: pass --allow-dir HOST_DIR::{path}:ro \
              (in sync: --source-allow-dir)"
