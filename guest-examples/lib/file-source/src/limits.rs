@@ -34,3 +34,5 @@ pub(crate) const BLOCKS: usize = 64;
 pub(crate) const DECODED_BYTES: u64 = 1 << 20;
 /// Rows of Parquet that are decoded at once.
 pub(crate) const DECODED_ROWS: u64 = 4096;
+/// Bytes of a Parquet page that is decompressed from zstd: a page has about 1 MiB.
+pub(crate) const PAGE_BYTES: u64 = 64 << 20;

@@ -2,20 +2,24 @@
 
 mod chunk;
 mod columns;
+mod pages;
 mod schema;
 mod value;
 
+use std::sync::Arc;
+
 use arrow_schema::SchemaRef;
 use lockgate_sdk::{Failure, StreamOutput, log};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, RowSelection, RowSelector,
 };
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 use serde_json::{Map, Value, json};
 
 use self::chunk::Chunks;
 use self::columns::Columns;
+use self::pages::Group;
 use crate::limits;
 use crate::place::{Opened, Stopped};
 use crate::read::{End, Position, Progress};
@@ -33,10 +37,10 @@ fn failure(error: &ParquetError, name: &str) -> Failure {
         }
     }
     let text = error.to_string();
-    if text.contains("zstd") || text.contains("ZSTD") || text.contains("Disabled feature") {
+    if text.contains("Disabled feature") {
         return Failure::config(format!(
             "the Parquet file {name} is compressed in a way that is not read ({text}): write it with \
-             snappy, gzip, lz4, or no compression"
+             snappy, gzip, zstd, lz4, or no compression"
         ));
     }
     Failure::config(format!("the file {name} is not Parquet, or it is damaged: {text}"))
@@ -93,7 +97,7 @@ pub(crate) fn read(
     progress: &mut Progress,
     out: &mut StreamOutput<'_>,
 ) -> Result<End, Failure> {
-    let chunks = Chunks::new(file)?;
+    let chunks = Arc::new(Chunks::new(file)?);
     let metadata = metadata(&chunks, &file.name)?;
     let roots = projected(metadata.schema(), shape);
     let uuids = schema::uuids(metadata.parquet_schema());
@@ -108,8 +112,7 @@ pub(crate) fn read(
     let mut place = start;
     let mut before: u64 = 0;
     let about = shape.file_members(&file.name);
-    let groups = metadata.metadata().row_groups().to_vec();
-    for (number, group) in groups.iter().enumerate() {
+    for group in metadata.metadata().row_groups() {
         let rows = u64::try_from(group.num_rows()).unwrap_or_default();
         let skipped = place.row.saturating_sub(before).min(rows);
         before += rows;
@@ -120,13 +123,17 @@ pub(crate) fn read(
         let each = (bytes / rows).max(1);
         let batch = (limits::DECODED_BYTES / each).clamp(1, limits::DECODED_ROWS);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
+        let levels = parquet_to_arrow_field_levels(metadata.parquet_schema(), mask, None)
+            .map_err(|error| failure(&error, &file.name))?;
+        let selection = (skipped > 0).then(|| {
+            let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+            let skip = RowSelector::skip(count(skipped));
+            RowSelection::from(vec![skip, RowSelector::select(count(rows - skipped))])
+        });
+        let batch = usize::try_from(batch).unwrap_or(1);
+        let pages = Group { chunks: chunks.clone(), metadata: metadata.metadata(), group };
         let reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(chunks.clone(), metadata.clone())
-                .with_row_groups(vec![number])
-                .with_projection(mask)
-                .with_offset(usize::try_from(skipped).unwrap_or(usize::MAX))
-                .with_batch_size(usize::try_from(batch).unwrap_or(1))
-                .build()
+            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, batch, selection)
                 .map_err(|error| failure(&error, &file.name))?;
         for batch in reader {
             let batch = batch.map_err(|error| failure(&ParquetError::from(error), &file.name))?;

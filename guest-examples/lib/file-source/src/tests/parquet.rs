@@ -204,3 +204,17 @@ fn damaged_files_are_told() {
         assert!(failure.contains("a.parquet is not Parquet, or it is damaged"), "{failure}");
     }
 }
+
+/// Written by pyarrow, with pages of either version: `i` from 0 on, `s` a text or null, `l` a list.
+#[test]
+fn pages_of_zstd_are_read() {
+    for bytes in [&include_bytes!("zstd-v1.parquet")[..], include_bytes!("zstd-v2.parquet")] {
+        let scene = Scene::new("parquet", &["*.parquet"]);
+        scene.write("a.parquet", bytes);
+        let row = |n: i64| {
+            let text = if n % 3 == 0 { Value::Null } else { json!(format!("text {}", n % 5)) };
+            json!({ "i": n, "s": text, "l": [n, null], "n": null })
+        };
+        assert_eq!(scene.rows(), (0..1000).map(row).collect::<Vec<_>>());
+    }
+}

@@ -188,6 +188,11 @@ pub(crate) struct Line<'a> {
     pub(crate) ended: bool,
 }
 
+/// Decompresses zstd that is in memory.
+pub(crate) fn zstd_reader(bytes: &[u8]) -> impl Read + use<'_> {
+    zstd::Frames::new(bytes)
+}
+
 /// Where a read of a text begins that was read before. A row that nothing ended then, and that goes on,
 /// is read again.
 pub(crate) fn begin(
