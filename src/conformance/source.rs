@@ -260,7 +260,7 @@ fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
     let name = &stream.descriptor;
     let schema = stream.json_schema.to_value().unwrap_or(Value::Null);
     // A schema that is none broke a rule before.
-    let Ok(validator) = json_schema(&schema) else { return Vec::new() };
+    let Ok(validator) = json_schema(&without_zones(schema.clone())) else { return Vec::new() };
     let properties = schema.get("properties").and_then(Value::as_object);
     let mut faults = Vec::new();
     for (number, row) in read.rows(index, 0).enumerate() {
@@ -284,6 +284,27 @@ fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A schema by which a time needs no zone where Airbyte's type says that it has none: JSON Schema's
+/// `date-time` and `time` always want one.
+fn without_zones(mut schema: Value) -> Value {
+    const TYPES: [&str; 2] = ["timestamp_without_timezone", "time_without_timezone"];
+    let mut open = vec![&mut schema];
+    while let Some(place) = open.pop() {
+        match place {
+            Value::Object(members) => {
+                let airbyte = members.get("airbyte_type").and_then(Value::as_str);
+                if airbyte.is_some_and(|airbyte| TYPES.contains(&airbyte)) {
+                    members.remove("format");
+                }
+                open.extend(members.values_mut());
+            }
+            Value::Array(items) => open.extend(items.iter_mut()),
+            _ => {}
+        }
+    }
+    schema
 }
 
 fn at<'a>(row: &'a Value, path: &[String]) -> Option<&'a Value> {

@@ -67,12 +67,25 @@ impl Directory {
     /// # Errors
     /// [`Reason::NotGranted`] when no granted directory holds the path, else the system's.
     pub fn open(path: &str) -> Result<Self, Error> {
+        Self::open_for(path, true)
+    }
+
+    /// As [`Directory::open`], and asks for no right to change what is in it: for a source, which is
+    /// granted none.
+    ///
+    /// # Errors
+    /// As [`Directory::open`].
+    pub fn open_to_read(path: &str) -> Result<Self, Error> {
+        Self::open_for(path, false)
+    }
+
+    fn open_for(path: &str, change: bool) -> Result<Self, Error> {
         let error = |reason| Error::new("open the directory", path, reason);
         if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
             return Err(error(Reason::Invalid));
         }
         Ok(Self {
-            inner: imp::Directory::open(path).map_err(error)?,
+            inner: imp::Directory::open(path, change).map_err(error)?,
             path: path.trim_end_matches('/').to_owned(),
         })
     }
@@ -209,6 +222,15 @@ impl File {
     /// The system's.
     pub fn size(&self) -> Result<u64, Error> {
         self.inner.size().map_err(|reason| self.error("read the size of", reason))
+    }
+
+    /// When its content was changed last, as nanoseconds since 1970-01-01T00:00Z; none where the
+    /// filesystem does not say.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn modified(&self) -> Result<Option<u128>, Error> {
+        self.inner.modified().map_err(|reason| self.error("read the time of", reason))
     }
 
     /// Cuts it, or fills it with zeros, to a size in bytes.

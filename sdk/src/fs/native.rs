@@ -13,7 +13,7 @@ pub(super) struct Directory(PathBuf);
 pub(super) struct File(fs::File);
 
 impl Directory {
-    pub(super) fn open(path: &str) -> Result<Self, Reason> {
+    pub(super) fn open(path: &str, _change: bool) -> Result<Self, Reason> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Ok(Self(PathBuf::from(path))),
             Ok(_) => Err(Reason::NotADirectory),
@@ -77,6 +77,12 @@ impl Directory {
 impl File {
     pub(super) fn size(&self) -> Result<u64, Reason> {
         Ok(self.0.metadata().map_err(reason)?.len())
+    }
+
+    pub(super) fn modified(&self) -> Result<Option<u128>, Reason> {
+        let time = self.0.metadata().map_err(reason)?.modified().ok();
+        let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(since.map(|since| since.as_nanos()))
     }
 
     pub(super) fn set_size(&self, size: u64) -> Result<(), Reason> {

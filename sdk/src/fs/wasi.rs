@@ -25,7 +25,7 @@ pub(super) struct Directory(Descriptor);
 pub(super) struct File(Descriptor);
 
 impl Directory {
-    pub(super) fn open(path: &str) -> Result<Self, Reason> {
+    pub(super) fn open(path: &str, change: bool) -> Result<Self, Reason> {
         let (granted, rest) = get_directories()
             .into_iter()
             .filter_map(|(granted, prefix)| Some((granted, below(path, &prefix)?)))
@@ -36,10 +36,9 @@ impl Directory {
         }
         let open =
             |flags| granted.open_at(PathFlags::SYMLINK_FOLLOW, rest, OpenFlags::DIRECTORY, flags);
-        open(DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY)
-            .or_else(|_| open(DescriptorFlags::READ))
-            .map(Self)
-            .map_err(reason)
+        let both = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
+        let opened = if change { open(both).ok() } else { None };
+        opened.map_or_else(|| open(DescriptorFlags::READ), Ok).map(Self).map_err(reason)
     }
 
     pub(super) fn open_file(&self, name: &str, how: Open) -> Result<File, Reason> {
@@ -89,6 +88,11 @@ impl Directory {
 impl File {
     pub(super) fn size(&self) -> Result<u64, Reason> {
         Ok(self.0.stat().map_err(reason)?.size)
+    }
+
+    pub(super) fn modified(&self) -> Result<Option<u128>, Reason> {
+        let time = self.0.stat().map_err(reason)?.data_modification_timestamp;
+        Ok(time.map(|time| u128::from(time.seconds) * 1_000_000_000 + u128::from(time.nanoseconds)))
     }
 
     pub(super) fn set_size(&self, size: u64) -> Result<(), Reason> {
