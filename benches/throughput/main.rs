@@ -12,6 +12,7 @@ mod native;
 mod router;
 mod sql;
 mod start;
+mod systems;
 mod tax;
 
 use measure::Table;
@@ -36,6 +37,7 @@ fn main() {
             Some("start") => start::run(&mut table),
             Some("docker") => docker::run(&mut table, quick),
             Some("sql") => sql::run(&mut table, quick, peers),
+            Some("systems") => systems::run(&mut table, quick, peers),
             Some("tax") => tax::run(&mut table, quick),
             _ => router::run(&mut table, quick),
         }
@@ -46,6 +48,7 @@ fn main() {
     router::run(&mut table, quick);
     docker::run(&mut table, quick);
     sql::run(&mut table, quick, peers);
+    systems::run(&mut table, quick, peers);
     tax::run(&mut table, quick);
     interruption::run(&mut table, quick);
     table.print();

@@ -15,23 +15,23 @@ use std::time::{Duration, Instant};
 
 use crate::measure::{Table, guest, lockgate, median, per_second, target};
 
-const COLUMNS: &str = "id bigint, name text, email text, created_at timestamptz, score numeric, active boolean, note text";
+pub(crate) const COLUMNS: &str = "id bigint, name text, email text, created_at timestamptz, score numeric, active boolean, note text";
 
 /// The rows, in every form that is read here.
-struct Rows {
-    count: u64,
+pub(crate) struct Rows {
+    pub(crate) count: u64,
     lines: PathBuf,
-    csv: PathBuf,
+    pub(crate) csv: PathBuf,
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let folder = target().join("bench/sql");
     fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
 impl Rows {
-    fn make(count: u64, name: &str) -> Self {
+    pub(crate) fn make(count: u64, name: &str) -> Self {
         let folder = folder();
         let (lines, csv) =
             (folder.join(format!("{name}.jsonl")), folder.join(format!("{name}.csv")));
@@ -83,7 +83,7 @@ impl Rows {
 }
 
 /// Ends when the command did, well; the seconds it took.
-fn timed(command: &mut Command) -> f64 {
+pub(crate) fn timed(command: &mut Command) -> f64 {
     let start = Instant::now();
     let output = command.stdin(Stdio::null()).output().expect("a program");
     let seconds = start.elapsed().as_secs_f64();
@@ -97,14 +97,14 @@ fn timed(command: &mut Command) -> f64 {
 }
 
 /// The seconds that a Python program says it took.
-fn said(command: &mut Command) -> f64 {
+pub(crate) fn said(command: &mut Command) -> f64 {
     let output = command.stdin(Stdio::null()).output().expect("a program");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().last().and_then(|line| line.parse().ok()).expect("a time")
 }
 
-fn ours(arguments: &[&str]) -> Command {
+pub(crate) fn ours(arguments: &[&str]) -> Command {
     let mut command = Command::new(lockgate());
     command
         .args(arguments)
@@ -113,7 +113,7 @@ fn ours(arguments: &[&str]) -> Command {
     command
 }
 
-fn psql(url: &str, sql: &str) -> Command {
+pub(crate) fn psql(url: &str, sql: &str) -> Command {
     let mut command = Command::new("psql");
     command.args(["-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
     command
@@ -186,7 +186,7 @@ fn by_copy(url: &str, rows: &Rows) -> f64 {
 }
 
 /// A peer's environment, where it was made.
-fn peer(name: &str) -> Option<PathBuf> {
+pub(crate) fn peer(name: &str) -> Option<PathBuf> {
     let folder = target().join("test-connectors").join(name);
     folder.join("bin/python").is_file().then_some(folder)
 }
@@ -199,25 +199,34 @@ fn sqlite3() -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join("sqlite3")).find(|file| file.is_file())
 }
 
-fn by_sling(folder: &Path, rows: &Rows, url: &str, table: &str) -> f64 {
+/// sling, with what it needs to run.
+pub(crate) fn sling(folder: &Path) -> Command {
     let libraries = fs::read_dir(folder.join("lib")).expect("a folder").flatten();
     let programs = libraries
         .map(|python| python.path().join("site-packages/sling_linux_amd64/bin/sling-linux-amd64"));
     let program = programs.into_iter().find(|program| program.is_file()).expect("sling");
     let mut command = Command::new(program);
     command
-        .args(["run", "--src-stream", &format!("file://{}", rows.csv.display())])
-        .args(["--tgt-conn", url, "--tgt-object", table, "--mode", "full-refresh"])
+        .args(["run", "--mode", "full-refresh"])
         .env("SLING_DISABLE_TELEMETRY", "TRUE")
         .env("SLING_HOME_DIR", target().join("bench/sling"))
         .current_dir(folder);
     if let Some(sqlite3) = sqlite3() {
         command.env("SQLITE_PATH", sqlite3);
     }
-    timed(&mut command)
+    command
 }
 
-fn by_dlt(folder: &Path, rows: &Rows, kind: &str, url: &str) -> f64 {
+pub(crate) fn by_sling(folder: &Path, rows: &Rows, url: &str, table: &str) -> f64 {
+    timed(sling(folder).args(["--src-stream", &format!("file://{}", rows.csv.display())]).args([
+        "--tgt-conn",
+        url,
+        "--tgt-object",
+        table,
+    ]))
+}
+
+pub(crate) fn by_dlt(folder: &Path, rows: &Rows, kind: &str, url: &str) -> f64 {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/dlt_load.py");
     let pipelines = target().join("bench/dlt");
     let _ = fs::remove_dir_all(&pipelines);
@@ -264,7 +273,7 @@ esac
 }
 
 /// How ours and another's times compare, as a line of the table.
-fn compare(
+pub(crate) fn compare(
     table: &mut Table,
     what: &str,
     ours: (u64, f64),
