@@ -22,7 +22,7 @@ fn sync(folder: &Folder, count: u64, config: &Value, more: &[&str]) -> Command {
     command.args(["--source-config", &json!({"count": count, "seed": 7}).to_string()]);
     command.arg("--destination").arg(guest("destination-file"));
     command.args(["--destination-config", &config.to_string()]);
-    command.args(["--destination-allow-dir", "out::/out", "--state", "file:state.db"]);
+    command.args(["--destination-allow-dir", "out::/out", "--state", "sqlite:state.db"]);
     command.args(more);
     command
 }
@@ -132,7 +132,7 @@ fn parquet_opens_in_duckdb_and_pyarrow() {
 fn rows_that_replace_others_are_all_there_or_none() {
     let folder = scratch();
     let config = json!({"path": "/out", "commit_seconds": 0});
-    let overwrite = ["--streams", "users", "--write-strategy", "replace", "--full-refresh"];
+    let overwrite = ["--streams", "users", "--strategy", "replace", "--full-refresh"];
     run(sync(&folder, 100, &config, &overwrite));
     let users = folder.path().join("out/users");
     let before = rows(&users);

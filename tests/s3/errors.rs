@@ -17,11 +17,13 @@ fn a_check_succeeds_and_leaves_no_trace() {
 #[test]
 fn a_grant_that_is_missing_is_named() {
     let scene = Scene::new();
-    for grant in ["", "s3.example:443"] {
-        let (status, message) = scene.check(grant);
-        assert_eq!(status, "FAILED");
-        assert!(message.contains(&format!("--allow-net {}", scene.grant())), "{message}");
-    }
+    let (status, message) = scene.check("s3.example:443");
+    assert_eq!(status, "FAILED");
+    assert!(message.contains(&format!("--allow-net {}", scene.grant())), "{message}");
+    // Without any network, the host says it before the connector is asked.
+    let output = scene.command("", &["check"]).output().expect("lockgate runs");
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+    assert!(said.contains("allow-net"), "{said}");
 }
 
 #[test]

@@ -31,12 +31,15 @@ fn what_is_confirmed_is_seen_and_no_more() {
         let confirmed = confirmed.expect("the state is confirmed though nothing follows");
         assert!(confirmed.contains("1000"), "{confirmed}");
         let more = rows(1000..20_000);
-        // As much as is taken before it ends.
-        let feeding = std::thread::spawn(move || drop(input.write_all(more.as_bytes())));
+        // As much as is taken before it ends. The end of the input would be an end like any other.
+        let feeding = std::thread::spawn(move || {
+            let _ = input.write_all(more.as_bytes());
+            input
+        });
         std::thread::sleep(std::time::Duration::from_millis(500));
         child.kill().expect("it runs");
         child.wait().expect("it ends");
-        feeding.join().expect("it was fed");
+        drop(feeding.join().expect("it was fed"));
         assert_eq!(scene.ids("items"), (0..1000).collect::<Vec<_>>());
 
         let text = rows(1000..3000) + &state("items", 3000) + &complete("items");

@@ -169,7 +169,10 @@ impl Scene {
     /// What the service answers to a request for an object or a list.
     pub fn get(&self, path: &str) -> Vec<u8> {
         let url = format!("{}/{}{path}", self.endpoint, self.bucket);
-        let mut answer = ureq::get(url).call().expect("an answer");
+        // Objects are their writer's; the server of the tests asks who it is and checks no signature.
+        let who = "AWS4-HMAC-SHA256 Credential=id/20240101/us-east-1/s3/aws4_request, \
+                   SignedHeaders=host, Signature=0";
+        let mut answer = ureq::get(url).header("Authorization", who).call().expect("an answer");
         answer.body_mut().with_config().limit(64 << 20).read_to_vec().expect("a body")
     }
 
