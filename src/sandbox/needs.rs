@@ -67,6 +67,10 @@ pub fn judge_needs(
     let judged = needs.iter().take(NEEDS).map(|need| {
         let (target, state) = match fill(&need.pattern, config, schema) {
             Filled::Text(target) => {
+                let target = match need.capability.as_str() {
+                    "network" => place(target),
+                    _ => target,
+                };
                 let state = judge(&need.capability, &target, policy);
                 (target, state)
             }
@@ -81,6 +85,13 @@ pub fn judge_needs(
         }
     });
     judged.collect()
+}
+
+/// What a URL of HTTP reaches, as `HOST:PORT`; anything else as it is.
+fn place(target: String) -> String {
+    let url = url::Url::parse(&target).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let place = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    place.map(|(host, port)| format!("{host}:{port}")).unwrap_or(target)
 }
 
 impl JudgedNeed {
@@ -273,6 +284,22 @@ mod tests {
             "tunnel": {"oneOf": [{"properties": {"key": {"airbyte_secret": true}, "host": {}}}]},
         }});
         judge_needs(needs, policy, config, &schema).into_iter().map(|n| n.state).collect()
+    }
+
+    #[test]
+    fn urls_are_places() {
+        let policy = Policy::default();
+        let wanted = [need("network", "${endpoint}")];
+        for (url, target) in [
+            ("https://s3.example.com", "s3.example.com:443"),
+            ("http://127.0.0.1:9000/", "127.0.0.1:9000"),
+        ] {
+            let missing = NeedState::Missing { grant: Grant::new("allow-net", target) };
+            assert_eq!(judged(&wanted, &policy, &json!({"endpoint": url})), [missing]);
+        }
+        assert_eq!(judged(&wanted, &policy, &json!({})), [NeedState::NotNeeded]);
+        let other = judged(&wanted, &policy, &json!({"endpoint": "ftp://x"}));
+        assert!(matches!(other[..], [NeedState::Unjudged { .. }]), "{other:?}");
     }
 
     #[test]

@@ -56,9 +56,38 @@ fn the_destinations_of_authors() {
         ("destination-append-python", &["--allow-net", NOWHERE]),
         ("destination-append-javascript", &[]),
     ] {
-        let untried = ["WRITE_STATE_WHOLE", "WRITE_OVERWRITE", "WRITE_DEDUP"];
+        let untried = [
+            "WRITE_STATE_WHOLE",
+            "WRITE_OVERWRITE",
+            "WRITE_DEDUP",
+            "WRITE_INTERRUPTED",
+            "REFRESH_RESUME",
+            "REFRESH_CLEAR",
+        ];
         writes_files(name, &json!({"path": "/out"}), more, &untried);
     }
+}
+
+/// Objects are read back by `tests/destination_s3.rs`; here are the rules that need no reader.
+#[test]
+fn destination_s3() {
+    #[expect(clippy::disallowed_methods, reason = "where the services of the tests are")]
+    let endpoint = std::env::var("LOCKGATE_TEST_S3").unwrap();
+    let bucket = format!("validated-{}", std::process::id());
+    ureq::put(format!("{endpoint}/{bucket}")).send_empty().unwrap();
+    let folder = Folder::new();
+    let config = json!({
+        "endpoint": endpoint, "region": "us-east-1", "bucket": bucket,
+        "access_key_id": "id-of-tests", "secret_access_key": "t0ps3cret",
+    });
+    let config = folder.write("config.json", &config.to_string());
+    let component = component("destination-s3");
+    let net = endpoint.trim_start_matches("http://");
+    let arguments = [&*component, "--config", config.to_str().unwrap(), "--allow-net", net];
+    let (report, code) = report(&folder, &arguments);
+    assert_eq!(codes(&report, "failed"), [""; 0], "{report:#}");
+    assert!(codes(&report, "passed").len() >= 17, "{report:#}");
+    assert_eq!(code, 0);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub struct Config {
     pub(crate) session_token: Option<Secret>,
     /// Where URLs have the bucket. Without it: in the host at AWS, in the path at an endpoint.
     #[serde(default)]
-    #[schemars(title = "Addressing")]
+    #[schemars(title = "Addressing", with = "Addressing")]
     pub(crate) addressing: Option<Addressing>,
     /// The kind of the objects.
     #[serde(default)]

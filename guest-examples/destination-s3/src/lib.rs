@@ -31,10 +31,10 @@ impl Destination for S3 {
     type Config = Config;
 
     fn spec() -> Spec {
-        // No need of the network is said: it depends on whether there is an endpoint. Whoever lacks the
-        // grant is told which.
+        // Without an endpoint it is AWS, at a host that no pattern says: who lacks that grant is told.
         Spec::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
             .modes([DestinationSyncMode::Append, DestinationSyncMode::Overwrite])
+            .need("network", "${endpoint}", "writes the objects")
             .extra("supportsRefreshes", true)
     }
 
