@@ -70,3 +70,18 @@ fn failures_say_what_where_and_why() {
     let error = Directory::open("/no/such/directory").expect_err("it is not there");
     assert_eq!(*error.reason(), Reason::NotGranted);
 }
+
+#[test]
+fn what_is_opened_to_read_says_when_it_was_changed() {
+    let folder = tempfile::tempdir().expect("a directory");
+    std::fs::write(folder.path().join("file"), "as it was").expect("a file");
+    let path = folder.path().to_str().expect("a path");
+    let directory = Directory::open_to_read(path).expect("it is there");
+    let file = directory.open_file("file", Open::Read).expect("it is there");
+    let then = file.modified().expect("facts").expect("a time");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
+    let second = 1_000_000_000;
+    assert!(then / second <= now.as_secs().into() && then / second + 60 > now.as_secs().into());
+    let missing = Directory::open_to_read("/there/is/no/such").expect_err("it is not there");
+    assert_eq!(*missing.reason(), Reason::NotGranted);
+}
