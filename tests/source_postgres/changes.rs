@@ -24,7 +24,11 @@ fn captured(sql: &str) -> Scene {
 }
 
 fn last_state(messages: &[Value]) -> Value {
-    messages.iter().rfind(|message| message["type"] == "STATE").expect("a state").clone()
+    messages
+        .iter()
+        .rfind(|message| message["type"] == "STATE")
+        .unwrap_or_else(|| panic!("no state"))
+        .clone()
 }
 
 #[test]
