@@ -94,3 +94,19 @@ fn a_refresh_replaces_what_was_appended() {
     scene.sync(20, &["--strategy", "append", "--clear"]);
     assert_eq!(scene.objects(), [""; 0]);
 }
+
+/// Rows that have few of many columns: as columns they are larger than as JSON, and a component has 256 MiB.
+#[test]
+fn many_columns_without_values_fit_into_memory() {
+    let mut scene = Scene::new();
+    scene.config = json!({"format": "parquet"});
+    let mut wide = stream("wide", 1, 0);
+    let columns = (0..300).map(|at| (format!("c{at}"), json!({"type": "integer"})));
+    wide["stream"]["json_schema"]["properties"] = columns.collect::<serde_json::Map<_, _>>().into();
+    let text = record("wide", &json!({"c1": 1})).repeat(150_000);
+    scene.write(&[wide], text + &state("wide", 1) + &complete("wide"));
+    let [key] = &scene.named("wide")[..] else { panic!("one object") };
+    let bytes = bytes::Bytes::from(scene.get(&format!("/{key}")));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("it is Parquet");
+    assert_eq!(reader.metadata().file_metadata().num_rows(), 150_000);
+}

@@ -35,8 +35,12 @@ use crate::format::Numbers;
 use crate::row::{write_meta, write_others};
 use crate::table::{ADDITIONAL, EXTRACTED_AT, GENERATION_ID, META, Table};
 
-/// Bytes of JSON that are columns in memory before they are encoded.
+/// Bytes of rows that are columns in memory before they are encoded.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// What a value takes in a column even where the row has none: eight bytes and a bit. Rows with few of many
+/// columns are larger as columns than as JSON.
+const VALUE_BYTES: usize = 9;
 
 /// Encoded bytes of a row group that are held in memory until it is written: what a reader has to
 /// decode for a column grows with it, and what is written for each column's start shrinks.
@@ -53,7 +57,7 @@ pub(crate) struct ParquetFile<W: Write + Send> {
     schema: SchemaRef,
     columns: Vec<Column>,
     ours: Option<Ours>,
-    /// Bytes of JSON that the columns have.
+    /// Bytes that the columns have, about: of JSON, and of places.
     bytes: usize,
     scratch: Vec<u8>,
 }
@@ -140,7 +144,7 @@ impl<W: Write + Send> ParquetFile<W> {
                 Some(ours) => ours.push(table, row, rows.emitted_at(place), &mut self.scratch)?,
                 None => table.count_losses(),
             }
-            self.bytes += row.len();
+            self.bytes += row.len() + VALUE_BYTES * self.schema.fields().len();
             if self.bytes >= BATCH_BYTES {
                 self.encode()?;
             }
