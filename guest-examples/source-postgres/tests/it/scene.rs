@@ -52,7 +52,20 @@ impl Scene {
         let scene = Self { url: url(), schema, config: json!({}) };
         scene.lines(&format!("DROP SCHEMA IF EXISTS {0} CASCADE; CREATE SCHEMA {0}", scene.schema));
         scene.run(sql);
+        scene.settle();
         scene
+    }
+
+    /// Waits until every transaction has ended that was open when the rows were written, whosever it
+    /// was: a full refresh that goes on reads again what such a one could have changed.
+    fn settle(&self) {
+        let written = self.run("SELECT txid_current()").concat();
+        let ended =
+            format!("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint > {written}");
+        let start = std::time::Instant::now();
+        while self.run(&ended).concat() != "t" && start.elapsed().as_secs() < 120 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
     }
 
     /// The lines that SQL gives.
