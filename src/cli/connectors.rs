@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::output::{CliError, Output, sized, table};
@@ -173,7 +174,7 @@ fn list(all: &PythonEnvironments, host: &Host, output: &Output) -> Result<(), Cl
             "root": all.root(),
             "environments": environments.iter().map(as_json).collect::<Vec<_>>(),
             "components": components.collect::<Vec<_>>(),
-            "index": index().iter().map(|(name, entry)| indexed(name, entry, host)).collect::<Vec<_>>(),
+            "index": indexed(host),
         }));
         return Ok(());
     }
@@ -232,16 +233,18 @@ fn of_index(host: &Host) -> String {
 }
 
 /// What comes with Lockgate, for machines.
-fn indexed(name: &str, entry: &IndexEntry, host: &Host) -> Value {
-    json!({
-        "name": name,
-        "about": entry.about,
-        "needs": entry.needs,
-        "modes": entry.modes,
-        "status": entry.status,
-        "documentation": entry.documentation,
-        "component": host.shipped(name),
-    })
+fn indexed(host: &Host) -> Vec<Indexed> {
+    let all = index().iter();
+    all.map(|(name, entry)| Indexed { name, entry, component: host.shipped(name) }).collect()
+}
+
+/// An entry of the index, and where it is here.
+#[derive(Serialize)]
+struct Indexed {
+    name: &'static str,
+    #[serde(flatten)]
+    entry: &'static IndexEntry,
+    component: Option<PathBuf>,
 }
 
 async fn install(

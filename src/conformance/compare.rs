@@ -148,19 +148,23 @@ pub(super) fn column<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
     if let Some(value) = only(&|column| column == wanted) {
         return Some(value);
     }
-    let start: String = wanted.chars().take(KEPT).collect();
-    (start.len() >= KEPT).then(|| only(&|column| column.starts_with(&start))).flatten()
+    let mut cut = cut_columns(row, &wanted);
+    cut.next().filter(|_| cut.next().is_none())
 }
 
-/// Whether a value is in one of several columns that begin as a long name does: a system that cuts names
-/// tells them apart by an ending of its own, and which is whose is not known.
-fn is_in_cut_column(written: &str, found: &Row, name: &str) -> bool {
-    let start: String = plain(name).chars().take(KEPT).collect();
-    start.len() >= KEPT
-        && !found.contains_key(name)
-        && (found.iter())
-            .filter(|(column, _)| plain(column).starts_with(&start))
-            .any(|(_, there)| same(Some(written), Some(there.get())))
+/// The values of the columns that begin as a long name does, given plain. A system that cuts names tells
+/// them apart by an ending of its own, and which is whose is not known.
+fn cut_columns<'a>(row: &'a Row, wanted: &str) -> impl Iterator<Item = &'a str> {
+    let start: String = wanted.chars().take(KEPT).collect();
+    let is_cut = move |column: &str| start.len() >= KEPT && plain(column).starts_with(&start);
+    row.iter().filter(move |(column, _)| is_cut(column)).map(|(_, value)| value.get())
+}
+
+/// Whether a value is where its column should be.
+fn is_there(written: &str, found: &Row, name: &str) -> bool {
+    let is_it = |there| same(Some(written), there);
+    is_it(column(found, name))
+        || (!found.contains_key(name) && cut_columns(found, &plain(name)).any(|v| is_it(Some(v))))
 }
 
 /// How often each row of a stream is there, by what it says.
@@ -202,10 +206,8 @@ fn shown(value: Option<&str>) -> String {
 fn differing(written: &Row, found: &Row) -> Option<String> {
     written.iter().find_map(|(name, value)| {
         let there = column(found, name);
-        let differs =
-            !same(Some(value.get()), there) && !is_in_cut_column(value.get(), found, name);
         let shown_name: String = name.chars().take(40).collect();
-        differs.then(|| {
+        (!is_there(value.get(), found, name)).then(|| {
             format!(
                 "column {shown_name}: wrote {}, found {}",
                 shown(Some(value.get())),

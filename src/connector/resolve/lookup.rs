@@ -1,7 +1,7 @@
 //! What is taken for a name: by what was asked for, or, where nothing was, by looking it up. The
 //! order is that of how well each is contained and how near it is: built in, a component of the
-//! project, one that comes with Lockgate, a program on `PATH`, a Python package, an image. The registry is asked last and only
-//! where nothing else has the name.
+//! project, one that comes with Lockgate, a program on `PATH`, a Python package, an image. The registry
+//! is asked last and only where nothing else has the name.
 
 use super::claims::{By, Claim, Way};
 use super::fits::Given;
@@ -86,8 +86,7 @@ impl Asking<'_> {
             let given = self.found(Some(Way::Component), by, why)?;
             return Ok(Choice::new(Method::Component(path), given.why));
         }
-        let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-        looked.push(format!("no {name}.wasm in {}", folders.join(" or ")));
+        looked.push(format!("no {name}.wasm in {}", shown_folders(&folders)));
         if let Some(choice) = self.shipped(name, &mut looked) {
             return Ok(choice);
         }
@@ -110,17 +109,17 @@ impl Asking<'_> {
         }
     }
 
-    /// What comes with Lockgate, unless an option or what it must be asks for something else.
+    /// What comes with Lockgate, unless an option asks for something else.
     fn shipped(&self, name: &str, looked: &mut Vec<String>) -> Option<Choice> {
-        let _ = index().get(name)?;
+        if !index().contains_key(name) {
+            return None;
+        }
         let (found, folders) = self.around.shipped(name);
         let Some(path) = found else {
-            let places: Vec<_> =
-                folders.iter().map(|folder| folder.display().to_string()).collect();
-            if !places.is_empty() {
+            if !folders.is_empty() {
                 looked.push(format!(
                     "the {name} that comes with Lockgate is not in {} (scripts/build-guests {name})",
-                    places.join(" or ")
+                    shown_folders(&folders)
                 ));
             }
             return None;
@@ -179,6 +178,11 @@ impl Asking<'_> {
             _ => Ok(()),
         }
     }
+}
+
+fn shown_folders(folders: &[std::path::PathBuf]) -> String {
+    let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    folders.join(" or ")
 }
 
 fn shown_folder(path: &std::path::Path) -> String {
