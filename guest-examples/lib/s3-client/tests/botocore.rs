@@ -1,4 +1,4 @@
-//! Signatures are those of AWS's own client: `scripts/setup-moto` installs it.
+//! Signatures are those of AWS's own client: `scripts/setup-test-connectors` installs it.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -32,11 +32,12 @@ for line in sys.stdin:
 
 #[test]
 fn a_request_is_signed_as_botocore_signs_it() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../scripts/setup-moto");
-    let output = Command::new(script).output().expect("the script runs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let script = root.join("scripts/setup-test-connectors");
+    let output = Command::new(script).arg("moto").output().expect("the script runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let folder = String::from_utf8(output.stdout).expect("text");
-    let folder = folder.trim().strip_prefix("moto=").expect("a folder").to_owned();
+    let folder = root.join(folder.trim().strip_prefix("moto=").expect("a folder"));
 
     let mut cases = vec![
         ("GET", "/", "list-type=2&prefix=lake%2Fa%20b%2F".to_owned(), Vec::new(), Vec::new(), None),
@@ -69,7 +70,7 @@ fn a_request_is_signed_as_botocore_signs_it() {
         cases.push(("PUT", "/a/b", format!("x={name}"), headers, body.into_bytes(), None));
     }
 
-    let mut python = Command::new(format!("{folder}/bin/python"))
+    let mut python = Command::new(folder.join("bin/python"))
         .args(["-c", SIGNER])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
