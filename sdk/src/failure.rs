@@ -1,10 +1,13 @@
 //! Why an operation did not succeed.
 
-use std::fmt::Display;
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::io;
 use std::time::Duration;
 
 use crate::bindings::types::StreamDescriptor;
 pub use crate::bindings::types::{Failure, FailureKind};
+use crate::http;
 
 /// ```
 /// use std::time::Duration;
@@ -58,9 +61,69 @@ impl Failure {
         self
     }
 
+    /// The failure that an error carries, or one of those that it was made of: what became an
+    /// [`io::Error`] comes back as it was.
+    ///
+    /// ```
+    /// use lockgate_sdk::Failure;
+    ///
+    /// let full = Failure::transient("no space is left");
+    /// let error = std::io::Error::from(full.clone());
+    /// assert_eq!(Failure::carried(&error), Some(&full));
+    /// ```
+    #[must_use]
+    pub fn carried<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(Carried(failure)) = error.downcast_ref() {
+                return Some(failure);
+            }
+            // Its `source` is that of what is in it, and not what is in it.
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            next = match inner {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        None
+    }
+
     /// Did the host stop the sync? Then nothing is to be finished, only returned.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind == FailureKind::Cancelled
+    }
+}
+
+/// A failure as an error, on its way through what knows no failures.
+#[derive(Debug)]
+struct Carried(Failure);
+
+impl Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl Error for Carried {}
+
+/// For [`io::Read`] and [`io::Write`]: [`Failure::carried`] finds it again.
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        Self::other(Carried(failure))
+    }
+}
+
+/// As the failure that it carries, or that an answer over HTTP broke off with; else a system failure with
+/// its words.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if let Some(failure) = Self::carried(&error) {
+            return failure.clone();
+        }
+        match error.downcast::<http::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::system(error.to_string()),
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::io;
 
 use lockgate_sdk::fs;
-use row_files::carry;
 
 /// Bytes that are handed to the host at once.
 const WRITE_BYTES: usize = 256 << 10;
@@ -45,13 +44,13 @@ impl io::Write for Part {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.buffer.is_empty() && bytes.len() >= WRITE_BYTES {
             // A batch that is large enough takes no detour.
-            self.file.write_at(bytes, self.at).map_err(carry)?;
+            self.file.write_at(bytes, self.at)?;
             self.at += bytes.len() as u64;
             return Ok(bytes.len());
         }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= WRITE_BYTES {
-            self.hand_over().map_err(carry)?;
+            self.hand_over()?;
         }
         Ok(bytes.len())
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use lockgate_sdk::{Failure, Rows, log};
-use row_files::{FileWriter, Format, carry};
+use row_files::{FileWriter, Format};
 use s3_client::{Bucket, Upload};
 
 use crate::key::{self, MANIFEST};
@@ -48,7 +48,7 @@ struct Sink(Upload);
 
 impl io::Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.push(bytes).map_err(carry)?;
+        self.0.push(bytes).map_err(Failure::from)?;
         Ok(bytes.len())
     }
 

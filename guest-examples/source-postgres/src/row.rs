@@ -1,11 +1,12 @@
 //! Rows: the values of a query as one line of JSON.
 
+use json_rows::escape::escaped_length;
 use lockgate_sdk::{Failure, StreamOutput};
 use postgres_client::Fields;
 use serde_json::json;
 
 use crate::relation::Column;
-use crate::value::{self, Fit, Scratch, escaped_length, push_string};
+use crate::value::{self, Fit, Scratch, push_string};
 
 /// Bytes of a row as JSON. It may be held twice while the batch before it is sent, beside what it is
 /// made from: a component has 256 MiB.

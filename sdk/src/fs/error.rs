@@ -65,6 +65,12 @@ pub enum Reason {
     Other(String),
 }
 
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.reason {

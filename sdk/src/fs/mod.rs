@@ -95,10 +95,23 @@ impl Directory {
     /// # Errors
     /// A failure that says how a directory is granted; else the system's.
     pub fn open_granted(path: &str) -> Result<Self, Failure> {
-        Self::open(path).map_err(|error| match error.reason() {
+        Self::open_granted_for(path, true)
+    }
+
+    /// As [`Directory::open_to_read`], for one that a source's configuration names in `path`.
+    ///
+    /// # Errors
+    /// As [`Directory::open_granted`].
+    pub fn open_granted_to_read(path: &str) -> Result<Self, Failure> {
+        Self::open_granted_for(path, false)
+    }
+
+    fn open_granted_for(path: &str, change: bool) -> Result<Self, Failure> {
+        let (how, side) = if change { ("", "destination") } else { (":ro", "source") };
+        Self::open_for(path, change).map_err(|error| match error.reason() {
             Reason::NotGranted => Failure::config(format!(
-                "directory {path} is not granted: pass --allow-dir HOST_DIR::{path} \
-                 (in sync: --destination-allow-dir)"
+                "directory {path} is not granted: pass --allow-dir HOST_DIR::{path}{how} \
+                 (in sync: --{side}-allow-dir)"
             )),
             Reason::Invalid => {
                 Failure::config(format!("`path` is not an absolute path in the sandbox: {path}"))

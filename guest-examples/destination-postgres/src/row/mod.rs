@@ -95,7 +95,7 @@ impl Encoder {
         if self.extracted.0 != emitted_at {
             self.extracted.0 = emitted_at;
             self.extracted.1.clear();
-            time::write_millis(emitted_at, &mut self.extracted.1);
+            json_rows::time::write_millis(emitted_at, ' ', "+00", &mut self.extracted.1);
         }
         out.extend_from_slice(&self.extracted.1);
         if self.changes.is_empty() {

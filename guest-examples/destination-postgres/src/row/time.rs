@@ -14,7 +14,7 @@ pub(crate) enum Fit {
     Not,
 }
 
-use json_rows::time::{Clock, Date, Zone, civil, is_zero, read, read_clock};
+use json_rows::time::{Clock, Date, Zone, is_zero, read, read_clock};
 
 /// Years of `date`; those of timestamps end earlier.
 const FIRST_YEAR: i32 = -4712;
@@ -128,25 +128,6 @@ pub(crate) fn time(text: &[u8], zoned: bool, out: &mut Vec<u8>) -> Fit {
     fit(is_cut(&clock) || (!zoned && zone.is_some_and(|zone| !zone.is_utc())))
 }
 
-/// Writes a time in ms since 1970 as a timestamp of UTC.
-pub(crate) fn write_millis(millis: i64, out: &mut Vec<u8>) {
-    const DAY: i64 = 86_400_000;
-    // Of years that the server has and four digits hold: 0001 to 9999.
-    let millis = millis.clamp(-62_135_596_800_000, 253_402_300_799_999);
-    let (days, rest) = (millis.div_euclid(DAY), millis.rem_euclid(DAY));
-    let (year, month, day) = civil(days);
-    let _ = std::io::Write::write_fmt(
-        out,
-        format_args!(
-            "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{:03}+00",
-            rest / 3_600_000,
-            rest / 60_000 % 60,
-            rest / 1000 % 60,
-            rest % 1000
-        ),
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,21 +238,6 @@ mod tests {
         assert_eq!(local("12:00:00-05:00"), Some(("12:00:00".to_owned(), false)));
         for text in ["", "12", "12:3", "24:00:01", "12:00:00 BC", "12:00:00\t"] {
             assert_eq!(zoned(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn instants() {
-        for (millis, expected) in [
-            (0, "1970-01-01 00:00:00.000+00"),
-            (1_709_210_096_789, "2024-02-29 12:34:56.789+00"),
-            (-1, "1969-12-31 23:59:59.999+00"),
-            (i64::MAX, "9999-12-31 23:59:59.999+00"),
-            (i64::MIN, "0001-01-01 00:00:00.000+00"),
-        ] {
-            let mut out = Vec::new();
-            write_millis(millis, &mut out);
-            assert_eq!(String::from_utf8(out).expect("text"), expected);
         }
     }
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::limits;
-use crate::place::Servers;
+use crate::servers::Servers;
 
 /// Where the files are, and what streams they make.
 ///

@@ -2,13 +2,13 @@
 //!
 //! A schema is found out from samples: it says what was seen, and every column may be null.
 
-use json_rows::ColumnType;
 use lockgate_sdk::{Failure, Stream, StreamDescriptor, retry};
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Format, StreamConfig};
 use crate::limits;
 use crate::place::{Listed, Place};
+use crate::schema::schema_of;
 use crate::shape::{FILE, ROW};
 use crate::{csv, jsonl, parquet};
 
@@ -113,21 +113,4 @@ pub(crate) fn schema(
         "type": "object",
         "properties": properties,
     }))
-}
-
-/// The schema of a column.
-pub(crate) fn schema_of(kind: ColumnType) -> Value {
-    let text = |format: &str, airbyte: &str| json!({ "type": ["null", "string"], "format": format, "airbyte_type": airbyte });
-    match kind {
-        ColumnType::String => json!({ "type": ["null", "string"] }),
-        ColumnType::Boolean => json!({ "type": ["null", "boolean"] }),
-        ColumnType::Integer => json!({ "type": ["null", "integer"] }),
-        ColumnType::Number => json!({ "type": ["null", "number"] }),
-        ColumnType::Date => json!({ "type": ["null", "string"], "format": "date" }),
-        ColumnType::Timestamp => text("date-time", "timestamp_without_timezone"),
-        ColumnType::TimestampWithTimezone => text("date-time", "timestamp_with_timezone"),
-        ColumnType::Time => text("time", "time_without_timezone"),
-        ColumnType::TimeWithTimezone => text("time", "time_with_timezone"),
-        ColumnType::Json => json!({}),
-    }
 }

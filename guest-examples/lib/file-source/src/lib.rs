@@ -17,8 +17,12 @@ mod limits;
 mod operator;
 mod parquet;
 mod place;
+mod progress;
 mod read;
+mod schema;
+mod servers;
 mod shape;
+mod state;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -32,7 +36,8 @@ pub use self::config::{
     Compression, Config, CsvConfig, Encoding, Format, OnFault, StreamConfig, TypeConfig, TypeName,
     default_checkpoint_mib, default_sample_rows,
 };
-pub use self::place::{Remote, Servers, http_servers};
+pub use self::place::http_servers;
+pub use self::servers::{Remote, Servers};
 
 /// Tries whether a configuration can be read from: the first file of each stream is opened.
 ///

@@ -1,20 +1,18 @@
 //! Reads streams: file after file, in the order of their names.
 
-mod state;
-
 use std::collections::{BTreeMap, HashSet};
 
+use json_rows::of_schema;
 use lockgate_sdk::{
-    Catalog, ConfiguredStream, Failure, Output, SavedState, StreamOutput, SyncMode, log, retry,
+    Catalog, ConfiguredStream, Failure, Output, SavedState, StreamOutput, log, retry,
 };
 
-use self::state::{FileState, Kind, State, Step, step};
 use crate::config::{Config, Format, StreamConfig};
-use crate::place::{Opened, Place};
-use crate::shape::Shape;
-use crate::{csv, jsonl, parquet};
-
-pub(crate) use self::state::Position;
+use crate::place::{Listed, Opened, Place};
+use crate::progress::{Progress, Start};
+use crate::shape::{FILE, ROW, Shape};
+use crate::state::{FileState, Kind, State, Step, step};
+use crate::{csv, discover, jsonl, parquet};
 
 /// Reads all streams, one after the other.
 pub(crate) fn read(
@@ -76,13 +74,8 @@ fn read_stream(
     // What is gone would be kept for ever.
     let names: HashSet<&str> = listed.iter().map(|file| file.name.as_str()).collect();
     state.files.retain(|name, _| names.contains(name.as_str()));
-    let shape = Shape::of_stream(place, config, settings, stream, &listed)?;
-    let mut progress = Progress {
-        state,
-        every: config.checkpoint_bytes(),
-        read: 0,
-        incremental: stream.sync_mode == SyncMode::Incremental,
-    };
+    let shape = shape_of(place, config, settings, stream, &listed)?;
+    let mut progress = Progress::new(state, config.checkpoint_bytes());
     for file in &listed {
         let file = place.file(file)?;
         read_file(&file, settings, &shape, &mut progress, out)?;
@@ -142,75 +135,27 @@ fn read_file(
     Ok(())
 }
 
-/// Where a read of a file begins.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Start {
-    pub(crate) place: Position,
-    /// Where the last row began that was read, if nothing ended it then.
-    pub(crate) last: Option<Position>,
-}
-
-/// Where a read of a file ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct End {
-    pub(crate) place: Position,
-    /// Where the last row begins, if nothing ends it: it may go on.
-    pub(crate) last: Option<Position>,
-}
-
-/// Makes checkpoints.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    state: State,
-    every: u64,
-    /// Bytes that were read since the last checkpoint.
-    read: u64,
-    pub(crate) incremental: bool,
-}
-
-impl Progress {
-    /// Notes that bytes were read.
-    pub(crate) fn note(&mut self, bytes: u64) {
-        self.read += bytes;
+/// The shape of a stream's rows: as the catalog has it; where that names no columns, as the files have it.
+fn shape_of(
+    place: &Place,
+    config: &Config,
+    settings: &StreamConfig,
+    stream: &ConfiguredStream,
+    listed: &[Listed],
+) -> Result<Shape, Failure> {
+    let wrong = |error| {
+        Failure::config("the stream's schema in the catalog is not one of objects")
+            .with_detail(error)
+    };
+    let mut columns = of_schema(&stream.json_schema).map_err(wrong)?;
+    if columns.is_empty() && !listed.is_empty() {
+        let schema = discover::schema(place, config, settings, listed)?;
+        columns = of_schema(&schema.to_string()).map_err(wrong)?;
     }
-
-    /// Were as many bytes read as lie between two checkpoints?
-    pub(crate) fn is_due(&self) -> bool {
-        self.read >= self.every
+    let has = |name: &str| config.add_file_columns && columns.iter().any(|(c, _)| c == name);
+    let (file, row) = (has(FILE), has(ROW));
+    if config.add_file_columns {
+        columns.retain(|(name, _)| name != FILE && name != ROW);
     }
-
-    /// Makes a checkpoint within a file. `plain`: what is read is what is in it, so that it may grow
-    /// behind the place.
-    pub(crate) fn within(
-        &mut self,
-        file: &Opened,
-        place: Position,
-        plain: bool,
-        out: &mut StreamOutput<'_>,
-    ) -> Result<(), Failure> {
-        // A server is not asked twice for each checkpoint where its own word will do.
-        let known = file.remote().is_some() && file.stamp.is_some();
-        let mark = if plain { Some(place.offset) } else { file.size };
-        let print = match mark {
-            Some(mark) if !known => file.print(mark)?,
-            _ => None,
-        };
-        let entry = FileState {
-            size: file.size,
-            stamp: file.stamp.clone(),
-            print,
-            mark: mark.filter(|_| plain),
-            place,
-            last: None,
-            part: true,
-        };
-        self.state.files.insert(file.name.clone(), entry);
-        self.emit(out)
-    }
-
-    fn emit(&mut self, out: &mut StreamOutput<'_>) -> Result<(), Failure> {
-        self.read = 0;
-        out.checkpoint(&self.state)?;
-        Ok(())
-    }
+    Ok(Shape::new(columns, file, row, config.on_mismatch, config.ragged))
 }

@@ -2,12 +2,9 @@
 
 use std::collections::HashMap;
 
-use json_rows::{ColumnType, of_schema};
-use lockgate_sdk::{ConfiguredStream, Failure};
+use json_rows::ColumnType;
 
-use crate::config::{Config, OnFault, StreamConfig};
-use crate::discover;
-use crate::place::{Listed, Place};
+use crate::config::OnFault;
 
 /// The column with the file's name.
 pub(crate) const FILE: &str = "_file";
@@ -29,31 +26,6 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// As the catalog has it; where that names no columns, as the files have it.
-    pub(crate) fn of_stream(
-        place: &Place,
-        config: &Config,
-        settings: &StreamConfig,
-        stream: &ConfiguredStream,
-        listed: &[Listed],
-    ) -> Result<Self, Failure> {
-        let wrong = |error| {
-            Failure::config("the stream's schema in the catalog is not one of objects")
-                .with_detail(error)
-        };
-        let mut columns = of_schema(&stream.json_schema).map_err(wrong)?;
-        if columns.is_empty() && !listed.is_empty() {
-            let schema = discover::schema(place, config, settings, listed)?;
-            columns = of_schema(&schema.to_string()).map_err(wrong)?;
-        }
-        let has = |name: &str| config.add_file_columns && columns.iter().any(|(c, _)| c == name);
-        let (file, row) = (has(FILE), has(ROW));
-        if config.add_file_columns {
-            columns.retain(|(name, _)| name != FILE && name != ROW);
-        }
-        Ok(Self::new(columns, file, row, config.on_mismatch, config.ragged))
-    }
-
     /// Of columns.
     pub(crate) fn new(
         columns: Vec<(String, ColumnType)>,
@@ -76,7 +48,7 @@ impl Shape {
         let mut text = Vec::new();
         if self.file {
             text.extend_from_slice(b"\"_file\":");
-            crate::text::push_string(file.as_bytes(), &mut text);
+            json_rows::escape::push_string(file.as_bytes(), &mut text);
         }
         FileMembers { text, row: self.row }
     }

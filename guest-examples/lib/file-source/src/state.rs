@@ -12,19 +12,19 @@ use crate::place::Opened;
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct State {
     /// A full refresh goes on from its own states only.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// The files, by their names.
     #[serde(with = "as_list")]
-    pub(super) files: BTreeMap<String, FileState>,
+    pub(crate) files: BTreeMap<String, FileState>,
     /// All were read.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub(super) done: bool,
+    pub(crate) done: bool,
 }
 
 /// Which read a state is of.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     FullRefresh,
     Incremental,
 }
@@ -43,25 +43,25 @@ impl From<SyncMode> for Kind {
 pub(crate) struct FileState {
     /// Its bytes when it was opened; a server may not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// When it was written, or what its server said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) stamp: Option<String>,
+    pub(crate) stamp: Option<String>,
     /// The digest of its start and of what is before `mark`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) print: Option<String>,
+    pub(crate) print: Option<String>,
     /// Bytes of the file that `print` is about; those of all of it where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) mark: Option<u64>,
+    pub(crate) mark: Option<u64>,
     /// Where a later read goes on.
     #[serde(flatten)]
     pub(crate) place: Position,
     /// Where the last row begins, if nothing ended it: it may go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) last: Option<Position>,
+    pub(crate) last: Option<Position>,
     /// There is more of it to read.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub(super) part: bool,
+    pub(crate) part: bool,
 }
 
 /// A place in a file, between two rows.
@@ -104,7 +104,7 @@ mod as_list {
         state: Cow<'a, FileState>,
     }
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         files: &BTreeMap<String, FileState>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -116,7 +116,7 @@ mod as_list {
         )
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<String, FileState>, D::Error> {
         let entries: Vec<Entry<'static>> = Vec::deserialize(deserializer)?;
@@ -126,7 +126,7 @@ mod as_list {
 
 /// What is done with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// It is as it was, and was read.
     Skip,
     /// It is as it was up to where it was read.
@@ -138,7 +138,7 @@ pub(super) enum Step {
 }
 
 /// Compares a file with what was known of it.
-pub(super) fn step(
+pub(crate) fn step(
     known: Option<&FileState>,
     file: &Opened,
     format: Format,

@@ -3,6 +3,7 @@
 //! A source writes its schemas, so they may be anything: what is not plain is [`ColumnType::Json`], which
 //! holds every value.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -68,8 +69,10 @@ pub fn of_schema(schema: &str) -> Result<Vec<(String, ColumnType)>, serde_json::
     }
     let schema: Schema = serde_json::from_str(schema)?;
     let mut types: Vec<(String, ColumnType)> = Vec::new();
+    let mut places = HashMap::new();
     for (name, member) in schema.properties.map_or(Vec::new(), |members| members.0) {
-        match types.iter_mut().find(|(known, _)| *known == name) {
+        let place = *places.entry(name.clone()).or_insert(types.len());
+        match types.get_mut(place) {
             Some(known) => known.1 = of_value(&member),
             None => types.push((name, of_value(&member))),
         }

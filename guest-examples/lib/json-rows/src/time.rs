@@ -228,6 +228,24 @@ pub fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Writes a moment in ms since 1970 with `between` its day and its time and `end` behind it, in UTC: of the
+/// years that four digits hold, 0001 to 9999.
+pub fn write_millis(millis: i64, between: char, end: &str, out: &mut Vec<u8>) {
+    const DAY: i64 = 86_400_000;
+    let millis = millis.clamp(-62_135_596_800_000, 253_402_300_799_999);
+    let (days, rest) = (millis.div_euclid(DAY), millis.rem_euclid(DAY));
+    let (year, month, day) = civil(days);
+    let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
+    let (second, millis) = (rest / 1000 % 60, rest % 1000);
+    // Writing to a vector cannot fail.
+    let _ = std::io::Write::write_fmt(
+        out,
+        format_args!(
+            "{year:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}.{millis:03}{end}"
+        ),
+    );
+}
+
 impl Date {
     /// Days since 1970-01-01 (Howard Hinnant's `days_from_civil`).
     #[must_use]
@@ -309,6 +327,21 @@ mod tests {
         assert!(clock.is_finer_than_micros());
         assert_eq!(zone.map(Zone::seconds), Some(-19_800));
         assert!(read_clock(b"12:00:00 BC").is_none());
+    }
+
+    #[test]
+    fn instants() {
+        for (millis, expected) in [
+            (0, "1970-01-01 00:00:00.000+00"),
+            (1_709_210_096_789, "2024-02-29 12:34:56.789+00"),
+            (-1, "1969-12-31 23:59:59.999+00"),
+            (i64::MAX, "9999-12-31 23:59:59.999+00"),
+            (i64::MIN, "0001-01-01 00:00:00.000+00"),
+        ] {
+            let mut out = Vec::new();
+            write_millis(millis, ' ', "+00", &mut out);
+            assert_eq!(String::from_utf8(out).expect("text"), expected);
+        }
     }
 
     proptest! {

@@ -8,7 +8,7 @@
 
 use json_rows::escape::unescape;
 use json_rows::scan::{Kind, Value};
-use json_rows::time::civil;
+use json_rows::time::write_millis;
 use lockgate_sdk::{Failure, Rows};
 
 use crate::row::{write_meta, write_others};
@@ -80,7 +80,7 @@ fn ours(table: &Table, row: &[u8], emitted_at: i64, scratch: &mut Vec<u8>, out: 
         push(scratch, out);
     }
     out.push(b',');
-    write_moment(emitted_at, out);
+    write_millis(emitted_at, 'T', "Z", out);
     // Writing to a vector cannot fail.
     let _ = std::io::Write::write_fmt(out, format_args!(",{},", table.generation));
     scratch.clear();
@@ -104,21 +104,4 @@ fn push(text: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(part);
     }
     out.push(b'"');
-}
-
-/// A moment in ms since 1970, as ISO 8601 writes it.
-fn write_moment(millis: i64, out: &mut Vec<u8>) {
-    const DAY: i64 = 86_400_000;
-    // The years that four digits hold: 0001 to 9999.
-    let millis = millis.clamp(-62_135_596_800_000, 253_402_300_799_999);
-    let (days, rest) = (millis.div_euclid(DAY), millis.rem_euclid(DAY));
-    let (year, month, day) = civil(days);
-    let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
-    let (second, millis) = (rest / 1000 % 60, rest % 1000);
-    let _ = std::io::Write::write_fmt(
-        out,
-        format_args!(
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
-        ),
-    );
 }

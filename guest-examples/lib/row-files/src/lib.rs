@@ -6,16 +6,15 @@
 //! row's `_airbyte_meta`.
 
 mod csv;
-mod failed;
 mod format;
 mod parquet;
 mod row;
+mod sticky;
 mod table;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use failed::{carry, failure};
 pub use format::{Compression, Format, Numbers, Options};
 pub use table::{Lost, Table};
 pub use writer::FileWriter;

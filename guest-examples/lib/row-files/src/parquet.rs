@@ -30,9 +30,9 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use crate::failed::Sticky;
 use crate::format::Numbers;
 use crate::row::{write_meta, write_others};
+use crate::sticky::Sticky;
 use crate::table::{ADDITIONAL, EXTRACTED_AT, GENERATION_ID, META, Table};
 
 /// Bytes of rows that are columns in memory before they are encoded.

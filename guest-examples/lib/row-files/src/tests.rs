@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{Compression, FileWriter, Format, Numbers, Options, Table, carry};
+use crate::{Compression, FileWriter, Format, Numbers, Options, Table};
 
 const SCHEMA: &str = r#"{"properties": {
     "id": {"type": "integer"},
@@ -349,7 +349,7 @@ fn failures_come_through_as_they_were() {
 
     impl Write for Full {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(carry(Failure::transient("no space is left")))
+            Err(Failure::transient("no space is left").into())
         }
 
         fn flush(&mut self) -> std::io::Result<()> {

@@ -6,7 +6,6 @@ use flate2::write::GzEncoder;
 use lockgate_sdk::{Failure, Rows};
 
 use crate::csv;
-use crate::failed::failure;
 use crate::format::{Compression, Format};
 use crate::parquet::ParquetFile;
 use crate::table::Table;
@@ -29,7 +28,7 @@ impl<W: Write + Send> FileWriter<W> {
     /// Begins a file.
     ///
     /// # Errors
-    /// What `out` returned, as [`carry`](crate::carry) packed it.
+    /// What `out` returned, as the failure that it was made of.
     pub fn new(table: &Table, out: W) -> Result<Self, Failure> {
         let mut lines = Vec::new();
         if table.options.format == Format::Csv {
@@ -56,10 +55,10 @@ impl<W: Write + Send> FileWriter<W> {
         let lines = match &mut self.kind {
             Kind::Parquet(file) => return file.write(table, rows),
             Kind::Plain { out, .. } if table.options.format == Format::Jsonl => {
-                return out.write_all(rows.bytes()).map_err(|error| failure(&error));
+                return Ok(out.write_all(rows.bytes())?);
             }
             Kind::Gzip { out, .. } if table.options.format == Format::Jsonl => {
-                return out.write_all(rows.bytes()).map_err(|error| failure(&error));
+                return Ok(out.write_all(rows.bytes())?);
             }
             Kind::Plain { lines, .. } | Kind::Gzip { lines, .. } => lines,
         };
@@ -73,9 +72,9 @@ impl<W: Write + Send> FileWriter<W> {
             Kind::Plain { out, lines } => (out, lines),
             Kind::Gzip { out, lines } => (out, lines),
         };
-        let written = out.write_all(lines).map_err(|error| failure(&error));
+        let written = out.write_all(lines);
         lines.clear();
-        written
+        Ok(written?)
     }
 
     /// Rows it has.
@@ -112,7 +111,7 @@ impl<W: Write + Send> FileWriter<W> {
         match self.kind {
             Kind::Parquet(file) => file.finish(),
             Kind::Plain { out, .. } => Ok(out),
-            Kind::Gzip { out, .. } => out.finish().map_err(|error| failure(&error)),
+            Kind::Gzip { out, .. } => Ok(out.finish()?),
         }
     }
 }

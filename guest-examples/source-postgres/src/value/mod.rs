@@ -11,7 +11,7 @@ mod time;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub(crate) use self::text::{escaped_length, push_string};
+pub(crate) use self::text::push_string;
 
 /// What becomes of a type's values.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -169,7 +169,7 @@ proptest! {
         let (json, fit) = pushed(&Kind::Text, text.as_bytes()).unwrap();
         prop_assert_eq!(fit, Fit::Whole);
         prop_assert!(!json.contains('\n'));
-        prop_assert_eq!(json.len(), text::escaped_length(text.as_bytes()) + 2);
+        prop_assert_eq!(json.len(), json_rows::escape::escaped_length(text.as_bytes()) + 2);
         prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 

@@ -3,8 +3,10 @@
 //! The session has `DateStyle` ISO and the zone UTC, so the server's text is nearly there. Words
 //! (`infinity`) and whatever else is no time stay as they are, as a string.
 
+use json_rows::escape::plain;
+
 use super::Fit;
-use super::text::{plain, push_string};
+use super::text::push_string;
 
 /// Digits of a fraction of a second.
 const FRACTION: usize = 6;

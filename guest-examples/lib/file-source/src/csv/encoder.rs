@@ -1,6 +1,7 @@
 //! Rows of CSV as JSON.
 
 use json_rows::ColumnType;
+use json_rows::escape::push_string;
 use lockgate_sdk::{Failure, StreamOutput, log};
 use serde_json::json;
 
@@ -9,7 +10,6 @@ use super::value::{self, Fit};
 use crate::config::OnFault;
 use crate::place::Opened;
 use crate::shape::{FileMembers, Shape};
-use crate::text::push_string;
 
 /// Writes the rows of one file.
 pub(super) struct Encoder<'a> {

@@ -13,8 +13,9 @@ use self::records::{Found, Records};
 pub(crate) use self::sample::{Columns, sample};
 use crate::config::StreamConfig;
 use crate::place::Opened;
-use crate::read::{End, Position, Progress, Start};
+use crate::progress::{End, Progress, Start};
 use crate::shape::Shape;
+use crate::state::Position;
 use crate::text::Text;
 
 /// Opens a file, reads its header, and goes to a place in it. None: it is empty.

@@ -5,7 +5,7 @@ use lockgate_sdk::Failure;
 
 use crate::config::CsvConfig;
 use crate::limits;
-use crate::read::Position;
+use crate::state::Position;
 use crate::text::Text;
 
 /// Reads records.

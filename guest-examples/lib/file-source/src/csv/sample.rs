@@ -8,7 +8,7 @@ use super::value::{common, guess};
 use crate::config::{StreamConfig, TypeName};
 use crate::limits;
 use crate::place::Opened;
-use crate::read::Position;
+use crate::state::Position;
 
 /// The columns of the files that were looked at: names in the order in which they were found, and what
 /// their values may be taken for, if there were any.

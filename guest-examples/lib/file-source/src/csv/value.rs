@@ -1,9 +1,8 @@
 //! Values of CSV: what they may be taken for, and how they are written as JSON. Numbers keep their
 //! digits.
 
+use json_rows::escape::push_string;
 use json_rows::{ColumnType, time};
-
-use crate::text::push_string;
 
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use lockgate_sdk::{Failure, StreamOutput, log};
 pub(crate) use self::sample::{Members, sample};
 use crate::config::StreamConfig;
 use crate::place::Opened;
-use crate::read::{End, Position, Progress, Start};
+use crate::progress::{End, Progress, Start};
 use crate::shape::{FILE, FileMembers, ROW, Shape};
+use crate::state::Position;
 use crate::text::Text;
 
 /// Lines of a text, and where they are.

@@ -10,11 +10,11 @@ use serde_json::{Value as Json, json};
 
 use super::{Lines, look};
 use crate::config::StreamConfig;
-use crate::discover::schema_of;
 use crate::limits;
 use crate::place::Opened;
-use crate::read::Position;
+use crate::schema::schema_of;
 use crate::shape::FileMembers;
+use crate::state::Position;
 use crate::text::Text;
 
 /// What the values of one member are.

@@ -9,7 +9,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::limits;
-use crate::place::{Blocks, Opened, Stopped, failure};
+use crate::place::{Blocks, Opened, failure};
 
 /// A file whose parts can be read.
 #[derive(Clone, Debug)]
@@ -93,7 +93,8 @@ impl ChunkReader for Chunks {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let external = |failure| ParquetError::External(Box::new(Stopped(failure)));
+        let external =
+            |failure: Failure| ParquetError::External(Box::new(io::Error::from(failure)));
         if start.checked_add(length as u64).is_none_or(|end| end > self.size) {
             return Err(ParquetError::EOF(format!(
                 "{length} bytes at {start} are beyond its end at {}",
@@ -126,7 +127,7 @@ pub(super) struct From {
 
 impl Read for From {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.chunks.some(self.at, buffer.len()).map_err(Stopped::io)?;
+        let bytes = self.chunks.some(self.at, buffer.len())?;
         buffer[..bytes.len()].copy_from_slice(&bytes);
         self.at += bytes.len() as u64;
         Ok(bytes.len())

@@ -4,7 +4,6 @@ use arrow_array::RecordBatch;
 use lockgate_sdk::{Failure, StreamOutput};
 use serde_json::json;
 
-use super::push_string;
 use super::value::Values;
 use crate::limits;
 use crate::shape::FileMembers;
@@ -27,7 +26,7 @@ pub(super) struct Column<'a> {
 
 fn prefix(first: bool, name: &str) -> Vec<u8> {
     let mut prefix = vec![if first { b'{' } else { b',' }];
-    push_string(name.as_bytes(), &mut prefix);
+    json_rows::escape::push_string(name.as_bytes(), &mut prefix);
     prefix.push(b':');
     prefix
 }

@@ -21,20 +21,15 @@ use self::chunk::Chunks;
 use self::columns::Columns;
 use self::pages::Group;
 use crate::limits;
-use crate::place::{Opened, Stopped};
-use crate::read::{End, Position, Progress};
-use crate::shape::{Shape, push_number};
-use crate::text::push_string;
+use crate::place::Opened;
+use crate::progress::{End, Progress};
+use crate::shape::Shape;
+use crate::state::Position;
 
 /// What a file was found not to be, or cannot be read for.
 fn failure(error: &ParquetError, name: &str) -> Failure {
-    if let ParquetError::External(source) = error {
-        let stopped = source.downcast_ref::<Stopped>().or_else(|| {
-            source.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<Stopped>()
-        });
-        if let Some(Stopped(failure)) = stopped {
-            return failure.clone();
-        }
+    if let Some(failure) = Failure::carried(error) {
+        return failure.clone();
     }
     let text = error.to_string();
     if text.contains("Disabled feature") {

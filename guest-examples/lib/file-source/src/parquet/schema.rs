@@ -6,7 +6,7 @@ use parquet::basic::LogicalType;
 use parquet::schema::types::SchemaDescriptor;
 use serde_json::{Map, Value, json};
 
-use crate::discover::schema_of;
+use crate::schema::schema_of;
 
 /// Which of the columns are UUIDs: what is read as bytes does not say.
 pub(super) fn uuids(schema: &SchemaDescriptor) -> Vec<bool> {

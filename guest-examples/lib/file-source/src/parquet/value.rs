@@ -17,9 +17,10 @@ use arrow_array::{
 use arrow_schema::{DataType, TimeUnit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use json_rows::escape::push_string;
 use json_rows::time::civil;
 
-use super::{push_number, push_string};
+use crate::shape::push_number;
 
 /// The values of a column, or of a part of it.
 pub(super) struct Values<'a> {

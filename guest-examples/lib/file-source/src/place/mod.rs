@@ -3,7 +3,6 @@
 mod listing;
 mod remote;
 
-use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -14,59 +13,7 @@ pub use self::remote::http_servers;
 pub(crate) use self::remote::{Blocks, failure};
 use crate::config::{Config, StreamConfig};
 use crate::limits;
-
-/// A failure on its way through [`io::Error`].
-#[derive(Debug)]
-pub(crate) struct Stopped(pub(crate) Failure);
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
-    }
-}
-
-impl std::error::Error for Stopped {}
-
-impl Stopped {
-    pub(crate) fn io(failure: impl Into<Failure>) -> io::Error {
-        io::Error::other(Self(failure.into()))
-    }
-}
-
-/// Asks servers for files. A component that reaches none has none, and imports nothing of HTTP.
-pub trait Servers: fmt::Debug {
-    /// Looks at a file; `name` is what messages call it.
-    ///
-    /// # Errors
-    /// It is not there, or may not be read.
-    fn open(
-        &self,
-        url: &http::Url,
-        name: &str,
-        policy: retry::Policy,
-    ) -> Result<Arc<dyn Remote>, Failure>;
-}
-
-/// A file on a server.
-pub trait Remote: fmt::Debug + Send + Sync {
-    /// Its size in bytes, if the server says.
-    fn size(&self) -> Option<u64>;
-
-    /// What changes when the file does, if the server says.
-    fn stamp(&self) -> Option<&str>;
-
-    /// Does the server answer with parts of it?
-    fn has_ranges(&self) -> bool;
-
-    /// Fills `buffer` from a place on; fewer bytes only at the end. None: there are no parts.
-    ///
-    /// # Errors
-    /// What broke the answer off.
-    fn read_at(&self, buffer: &mut [u8], start: u64) -> Result<Option<usize>, Failure>;
-
-    /// Reads it from a place on.
-    fn reader(self: Arc<Self>, start: u64) -> Box<dyn Read>;
-}
+use crate::servers::{Remote, Servers};
 
 /// Where the files of a configuration are.
 #[derive(Debug)]
@@ -106,7 +53,7 @@ impl Place {
     pub(crate) fn open(config: &Config, policy: retry::Policy) -> Result<Self, Failure> {
         let needed = config.streams.iter().any(|stream| !stream.files.is_empty());
         let root = match (&config.path, needed) {
-            (Some(path), true) => Some(Arc::new(open_directory(path)?)),
+            (Some(path), true) => Some(Arc::new(fs::Directory::open_granted_to_read(path)?)),
             _ => None,
         };
         Ok(Self { root, servers: config.servers.clone(), policy })
@@ -165,19 +112,6 @@ fn file_failure(error: fs::Error, name: &str) -> Failure {
         )),
         _ => error.into(),
     }
-}
-
-fn open_directory(path: &str) -> Result<fs::Directory, Failure> {
-    fs::Directory::open_to_read(path).map_err(|error| match error.reason() {
-        fs::Reason::NotGranted => Failure::config(format!(
-            "directory {path} is not granted: pass --allow-dir HOST_DIR::{path}:ro \
-             (in sync: --source-allow-dir)"
-        )),
-        fs::Reason::Invalid => {
-            Failure::config(format!("`path` is not an absolute path in the sandbox: {path}"))
-        }
-        _ => error.into(),
-    })
 }
 
 /// A query may hold a secret, and tells files apart: its digest does so too.
@@ -254,7 +188,7 @@ struct LocalReader {
 
 impl Read for LocalReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at).map_err(Stopped::io)?;
+        let count = self.file.read_at(buffer, self.at)?;
         self.at += count as u64;
         Ok(count)
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use lockgate_sdk::{Failure, FailureKind, http, log, retry};
 
-use super::{Remote, Servers, Stopped};
 use crate::limits;
+use crate::servers::{Remote, Servers};
 
 /// Answers that break off one after the other, without a byte in between.
 const FRUITLESS: u32 = 5;
@@ -174,10 +174,8 @@ impl Remote for HttpFile {
 
 /// What a reader failed with.
 pub(crate) fn failure(error: io::Error, name: &str) -> Failure {
-    match error.downcast::<Stopped>() {
-        Ok(Stopped(failure)) => failure,
-        Err(error) => Failure::system(format!("cannot read {name}: {error}")),
-    }
+    let carried = Failure::carried(&error).cloned();
+    carried.unwrap_or_else(|| Failure::system(format!("cannot read {name}: {error}")))
 }
 
 struct Reader {
@@ -237,7 +235,7 @@ impl Read for Reader {
                     self.body = None;
                     log::warn(format_args!("{}; asking for the rest", failure.message));
                 }
-                Err(failure) => return Err(Stopped::io(failure)),
+                Err(failure) => return Err(failure.into()),
             }
         }
     }

@@ -1,6 +1,5 @@
 //! The text of a file: decompressed as it is read, in a buffer that lines are found in.
 
-mod escape;
 mod zstd;
 
 use std::io::{self, BufReader, Read};
@@ -8,11 +7,11 @@ use std::io::{self, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use lockgate_sdk::{Failure, log};
 
-pub(crate) use self::escape::push_string;
 use crate::config::Compression;
 use crate::limits;
-use crate::place::{Opened, Stopped};
-use crate::read::{Position, Start};
+use crate::place::Opened;
+use crate::progress::Start;
+use crate::state::Position;
 
 /// The text of a file, from a place on.
 pub(crate) struct Text {
@@ -242,10 +241,10 @@ fn detect(file: &Opened) -> Result<Compression, Failure> {
 }
 
 fn failure(error: io::Error, name: &str, compression: Compression) -> Failure {
-    let error = match error.downcast::<Stopped>() {
-        Ok(Stopped(failure)) => return failure,
-        Err(error) => error,
-    };
+    // What a decoder was given may be in an error of its own.
+    if let Some(failure) = Failure::carried(&error) {
+        return failure.clone();
+    }
     let what = match compression {
         Compression::Gzip => "gzip",
         Compression::Zstd => "zstd",
@@ -253,14 +252,9 @@ fn failure(error: io::Error, name: &str, compression: Compression) -> Failure {
             return Failure::system(format!("cannot read {name}: {error}"));
         }
     };
-    // What a decoder was given may be in an error of its own.
     let mut source: Option<&(dyn std::error::Error + 'static)> = error.get_ref().map(|e| e as _);
     while let Some(inner) = source {
         let io = inner.downcast_ref::<io::Error>();
-        let stopped = io.and_then(|io| io.get_ref()?.downcast_ref::<Stopped>());
-        if let Some(stopped) = stopped.or_else(|| inner.downcast_ref::<Stopped>()) {
-            return stopped.0.clone();
-        }
         if io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
             return cut(name, what);
         }
