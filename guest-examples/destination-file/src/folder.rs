@@ -14,7 +14,7 @@
 
 use lockgate_sdk::{Failure, fs, log};
 
-use crate::plan::{Hidden, Plan, parse_hidden};
+use crate::plan::{Hidden, Plan, parse_hidden, partial_name};
 
 /// The ending of a file that is not committed.
 const PART: &str = ".part";
@@ -37,36 +37,16 @@ pub(crate) struct Folder {
 
 /// Does what earlier runs left to do, and removes what they left unfinished.
 pub(crate) fn tidy(root: &fs::Directory, plans: &[Plan]) -> Result<(), Failure> {
-    let names = root.list()?;
-    let mut changed = false;
-    for name in &names {
-        let Some((kind, folder, generation)) = parse_hidden(name) else { continue };
+    // What a kill cut in two is completed first: by it, a folder of new rows may be the stream's.
+    let mut changed = complete_replacements(root, plans)?;
+    for name in root.list()? {
+        let Some((Hidden::Partial, folder, generation)) = parse_hidden(&name) else { continue };
         let Some(plan) = plans.iter().find(|plan| plan.folder == folder) else { continue };
-        match kind {
-            Hidden::Replaced if !names.iter().any(|name| name == folder) => {
-                // Killed between the two renames: the new rows are all there.
-                let new = format!(".{folder}.new-{generation}");
-                let (from, what) = if names.contains(&new) {
-                    (&new, "completing what an earlier run began")
-                } else {
-                    (name, "putting back what an earlier run took away")
-                };
-                log::info(format_args!("{what}: {from} becomes {folder}"));
-                root.rename(from, folder)?;
-                if from != name {
-                    remove(root, name)?;
-                }
-            }
-            Hidden::Partial if plan.replaces && plan.continues && plan.generation == generation => {
-                continue;
-            }
-            // It became the stream's folder just now.
-            Hidden::Partial if !exists(root, name) => continue,
-            Hidden::Partial | Hidden::Replaced => {
-                log::info(format_args!("removing {name}, which an earlier run left"));
-                remove(root, name)?;
-            }
+        if plan.replaces && plan.continues && plan.generation == generation {
+            continue;
         }
+        log::info(format_args!("removing {name}, which an earlier run left unfinished"));
+        remove(root, &name)?;
         changed = true;
     }
     if changed {
@@ -75,8 +55,33 @@ pub(crate) fn tidy(root: &fs::Directory, plans: &[Plan]) -> Result<(), Failure> 
     Ok(())
 }
 
-fn exists(root: &fs::Directory, name: &str) -> bool {
-    fs::Directory::open(&format!("{}/{name}", root.path())).is_ok()
+/// Ends what a run began that was killed between the two renames, or before the old folder was removed.
+/// Was there one?
+fn complete_replacements(root: &fs::Directory, plans: &[Plan]) -> Result<bool, Failure> {
+    let names = root.list()?;
+    let mut changed = false;
+    for name in &names {
+        let Some((Hidden::Replaced, folder, generation)) = parse_hidden(name) else { continue };
+        if !plans.iter().any(|plan| plan.folder == folder) {
+            continue;
+        }
+        changed = true;
+        if names.iter().any(|name| name == folder) {
+            log::info(format_args!("removing {name}, which was replaced"));
+            remove(root, name)?;
+            continue;
+        }
+        let new = partial_name(folder, generation);
+        if names.contains(&new) {
+            log::info(format_args!("completing what an earlier run began: {new} becomes {folder}"));
+            root.rename(&new, folder)?;
+            remove(root, name)?;
+        } else {
+            log::info(format_args!("putting back what an earlier run took away: {folder}"));
+            root.rename(name, folder)?;
+        }
+    }
+    Ok(changed)
 }
 
 /// Removes a folder and the files in it.

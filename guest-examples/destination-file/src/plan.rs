@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 
 use json_rows::name::stem;
-use lockgate_sdk::{
-    Catalog, ConfiguredStream, DestinationSyncMode, Failure, StreamDescriptor, SyncMode,
-};
-use row_files::{Options, Table};
+use lockgate_sdk::{Catalog, ConfiguredStream, Failure, StreamDescriptor, SyncMode};
+use row_files::{Options, Table, replaces};
 
 /// Filesystems take 255 bytes, and the name of a folder of a generation is 26 longer than the stream's.
 const LONGEST: usize = 255 - 26;
@@ -38,7 +36,8 @@ impl Plan {
     }
 }
 
-fn partial_name(folder: &str, generation: u64) -> String {
+/// The name of the folder of a generation that may replace others.
+pub(crate) fn partial_name(folder: &str, generation: u64) -> String {
     format!(".{folder}.new-{generation}")
 }
 
@@ -82,20 +81,7 @@ pub(crate) fn plan(catalog: &Catalog, options: Options) -> Result<Vec<Plan>, Fai
 
 fn plan_one(stream: &ConfiguredStream, options: Options) -> Result<Plan, Failure> {
     let descriptor = &stream.descriptor;
-    let replaces = match stream.destination_sync_mode {
-        DestinationSyncMode::Overwrite => true,
-        // A refresh that drops what earlier generations left.
-        DestinationSyncMode::Append => stream.minimum_generation_id != 0,
-        DestinationSyncMode::AppendDedup
-        | DestinationSyncMode::Update
-        | DestinationSyncMode::SoftDelete => {
-            return Err(Failure::config(format!(
-                "the stream `{descriptor}` is to be written in a mode that changes rows, and files \
-                 support append and overwrite only"
-            ))
-            .in_stream(descriptor));
-        }
-    };
+    let replaces = replaces(stream, "files")?;
     Ok(Plan {
         table: Table::new(stream, options)?,
         folder: stem(descriptor.namespace.as_deref(), &descriptor.name, LONGEST),

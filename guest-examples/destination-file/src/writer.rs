@@ -12,7 +12,7 @@ use crate::plan::Plan;
 
 /// Bytes of files that are not complete which are held in memory, of all streams. Beyond it the file
 /// that holds most is completed.
-const HELD_BYTES: usize = 64 << 20;
+const HELD_BYTES: u64 = 64 << 20;
 
 /// Files that are open at once; beyond it the largest is completed. Systems let a process have some
 /// hundreds.
@@ -81,25 +81,31 @@ impl Writer<'_> {
     fn write(&mut self, rows: &Rows) -> Result<(), Failure> {
         let stream = rows.stream();
         if self.lanes.get(stream).is_some_and(|lane| lane.open.is_none()) {
-            self.make_room(|lanes| {
-                lanes.iter().filter(|l| l.open.is_some()).count() >= OPEN_FILES
-            })?;
+            let is_too_much =
+                |lanes: &[Lane]| lanes.iter().filter(|l| l.open.is_some()).count() >= OPEN_FILES;
+            self.make_room(is_too_much, Lane::size)?;
         }
         let lane = self.lanes.get_mut(stream).ok_or_else(|| unknown(stream))?;
-        let size = lane.write(&self.root, rows);
-        if lane.in_stream(size)? >= self.config.file_bytes {
+        let written = lane.write(&self.root, rows);
+        lane.in_stream(written)?;
+        if lane.size() >= self.config.file_bytes {
             let completed = lane.complete();
             lane.in_stream(completed)?;
             self.completed = true;
         }
-        self.make_room(|lanes| lanes.iter().map(Lane::held).sum::<usize>() > HELD_BYTES)
+        let is_too_much = |lanes: &[Lane]| lanes.iter().map(Lane::held).sum::<u64>() > HELD_BYTES;
+        self.make_room(is_too_much, Lane::held)
     }
 
-    /// Completes the files that hold most while there is too much.
-    fn make_room(&mut self, is_too_much: impl Fn(&[Lane]) -> bool) -> Result<(), Failure> {
+    /// Completes the files that have most of something while there is too much.
+    fn make_room(
+        &mut self,
+        is_too_much: impl Fn(&[Lane]) -> bool,
+        has: impl Fn(&Lane) -> u64,
+    ) -> Result<(), Failure> {
         while is_too_much(&self.lanes) {
             let open = self.lanes.iter_mut().filter(|lane| lane.open.is_some());
-            let Some(lane) = open.max_by_key(|lane| lane.held()) else { break };
+            let Some(lane) = open.max_by_key(|lane| has(lane)) else { break };
             let completed = lane.complete();
             lane.in_stream(completed)?;
             self.completed = true;
@@ -150,7 +156,8 @@ impl Lane {
     fn new(root: &fs::Directory, plan: Plan) -> Self {
         // Killed after the new rows took their place and before the state that says so was stored: what
         // comes now is the rest of them.
-        let is_rest = plan.continues
+        let is_rest = plan.replaces
+            && plan.continues
             && Folder::has_generation(root, &plan.folder, plan.generation)
             && !Folder::has_generation(root, &plan.partial(), plan.generation);
         Self { is_partial: plan.replaces && !is_rest, plan, folder: None, open: None }
@@ -160,8 +167,14 @@ impl Lane {
         result.map_err(|failure| failure.in_stream(&self.plan.descriptor))
     }
 
-    fn held(&self) -> usize {
-        self.open.as_ref().map_or(0, |(_, file)| file.held())
+    /// Bytes of memory that its open file takes.
+    fn held(&self) -> u64 {
+        self.open.as_ref().map_or(0, |(_, file)| file.held() as u64)
+    }
+
+    /// Bytes of its open file, about.
+    fn size(&self) -> u64 {
+        self.open.as_ref().map_or(0, |(_, file)| file.out().size() + file.unwritten() as u64)
     }
 
     /// The stream's folder; it is opened when it is needed, so that a stream that is never read leaves
@@ -178,16 +191,14 @@ impl Lane {
         Ok(self.folder.insert(folder))
     }
 
-    /// Writes rows; how many bytes their file has now.
-    fn write(&mut self, root: &fs::Directory, rows: &Rows) -> Result<u64, Failure> {
+    fn write(&mut self, root: &fs::Directory, rows: &Rows) -> Result<(), Failure> {
         let (name, mut file) = match self.open.take() {
             Some(open) => open,
             None => self.create(root)?,
         };
         file.write(&mut self.plan.table, rows)?;
-        let size = file.out().size() + file.held() as u64;
         self.open = Some((name, file));
-        Ok(size)
+        Ok(())
     }
 
     fn create(&mut self, root: &fs::Directory) -> Result<(String, FileWriter<Part>), Failure> {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use lockgate_sdk::{Failure, Rows, log};
-use row_files::{FileWriter, Format};
+use row_files::FileWriter;
 use s3_client::{Bucket, Upload};
 
 use crate::key::{self, MANIFEST};
@@ -17,7 +17,8 @@ use crate::plan::Plan;
 pub(crate) struct Lane {
     pub(crate) plan: Plan,
     opened: Option<Opened>,
-    file: Option<File>,
+    /// The object on its way.
+    file: Option<FileWriter<Sink>>,
     /// Objects that are complete and that no manifest names yet.
     sealed: Vec<Entry>,
     /// Objects of this run.
@@ -34,12 +35,6 @@ struct Opened {
     tag: String,
     /// Rows are to replace others.
     begun: bool,
-}
-
-/// An object on its way.
-#[derive(Debug)]
-struct File {
-    writer: FileWriter<Sink>,
 }
 
 /// What takes an object's bytes.
@@ -77,18 +72,12 @@ impl Lane {
 
     /// Bytes of memory that its open object takes.
     pub(crate) fn held(&self) -> usize {
-        let held = |file: &File| file.writer.held() + file.writer.out().0.held();
-        self.file.as_ref().map_or(0, held)
+        self.file.as_ref().map_or(0, |file| file.held() + file.out().0.held())
     }
 
     /// Bytes of its open object, about.
     pub(crate) fn size(&self) -> u64 {
-        let Some(File { writer }) = &self.file else { return 0 };
-        let encoding = match self.plan.table.options().format {
-            Format::Parquet => writer.held(),
-            Format::Jsonl | Format::Csv => 0,
-        };
-        writer.out().0.bytes() + encoding as u64
+        self.file.as_ref().map_or(0, |file| file.out().0.bytes() + file.unwritten() as u64)
     }
 
     /// All its rows came; what it replaces is still what readers see.
@@ -119,18 +108,18 @@ impl Lane {
                     key::object(*generation, *sync, &store.run, self.number, options.ending());
                 let (key, kind) = (format!("{folder}{name}"), options.media_type());
                 let upload = Upload::new(Arc::clone(&store.bucket), key, kind, store.part_bytes);
-                self.file.insert(File { writer: FileWriter::new(table, Sink(upload))? })
+                self.file.insert(FileWriter::new(table, Sink(upload))?)
             }
         };
-        file.writer.write(table, rows)
+        file.write(table, rows)
     }
 
     /// Completes the open object: its rows are safe, and no reader sees them yet.
     pub(crate) fn seal(&mut self) -> Result<(), Failure> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        let rows = file.writer.rows();
+        let rows = file.rows();
         let finished =
-            file.writer.finish().and_then(|Sink(upload)| upload.finish().map_err(Failure::from));
+            file.finish().and_then(|Sink(upload)| upload.finish().map_err(Failure::from));
         let object = self.in_stream(finished)?;
         self.sealed.push(Entry {
             key: object.key,

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use lockgate_sdk::{Catalog, ConfiguredStream, DestinationSyncMode, Failure, StreamDescriptor};
-use row_files::{Options, Table};
+use lockgate_sdk::{Catalog, ConfiguredStream, Failure, StreamDescriptor};
+use row_files::{Options, Table, replaces};
 
 use crate::key;
 
@@ -53,18 +53,7 @@ fn plan_one(stream: &ConfiguredStream, prefix: &str, options: Options) -> Result
              {generation}: it can keep all or replace all"
         )));
     }
-    let replaces = match stream.destination_sync_mode {
-        DestinationSyncMode::Overwrite => true,
-        DestinationSyncMode::Append => minimum != 0,
-        DestinationSyncMode::AppendDedup
-        | DestinationSyncMode::Update
-        | DestinationSyncMode::SoftDelete => {
-            return Err(Failure::config(format!(
-                "the stream `{descriptor}` is to be written in a mode that changes rows, and objects \
-                 support append and overwrite only"
-            )));
-        }
-    };
+    let replaces = replaces(stream, "objects")?;
     Ok(Plan {
         descriptor: descriptor.clone(),
         folder: key::folder(prefix, descriptor),
@@ -77,7 +66,7 @@ fn plan_one(stream: &ConfiguredStream, prefix: &str, options: Options) -> Result
 
 #[cfg(test)]
 mod tests {
-    use lockgate_sdk::{FailureKind, testing};
+    use lockgate_sdk::{DestinationSyncMode, FailureKind, testing};
 
     use super::*;
 

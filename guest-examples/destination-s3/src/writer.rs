@@ -99,7 +99,7 @@ impl Writer {
                         self.release()?;
                     }
                 }
-                Event::StreamEnd(end) => self.end(end)?,
+                Event::StreamEnd(end) => self.end(end, input)?,
             }
         }
         if !self.held.is_empty() {
@@ -193,7 +193,12 @@ impl Writer {
         self.held.iter().any(|rows| rows.stream() == stream)
     }
 
-    fn end(&mut self, end: StreamEnd) -> Result<(), Failure> {
+    fn end(&mut self, end: StreamEnd, input: &mut Input<'_>) -> Result<(), Failure> {
+        if !end.is_complete() && self.waiting.is_some() {
+            // A source that failed sends no checkpoint any more: what waits for a better one is committed.
+            self.commit(input)?;
+            self.release()?;
+        }
         let is_held = self.is_held(end.stream);
         let lane = self.lane(end.stream)?;
         // One that is not complete keeps what is committed, and replaces nothing.

@@ -11,7 +11,7 @@ use json_rows::scan::{Kind, Value};
 use json_rows::time::write_millis;
 use lockgate_sdk::{Failure, Rows};
 
-use crate::row::{write_meta, write_others};
+use crate::row::write_others;
 use crate::table::{METADATA, Table};
 
 /// The line of names.
@@ -83,9 +83,7 @@ fn ours(table: &Table, row: &[u8], emitted_at: i64, scratch: &mut Vec<u8>, out: 
     write_millis(emitted_at, 'T', "Z", out);
     // Writing to a vector cannot fail.
     let _ = std::io::Write::write_fmt(out, format_args!(",{},", table.generation));
-    scratch.clear();
-    write_meta(&table.changes, table.sync, scratch);
-    push(scratch, out);
+    push(table.meta(scratch), out);
 }
 
 /// A field, in quotes where it needs them.

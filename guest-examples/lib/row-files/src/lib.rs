@@ -16,5 +16,5 @@ mod tests;
 mod writer;
 
 pub use format::{Compression, Format, Numbers, Options};
-pub use table::{Lost, Table};
+pub use table::{Table, replaces};
 pub use writer::FileWriter;

@@ -31,7 +31,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::format::Numbers;
-use crate::row::{write_meta, write_others};
+use crate::row::write_others;
 use crate::sticky::Sticky;
 use crate::table::{ADDITIONAL, EXTRACTED_AT, GENERATION_ID, META, Table};
 
@@ -221,9 +221,7 @@ impl Ours {
         }
         self.extracted_at.append_value(emitted_at.saturating_mul(1000));
         self.generation.append_value(i64::try_from(table.generation).unwrap_or(i64::MAX));
-        scratch.clear();
-        write_meta(&table.changes, table.sync, scratch);
-        self.meta.append_value(text(scratch)?);
+        self.meta.append_value(text(table.meta(scratch))?);
         Ok(())
     }
 }
@@ -297,7 +295,7 @@ impl Column {
         let raw = value.raw(row);
         // A string's characters, where only those without escapes can be meant.
         let plain = if value.kind == Kind::Plain { value.inside(row) } else { b"" };
-        let digits = match value.kind {
+        let digits = || match value.kind {
             Kind::Number => Some(raw),
             Kind::Plain if number::is_number(plain) => Some(plain),
             _ => None,
@@ -314,7 +312,7 @@ impl Column {
                 _ => push_text(column, raw),
             },
             Self::Json(column) => push_text(column, raw),
-            Self::Digits(column) => digits.and_then(|digits| push_text(column, digits)),
+            Self::Digits(column) => digits().and_then(|digits| push_text(column, digits)),
             Self::Boolean(column) => match value.kind {
                 Kind::True | Kind::False => {
                     column.append_value(value.kind == Kind::True);
@@ -322,11 +320,11 @@ impl Column {
                 }
                 _ => None,
             },
-            Self::Integer(column) => digits.and_then(number::integer).map(|whole| {
+            Self::Integer(column) => digits().and_then(number::integer).map(|whole| {
                 column.append_value(whole);
                 Fit::Whole
             }),
-            Self::Double(column) => digits.and_then(number::double).map(|(double, exact)| {
+            Self::Double(column) => digits().and_then(number::double).map(|(double, exact)| {
                 column.append_value(double);
                 fit(!exact)
             }),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use lockgate_sdk::Failure;
 
 /// Keeps the first failure of what is written to: on its way through what writes Parquet, it would become
-/// a text.
+/// a text. After it nothing is written any more, not by what completes a file as it is dropped either.
 #[derive(Debug)]
 pub(crate) struct Sticky<W> {
     out: W,
@@ -28,24 +28,23 @@ impl<W> Sticky<W> {
         self.out
     }
 
-    fn keep<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            let failure = Failure::from(error);
-            // The first one is the one to tell.
-            let _ = self.failure.set(failure.clone());
-            failure.into()
+    fn unless_failed<T>(&mut self, run: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        if let Some(failure) = self.failure.get() {
+            return Err(failure.clone().into());
+        }
+        run(&mut self.out).map_err(|error| {
+            let failure = self.failure.get_or_init(|| Failure::from(error));
+            failure.clone().into()
         })
     }
 }
 
 impl<W: io::Write> io::Write for Sticky<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes);
-        self.keep(written)
+        self.unless_failed(|out| out.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.out.flush();
-        self.keep(flushed)
+        self.unless_failed(io::Write::flush)
     }
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use json_rows::fields::Fields;
 use json_rows::{Changes, ColumnType};
-use lockgate_sdk::{ConfiguredStream, Failure, Rows, log};
+use lockgate_sdk::{ConfiguredStream, DestinationSyncMode, Failure, Rows, log};
 
 use crate::format::{Format, Options};
+use crate::row::write_meta;
 
 /// When the source read the row.
 pub(crate) const EXTRACTED_AT: &str = "_airbyte_extracted_at";
@@ -22,11 +23,11 @@ pub(crate) const METADATA: [&str; 4] = [ADDITIONAL, EXTRACTED_AT, GENERATION_ID,
 
 /// What was not kept, where there is no `_airbyte_meta` to note it in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lost {
+struct Lost {
     /// Values that were left out or cut.
-    pub values: u64,
+    values: u64,
     /// Members that the schema does not declare.
-    pub members: u64,
+    members: u64,
 }
 
 /// What the files of a stream look like, and what is needed to write them.
@@ -38,8 +39,30 @@ pub struct Table {
     pub(crate) changes: Changes,
     pub(crate) generation: u64,
     pub(crate) sync: u64,
+    /// `_airbyte_meta` of a row in which nothing was changed.
+    usual_meta: Vec<u8>,
     stream: String,
     lost: Lost,
+}
+
+/// Do the rows of a stream replace those that are there? `kept_in` is where they are, as in "files".
+///
+/// # Errors
+/// `config`, with the stream: rows are to be changed one by one.
+pub fn replaces(stream: &ConfiguredStream, kept_in: &str) -> Result<bool, Failure> {
+    match stream.destination_sync_mode {
+        DestinationSyncMode::Overwrite => Ok(true),
+        // A refresh that drops what earlier generations left.
+        DestinationSyncMode::Append => Ok(stream.minimum_generation_id != 0),
+        DestinationSyncMode::AppendDedup
+        | DestinationSyncMode::Update
+        | DestinationSyncMode::SoftDelete => Err(Failure::config(format!(
+            "the stream `{}` is to be written in a mode that changes rows, and {kept_in} support append \
+             and overwrite only",
+            stream.descriptor
+        ))
+        .in_stream(&stream.descriptor)),
+    }
 }
 
 impl Table {
@@ -60,6 +83,8 @@ impl Table {
                 Failure::config(format!("the stream `{descriptor}` {reason}")).in_stream(descriptor)
             })?;
         }
+        let mut usual_meta = Vec::new();
+        write_meta(&Changes::default(), stream.sync_id, &mut usual_meta);
         Ok(Self {
             fields: Fields::new(columns.iter().map(|(name, _)| name.clone())),
             columns,
@@ -67,6 +92,7 @@ impl Table {
             changes: Changes::default(),
             generation: stream.generation_id,
             sync: stream.sync_id,
+            usual_meta,
             stream: descriptor.to_string(),
             lost: Lost::default(),
         })
@@ -76,12 +102,6 @@ impl Table {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
-    }
-
-    /// What was not kept so far and is noted in no row.
-    #[must_use]
-    pub fn lost(&self) -> Lost {
-        self.lost
     }
 
     /// Tells the operator what was not kept.
@@ -120,6 +140,16 @@ impl Table {
             })?;
         }
         Ok(())
+    }
+
+    /// `_airbyte_meta` of the row that was looked at.
+    pub(crate) fn meta<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        if self.changes.is_empty() {
+            return &self.usual_meta;
+        }
+        scratch.clear();
+        write_meta(&self.changes, self.sync, scratch);
+        scratch
     }
 
     /// Counts what this row loses for want of columns to keep it in.

@@ -8,6 +8,7 @@ use lockgate_sdk::{Failure, Rows};
 use crate::csv;
 use crate::format::{Compression, Format};
 use crate::parquet::ParquetFile;
+use crate::sticky::Sticky;
 use crate::table::Table;
 
 /// Writes one file of a stream to whatever takes bytes.
@@ -19,8 +20,8 @@ pub struct FileWriter<W: Write + Send> {
 
 #[derive(Debug)]
 enum Kind<W: Write + Send> {
-    Plain { out: W, lines: Vec<u8> },
-    Gzip { out: GzEncoder<W>, lines: Vec<u8> },
+    Plain { out: Sticky<W>, lines: Vec<u8> },
+    Gzip { out: GzEncoder<Sticky<W>>, lines: Vec<u8> },
     Parquet(Box<ParquetFile<W>>),
 }
 
@@ -36,9 +37,10 @@ impl<W: Write + Send> FileWriter<W> {
         }
         let kind = match (table.options.format, table.options.compression) {
             (Format::Parquet, _) => Kind::Parquet(Box::new(ParquetFile::new(table, out)?)),
-            (_, Compression::None) => Kind::Plain { out, lines },
+            (_, Compression::None) => Kind::Plain { out: Sticky::new(out).0, lines },
             (_, Compression::Gzip) => {
-                Kind::Gzip { out: GzEncoder::new(out, flate2::Compression::default()), lines }
+                let out = GzEncoder::new(Sticky::new(out).0, flate2::Compression::default());
+                Kind::Gzip { out, lines }
             }
         };
         let mut file = Self { kind, rows: 0 };
@@ -92,13 +94,22 @@ impl<W: Write + Send> FileWriter<W> {
         }
     }
 
+    /// Bytes that the file gets beside those that were written, about: rows that are columns still.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        match &self.kind {
+            Kind::Parquet(file) => file.held(),
+            Kind::Plain { .. } | Kind::Gzip { .. } => 0,
+        }
+    }
+
     /// What it writes to.
     #[must_use]
     pub fn out(&self) -> &W {
         match &self.kind {
             Kind::Parquet(file) => file.out(),
-            Kind::Plain { out, .. } => out,
-            Kind::Gzip { out, .. } => out.get_ref(),
+            Kind::Plain { out, .. } => out.out(),
+            Kind::Gzip { out, .. } => out.get_ref().out(),
         }
     }
 
@@ -110,8 +121,8 @@ impl<W: Write + Send> FileWriter<W> {
         self.write_lines()?;
         match self.kind {
             Kind::Parquet(file) => file.finish(),
-            Kind::Plain { out, .. } => Ok(out),
-            Kind::Gzip { out, .. } => Ok(out.finish()?),
+            Kind::Plain { out, .. } => Ok(out.into_out()),
+            Kind::Gzip { out, .. } => Ok(out.finish()?.into_out()),
         }
     }
 }

@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Reason};
-use crate::sign::Credentials;
 
 /// A text that no message shows.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -30,6 +29,23 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hidden]")
+    }
+}
+
+/// Who signs.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The access key's id; it is no secret.
+    pub access_key_id: String,
+    /// What signs.
+    pub secret_access_key: Secret,
+    /// What comes with keys that end.
+    pub session_token: Option<Secret>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("id", &self.access_key_id).finish_non_exhaustive()
     }
 }
 

@@ -11,11 +11,11 @@ use lockgate_sdk::retry::Policy;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use crate::access::{Access, Place};
+use crate::access::{Access, Credentials, Place};
 use crate::answer::{self, Listed, Page};
 use crate::encode::{encode, hex, query};
 use crate::error::{Error, Reason, Refusal};
-use crate::sign::{Credentials, Moment, Signable, authorization};
+use crate::sign::{Moment, Signable, authorization};
 use crate::xml::element;
 
 /// What is read of an answer that is not an object: a list of 1000 keys of 1024 bytes, three each where

@@ -31,9 +31,9 @@ mod sign;
 mod upload;
 mod xml;
 
-pub use access::{Access, Addressing, Secret};
+pub use access::{Access, Addressing, Credentials, Secret};
 pub use answer::{Listed, OpenUpload, Page};
 pub use bucket::{Bucket, Condition, Object};
 pub use error::{Error, Reason};
-pub use sign::{Credentials, Moment, Signable, authorization};
+pub use sign::{Moment, Signable, authorization};
 pub use upload::{MAX_PARTS, MIN_PART_BYTES, Upload, Uploaded};

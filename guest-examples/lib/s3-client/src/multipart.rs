@@ -86,7 +86,7 @@ impl Bucket {
     /// # Errors
     /// Any of [`Reason`](crate::Reason).
     pub fn abort(&self, key: &str, id: &str) -> Result<(), Error> {
-        self.settle_abort(self.run(&Self::abort_ask(key, &[("uploadId", id)])))
+        gone(self.run(&Self::abort_ask(key, &[("uploadId", id)])))
     }
 
     /// The same, once: for whoever is about to go.
@@ -94,21 +94,11 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::abort`].
     pub fn abort_once(&self, key: &str, id: &str) -> Result<(), Error> {
-        self.settle_abort(self.once(&Self::abort_ask(key, &[("uploadId", id)])))
+        gone(self.once(&Self::abort_ask(key, &[("uploadId", id)])))
     }
 
     fn abort_ask<'a>(key: &'a str, query: &'a [(&'a str, &'a str)]) -> Ask<'a> {
         Ask { query, ..Ask::new("AbortMultipartUpload", Method::Delete, Some(key)) }
-    }
-
-    #[expect(clippy::unused_self, reason = "it reads as one of the bucket's")]
-    fn settle_abort<T>(&self, aborted: Result<T, Error>) -> Result<(), Error> {
-        match aborted {
-            Err(error) if error.status() != Some(404) || error.code() == "NoSuchBucket" => {
-                Err(error)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Uploads of keys that begin with `prefix` which nobody completed or aborted, 1000 at most; and
@@ -123,5 +113,13 @@ impl Bucket {
         };
         let answer = self.run(&ask)?;
         answer::uploads(answer.text()).ok_or_else(|| self.odd(&ask, "it is no list of uploads"))
+    }
+}
+
+/// What is not there is gone.
+fn gone<T>(aborted: Result<T, Error>) -> Result<(), Error> {
+    match aborted {
+        Err(error) if error.status() != Some(404) || error.code() == "NoSuchBucket" => Err(error),
+        _ => Ok(()),
     }
 }

@@ -1,31 +1,13 @@
 //! AWS Signature Version 4, in the `Authorization` header, of the service `s3`.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit, Mac};
 use json_rows::time::civil;
 use sha2::{Digest, Sha256};
 
-use crate::access::Secret;
+use crate::access::Credentials;
 use crate::encode::hex;
-
-/// Who signs.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The access key's id; it is no secret.
-    pub access_key_id: String,
-    /// What signs.
-    pub secret_access_key: Secret,
-    /// What comes with keys that end.
-    pub session_token: Option<Secret>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("id", &self.access_key_id).finish_non_exhaustive()
-    }
-}
 
 /// When it is signed, as `YYYYMMDDThhmmssZ`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +113,7 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Secret;
 
     /// "Examples: Signature Calculations" of the S3 API reference.
     fn signature(
