@@ -197,6 +197,8 @@ impl Slot {
         let sent = host.call(|port| port.emit(&self.batch));
         self.batch.count = 0;
         self.batch.data.clear();
+        // One large row would hold its room for as long as its stream is open, and each stream's would.
+        self.batch.data.shrink_to(2 * BATCH_BYTES);
         self.batch.emitted_at.clear();
         self.batch.meta.clear();
         sent
@@ -206,6 +208,7 @@ impl Slot {
     #[cold]
     fn overflow(&mut self, start: usize, host: &mut Host<'_>) -> Result<(), Failure> {
         self.spare.clear();
+        self.spare.shrink_to(2 * BATCH_BYTES);
         self.spare.extend_from_slice(&self.batch.data[start..]);
         self.batch.data.truncate(start);
         self.batch.count -= 1;

@@ -48,7 +48,7 @@ pub struct Connection {
     /// The server was asked for something and did not say that it is done.
     pub(crate) busy: bool,
     encoding: String,
-    /// The SQLSTATE of the statement that failed last.
+    /// The SQLSTATE of what the server was asked last, if it failed.
     state: String,
 }
 
@@ -117,7 +117,7 @@ impl Connection {
         &self.encoding
     }
 
-    /// The SQLSTATE of the statement that failed last; empty where the server told none.
+    /// The SQLSTATE that the server told of what it was asked last; empty where it told none.
     #[must_use]
     pub fn sqlstate(&self) -> &str {
         &self.state
@@ -223,6 +223,7 @@ impl Connection {
 
     /// Nothing is asked while an answer is on its way.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        self.state.clear();
         if std::mem::replace(&mut self.busy, true) {
             return Err(Failure::system("the last answer of the database was not read to its end"));
         }

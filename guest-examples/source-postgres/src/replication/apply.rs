@@ -41,7 +41,9 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Changes<'a> {
     targets: Vec<Target<'a>>,
-    by_name: HashMap<(Vec<u8>, Vec<u8>), usize>,
+    /// Targets by the OIDs of their tables. The log's names are those of its time: another table may have had
+    /// one then, or the table another one.
+    by_oid: HashMap<u32, usize>,
     /// None for those of no stream.
     layouts: HashMap<u32, Option<Layout>>,
     /// What each row of the open transaction ends with.
@@ -93,13 +95,9 @@ impl<'a> Changes<'a> {
         captured: &'a [Planned<'a>],
     ) -> Result<Self, Failure> {
         let targets = captured.iter().map(Target::new).collect::<Result<Vec<_>, _>>()?;
-        let name = |planned: &Planned<'_>| {
-            let relation = &planned.relation;
-            (relation.schema.clone().into_bytes(), relation.name.clone().into_bytes())
-        };
-        let by_name = captured.iter().map(name).zip(0..).collect();
+        let by_oid = captured.iter().map(|planned| planned.relation.oid).zip(0..).collect();
         let writer = Writer::new(connection);
-        Ok(Self { targets, by_name, layouts: HashMap::new(), tail: None, writer })
+        Ok(Self { targets, by_oid, layouts: HashMap::new(), tail: None, writer })
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
@@ -149,8 +147,7 @@ impl<'a> Changes<'a> {
     }
 
     fn learn(&mut self, relation: &Relation<'_>) -> Result<(), Failure> {
-        let name = (relation.schema.to_vec(), relation.name.to_vec());
-        let layout = match self.by_name.get(&name) {
+        let layout = match self.by_oid.get(&relation.id) {
             None => None,
             Some(place) => {
                 let target = self.targets.get(*place).ok_or_else(|| strange(Malformed))?;

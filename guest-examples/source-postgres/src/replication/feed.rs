@@ -61,10 +61,13 @@ fn from_slot(
     let mut log = connection.replicate(&command, start.0, WHAT)?;
     let (mut rows, mut bytes) = (0, 0);
     let (mut place, mut since) = (0, Instant::now());
+    // Parts came since the server said how far it is.
+    let mut is_moving = false;
     log.ask()?;
     loop {
         match log.next()? {
             Heard::Part(part) => {
+                is_moving = true;
                 bytes += part.len();
                 match changes.take(part, end, output)? {
                     Step::On(count) => rows += count,
@@ -84,16 +87,16 @@ fn from_slot(
                         break;
                     }
                 }
-                since = Instant::now();
             }
-            // Within a transaction it says nothing of it.
-            Heard::Reached(_) if changes.is_in_transaction() => {}
             Heard::Reached(reached) => {
-                if reached != place {
+                let more = std::mem::take(&mut is_moving);
+                if more || reached != place {
                     (place, since) = (reached, Instant::now());
                 }
-                let mut is_over = reached >= end.0;
-                if !is_over && since.elapsed() > STANDSTILL {
+                // Within a transaction it says nothing of it.
+                let is_between = !changes.is_in_transaction();
+                let mut is_over = is_between && reached >= end.0;
+                if is_between && !is_over && since.elapsed() > STANDSTILL {
                     // It may be at work on what is for others.
                     is_over = server::end_of_written_log(changes.connection())? < end;
                     since = Instant::now();
@@ -102,9 +105,11 @@ fn from_slot(
                     positions.reach(Lsn(reached));
                     break;
                 }
-                // Rows that came are not kept while nothing comes.
-                output.flush()?;
-                std::thread::sleep(POLL);
+                if !more {
+                    // Rows that came are not kept while nothing comes.
+                    output.flush()?;
+                    std::thread::sleep(POLL);
+                }
                 log.ask()?;
             }
         }

@@ -66,16 +66,13 @@ pub(crate) fn read(
         }
     }
     let start = requirements::Slot::load(connection, config, replication)?.position;
-    // One state of all streams has no room for those that are read in full; alone they have their own.
-    let alone = captured.is_empty();
-    for planned in &full {
-        let keeper = if alone { Keeper::Stream } else { Keeper::Nobody };
-        let saved = if alone { state.stream(&planned.stream.descriptor)? } else { None };
-        let place = Place::new(output, planned.index, keeper);
-        snapshot(connection, config, planned, start, saved, place)?;
-        output.stream(planned.index)?.complete()?;
-    }
-    if alone {
+    if captured.is_empty() {
+        for planned in &full {
+            let saved = state.stream(&planned.stream.descriptor)?;
+            let place = Place::new(output, planned.index, Keeper::Stream);
+            snapshot(connection, config, planned, start, saved, place)?;
+            output.stream(planned.index)?.complete()?;
+        }
         return Ok(());
     }
     let mut positions = Positions::new(replication, server::identifier(config)?, start, state)?;
@@ -93,6 +90,12 @@ pub(crate) fn read(
         let saved = state.stream(&planned.stream.descriptor)?;
         positions.add(planned.index, &planned.stream.descriptor, token, saved);
         apply::Target::validate(planned, &publication).map_err(in_stream)?;
+    }
+    // One state of all streams has no room for those that are read in full.
+    for planned in &full {
+        let place = Place::new(output, planned.index, Keeper::Nobody);
+        snapshot(connection, config, planned, start, None, place)?;
+        output.stream(planned.index)?.complete()?;
     }
     first_reads(connection, config, &captured, &mut positions, output)?;
     let mut changes = apply::Changes::new(connection, &captured)?;

@@ -1,6 +1,6 @@
 //! Rows of the log as lines of JSON.
 
-use lockgate_sdk::{Failure, FailureKind, StreamOutput, log};
+use lockgate_sdk::{Failure, StreamOutput, log};
 use postgres_client::{Connection, Parameter};
 use serde_json::json;
 
@@ -67,6 +67,16 @@ enum Known {
     Nothing,
     /// The server cannot make of it what is sent.
     Unreadable,
+}
+
+/// Does the server refuse a question because of a name, a type or the text of a value? Such a failure is the
+/// log's age (XX000 where a type was dropped); that the role may not read a table (42501) is not.
+fn is_outdated(sqlstate: &str) -> bool {
+    match sqlstate.get(..2) {
+        Some("42") => sqlstate != "42501",
+        Some("22") => true,
+        _ => sqlstate == "XX000",
+    }
 }
 
 /// How a value was changed.
@@ -261,8 +271,8 @@ impl<'a> Writer<'a> {
         Ok(row.and_then(|row| row.into_iter().next()).map_or(Known::Unreadable, Known::Value))
     }
 
-    /// The first row of a query, as texts. None where there is none, or where the server cannot tell: a
-    /// type or a table is no longer what it was when the log was written.
+    /// The first row of a query, as texts. None where there is none, or where a type or a table is no longer
+    /// what it was when the log was written. Any other failure is one: a value that is there would be lost.
     fn ask(
         &mut self,
         sql: &str,
@@ -282,11 +292,11 @@ impl<'a> Writer<'a> {
         };
         match read() {
             Ok(()) => Ok(found),
-            Err(failure) if failure.kind == FailureKind::Transient => Err(failure),
-            Err(failure) => {
+            Err(failure) if is_outdated(self.connection.sqlstate()) => {
                 log::debug(&failure.message);
                 Ok(None)
             }
+            Err(failure) => Err(failure),
         }
     }
 
@@ -304,5 +314,21 @@ impl<'a> Writer<'a> {
         };
         let changes: Vec<_> = self.changes.iter().map(change).collect();
         out.meta(&json!({ "changes": changes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_outdated;
+
+    #[test]
+    fn only_what_the_age_of_the_log_explains_is_no_failure() {
+        for explained in ["42P01", "42703", "42704", "42883", "22P02", "22003", "XX000"] {
+            assert!(is_outdated(explained), "{explained}");
+        }
+        // No rights, no memory, a cancelled statement, a failure that the server did not tell.
+        for failed in ["42501", "53200", "57014", "55P03", "XX001", ""] {
+            assert!(!is_outdated(failed), "{failed}");
+        }
     }
 }

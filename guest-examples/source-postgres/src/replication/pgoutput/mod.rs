@@ -45,9 +45,8 @@ pub(super) struct Begin {
 /// A table as it was when the rows that follow were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Relation<'a> {
+    /// Its OID.
     pub(super) id: u32,
-    pub(super) schema: &'a [u8],
-    pub(super) name: &'a [u8],
     count: u16,
     columns: &'a [u8],
 }
@@ -162,16 +161,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Message<'_>, Malformed> {
 }
 
 fn relation<'a>(reader: &mut Reader<'a>) -> Result<Relation<'a>, Malformed> {
-    let (id, schema, name) = (reader.u32()?, reader.text()?, reader.text()?);
+    let id = reader.u32()?;
+    let _schema = reader.text()?;
+    let _name = reader.text()?;
     let _identity = reader.byte()?;
     let count = reader.u16()?;
     let start = *reader;
     for _ in 0..count {
         column(reader)?;
     }
-    // What is in no schema by name is in that of the server's own.
-    let schema = if schema.is_empty() { b"pg_catalog" } else { schema };
-    Ok(Relation { id, schema, name, count, columns: start.up_to(reader) })
+    Ok(Relation { id, count, columns: start.up_to(reader) })
 }
 
 fn column<'a>(reader: &mut Reader<'a>) -> Result<Column<'a>, Malformed> {
