@@ -117,6 +117,24 @@ impl HttpFile {
         let before = if matches!(response.status(), 206 | 416) { 0 } else { start };
         Ok((response, before))
     }
+
+    /// Reads a part, of `wanted` bytes where the file's size is known.
+    fn fill(&self, buffer: &mut [u8], mut body: http::Body, wanted: u64) -> Result<usize, Failure> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match body.read(&mut buffer[done..]).map_err(http::Error::from)? {
+                0 => break,
+                count => done += count,
+            }
+        }
+        if self.size.is_some() && (done as u64) < wanted {
+            return Err(Failure::transient(format!(
+                "an answer with a part of {} broke off",
+                self.name
+            )));
+        }
+        Ok(done)
+    }
 }
 
 impl Remote for HttpFile {
@@ -141,7 +159,8 @@ impl Remote for HttpFile {
         }
         let end = start + buffer.len() as u64;
         let wanted = self.size.unwrap_or(end).min(end) - start;
-        self.policy.run("reading a part of a file", || {
+        let mut fruitless = 0;
+        loop {
             let (response, before) = self.ask(start, Some(end))?;
             if response.status() == 416 {
                 return Ok(Some(0));
@@ -149,22 +168,15 @@ impl Remote for HttpFile {
             if before > 0 {
                 return Ok(None);
             }
-            let mut body = response.into_body();
-            let mut done = 0;
-            while done < buffer.len() {
-                match body.read(&mut buffer[done..]).map_err(http::Error::from)? {
-                    0 => break,
-                    count => done += count,
+            match self.fill(buffer, response.into_body(), wanted) {
+                Ok(done) => return Ok(Some(done)),
+                Err(failure) if failure.kind == FailureKind::Transient && fruitless < FRUITLESS => {
+                    fruitless += 1;
+                    log::warn(format_args!("{}; asking again", failure.message));
                 }
+                Err(failure) => return Err(failure),
             }
-            if self.size.is_some() && (done as u64) < wanted {
-                return Err(Failure::transient(format!(
-                    "an answer with a part of {} broke off",
-                    self.name
-                )));
-            }
-            Ok(Some(done))
-        })
+        }
     }
 
     fn reader(self: Arc<Self>, start: u64) -> Box<dyn Read> {
