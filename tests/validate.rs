@@ -224,3 +224,35 @@ fn without_a_way_back_nothing_is_claimed() {
     assert!(details(&report, "WRITE_VALUES").contains("--read-back"), "{report:#}");
     assert!(codes(&report, "passed").contains(&"WRITE_ENDS".to_owned()), "{report:#}");
 }
+
+/// A program that keeps what it is given, and confirms states as `echo` prints them.
+fn confirming(echo: &str) -> (Value, i32) {
+    let folder = Folder::new();
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\nspec) echo '{}' ;;\ncheck) echo '{}' ;;\nwrite) cat >$$.rows; {echo} $$.rows ;;\nesac\n",
+        r#"{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"},"supported_destination_sync_modes":["append"]}}"#,
+        r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#,
+    );
+    // Made by another process: a program that is still open to be written to cannot be run.
+    let draft = folder.write("draft", &script);
+    let program = folder.path().join("destination-kept");
+    let mut install = std::process::Command::new("install");
+    assert!(install.args(["-m", "755"]).args([&draft, &program]).status().unwrap().success());
+    let program = format!("exec:{}", program.display());
+    report(&folder, &[&program, "--config", "{}"])
+}
+
+#[test]
+fn states_of_all_streams_are_states() {
+    let (report, _) = confirming("grep '\"STATE\"'");
+    assert!(codes(&report, "passed").contains(&"WRITE_GLOBAL".to_owned()), "{report:#}");
+    let (report, code) = confirming("grep '\"STREAM\"'");
+    let failed = codes(&report, "failed");
+    assert!(failed.contains(&"WRITE_GLOBAL".to_owned()), "{report:#}");
+    assert!(codes(&report, "passed").contains(&"WRITE_COMMITS".to_owned()), "{report:#}");
+    assert_eq!(code, 1);
+    // A number of one state, changed on its way back.
+    let (report, _) = confirming("sed -n '/\"STATE\"/s/\"lsn\":99/\"lsn\":98/p'");
+    let mangled = details(&report, "WRITE_GLOBAL");
+    assert!(mangled.contains("without some of their members"), "{report:#}");
+}

@@ -8,8 +8,8 @@ use super::read_back::ReadBackError;
 use super::report::Findings;
 use super::rule::{
     WRITE_BAD_ROW, WRITE_BIG_ROW, WRITE_COMMITS, WRITE_COUNTS, WRITE_DURABLE, WRITE_ENDS,
-    WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_NAMES, WRITE_STATE_WHOLE, WRITE_UNLISTED,
-    WRITE_VALUES,
+    WRITE_GLOBAL, WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_NAMES, WRITE_STATE_WHOLE,
+    WRITE_UNLISTED, WRITE_VALUES,
 };
 use super::scenario::{Scenario, scenarios};
 use super::tried::{Stream, Tried, failed, numbers};
@@ -28,6 +28,7 @@ pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Spe
     }
     unlisted(&tried, findings).await;
     if back.is_none() {
+        global(&tried, findings).await;
         for rule in super::rule::RULES {
             let needs = rule.code.starts_with("WRITE_") || rule.code.starts_with("REFRESH_");
             if needs && !findings.has(*rule) {
@@ -38,6 +39,11 @@ pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Spe
     }
     refresh::modes(&tried, findings).await;
     interleaved(&tried, findings).await;
+    if findings.failed(WRITE_INTERLEAVED) {
+        findings.skip(WRITE_GLOBAL, "WRITE_INTERLEAVED does not hold");
+    } else {
+        global(&tried, findings).await;
+    }
     named(&tried, findings).await;
     big(&tried, findings).await;
     bad(&tried, findings).await;
@@ -161,6 +167,47 @@ fn counted(findings: &mut Findings, scenarios: &[Scenario], played: &Played) {
     }
     faults.sort();
     findings.judge(WRITE_COUNTS, faults);
+}
+
+/// Streams in turns, with states of both.
+async fn global(tried: &Tried<'_>, findings: &mut Findings) {
+    tried.trial.progress.tries("states of all streams");
+    findings.begin();
+    let names = ["global_a", "global_b"];
+    let streams: Vec<Stream> =
+        names.iter().map(|name| Stream::numbers(name, tried.plain_mode())).collect();
+    let mut steps = Vec::new();
+    for turn in 0..5u64 {
+        for (index, name) in (0u32..).zip(names) {
+            steps.push(Step::Rows(index, numbers(turn * 7..turn * 7 + 7, name)));
+        }
+        steps.push(Step::Global(turn));
+    }
+    steps.extend((0u32..).take(names.len()).map(Step::Complete));
+    steps.push(Step::Global(99));
+    let played = write(tried.trial, &tried.catalog(&streams, 8), steps).await;
+    let mut faults: Vec<String> =
+        misconfirmed(&played).or_else(|| failed(&played)).into_iter().collect();
+    let confirmed = &played.confirmed;
+    faults.extend(confirmed.faults.clone());
+    if faults.is_empty() && confirmed.through < played.given {
+        let (through, given) = (confirmed.through, played.given);
+        faults.push(format!("it ended well, and confirmed {through} of {given} states"));
+    }
+    // Who drops members of every state does so here too.
+    if confirmed.lacking > 0 && !findings.failed(WRITE_STATE_WHOLE) {
+        let (lacking, echoes) = (confirmed.lacking, confirmed.echoes);
+        faults.push(format!("{lacking} of {echoes} came back without some of their members"));
+    }
+    if !faults.is_empty() || tried.back.is_none() {
+        findings.judge(WRITE_GLOBAL, faults);
+        return;
+    }
+    let mut differs = Ok(Differences::default());
+    for name in names {
+        differs = added(differs, tried.differs(name, &numbers(0..35, name)).await);
+    }
+    findings.judge_back(WRITE_GLOBAL, differs);
 }
 
 /// Streams and states in turns.

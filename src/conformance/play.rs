@@ -13,7 +13,7 @@ use super::Trial;
 use crate::executor::ExecutorError;
 use crate::protocol::{
     Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, Json, Outcome, Rows,
-    StateMessage, now_ms,
+    StateMessage, StreamDescriptor, now_ms,
 };
 
 /// Rows of a batch.
@@ -26,6 +26,8 @@ pub(super) enum Step {
     Rows(u32, Vec<String>),
     /// A state of a stream, with a number in it.
     State(u32, u64),
+    /// A state of all streams, with a number in it.
+    Global(u64),
     /// The stream is complete.
     Complete(u32),
     /// Nothing more until all states are confirmed, or the time for that is over; then the end.
@@ -148,18 +150,28 @@ impl Play {
         self.given.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// A state with members of the platform, and of nobody.
-    fn state(&self, stream: u32, number: u64, rows: u64) -> Option<StateMessage> {
-        let descriptor = &self.catalog.streams.get(stream as usize)?.stream.descriptor;
-        let body = json!({
-            "type": "STREAM",
-            "stream": {
+    /// A state with members of the platform, and of nobody; without a stream, of all.
+    fn state(&self, stream: Option<u32>, number: u64, rows: u64) -> Option<StateMessage> {
+        let part = |descriptor: &StreamDescriptor| {
+            json!({
                 "stream_descriptor": descriptor,
                 "stream_state": { "at": number, "text": "é \"quoted\" \u{1f600}", "none": null },
-            },
-            "sourceStats": { "recordCount": rows },
-            "lockgate_validate": { "number": number },
-        });
+            })
+        };
+        let streams = &self.catalog.streams;
+        let mut body = match stream {
+            Some(stream) => {
+                let descriptor = &streams.get(stream as usize)?.stream.descriptor;
+                json!({ "type": "STREAM", "stream": part(descriptor) })
+            }
+            None => json!({ "type": "GLOBAL", "global": {
+                "shared_state": { "lsn": number, "none": null },
+                "stream_states":
+                    streams.iter().map(|s| part(&s.stream.descriptor)).collect::<Vec<_>>(),
+            }}),
+        };
+        body["sourceStats"] = json!({ "recordCount": rows });
+        body["lockgate_validate"] = json!({ "number": number });
         StateMessage::from_airbyte(Json::from_value(&body)).ok()
     }
 
@@ -205,8 +217,13 @@ impl DestinationInput for Play {
                 let id = self.next_id();
                 locked(&self.of).insert(id, stream);
                 let rows = locked(&self.since).remove(&stream).unwrap_or(0);
-                let state = self.state(stream, number, rows).map(Arc::new);
+                let state = self.state(Some(stream), number, rows).map(Arc::new);
                 Event::Checkpoint { id, state }
+            }
+            Some(Step::Global(number)) => {
+                let rows = locked(&self.since).drain().map(|(_, rows)| rows).sum();
+                let state = self.state(None, number, rows).map(Arc::new);
+                Event::Checkpoint { id: self.next_id(), state }
             }
             Some(Step::Complete(stream)) => Event::StreamEnd { stream, outcome: Outcome::Complete },
             Some(Step::WhenConfirmed(end)) => {

@@ -167,6 +167,9 @@ rules! {
     WRITE_INTERLEAVED, Destination: "streams that take turns stay apart",
         "Rows and states of several streams come in turns. Each stream must have its own rows.",
         "Keep a buffer a stream; flush all of them before a state is confirmed.";
+    WRITE_GLOBAL, Destination: "a state of all streams is confirmed as one",
+        "Rows of two streams come in turns, with states of type GLOBAL, as sources that read a log have them. Each must be confirmed, in order, and come back whole; and all rows must be there.",
+        "Flush every stream before a GLOBAL state is confirmed, and echo it as it was received.";
     WRITE_NAMES, Destination: "streams of similar names stay apart",
         "Streams whose names differ in letter case, punctuation or namespace only are written at once. Each must keep its own rows, or the write must fail and say why.",
         "Escape names, or add a hash to those that collide. Never let two streams share a table.";
