@@ -81,7 +81,7 @@ fn files(kind: Kind, language: Language, name: &str) -> Result<Vec<(String, Stri
     let mut files = Vec::new();
     for (file, text) in BROUGHT {
         if let Some(inner) = file.strip_prefix(&prefix) {
-            // The name of the example is in its manifest, its specification and its world.
+            // The name of the example is in its manifest and its specification.
             let text = text.replace(example, name);
             let text = match inner {
                 "Cargo.toml" => standalone(&text, workspace, Some("lockgate-sdk"), true)?,
