@@ -218,20 +218,26 @@ fn postgres_to_postgres(
         compare(table, what, ours, "sling", (rows.count, median(theirs.collect())), "ahead");
     }
     if let (true, Some(folder)) = (peers, peer("dlt")) {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/dlt_table.py");
-        let pipelines = target().join("bench/dlt-table");
-        let _ = std::fs::remove_dir_all(&pipelines);
-        let seconds = said(
-            Command::new(folder.join("bin/python"))
-                .arg(program)
-                .args([server.url.as_str(), SOURCE, server.target.as_str()])
-                .arg(&pipelines)
-                .env("RUNTIME__DLTHUB_TELEMETRY", "false")
-                .current_dir(crate::sql::folder()),
-        );
+        let seconds = table_by_dlt(&folder, server, server.target.as_str(), &[]);
         holds(server, "by_dlt.rows", &expected);
         compare(table, what, ours, "dlt", (rows.count, seconds), "ahead");
     }
+}
+
+/// The seconds that dlt takes to copy the table.
+fn table_by_dlt(folder: &Path, server: &Server, target_url: &str, more: &[&str]) -> f64 {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/dlt_table.py");
+    let pipelines = target().join("bench/dlt-table");
+    let _ = std::fs::remove_dir_all(&pipelines);
+    said(
+        Command::new(folder.join("bin/python"))
+            .arg(program)
+            .args([server.url.as_str(), SOURCE, target_url])
+            .arg(&pipelines)
+            .args(more)
+            .env("RUNTIME__DLTHUB_TELEMETRY", "false")
+            .current_dir(crate::sql::folder()),
+    )
 }
 
 fn csv_to_postgres(table: &mut Table, server: &Server, rounds: usize, peers: bool, rows: &Rows) {
@@ -297,10 +303,13 @@ fn postgres_to_s3(
             seconds
         });
         compare(table, what, ours, "sling", (rows.count, median(theirs.collect())), "ahead");
-    } else {
-        let rate =
-            format!("{:.0} k rows/s", f64::from(u32::try_from(ours.0).unwrap_or(0)) / ours.1 / 1e3);
-        table.add(what, rate, "-".into(), "-".into(), "-");
+    }
+    if let (true, Some(folder)) = (peers, peer("dlt")) {
+        bucket.make(readers);
+        let target_url = format!("s3://{}", bucket.name);
+        let seconds = table_by_dlt(&folder, server, &target_url, &[&bucket.endpoint]);
+        bucket.holds(readers, "by_dlt/rows/", rows);
+        compare(table, what, ours, "dlt", (rows.count, seconds), "ahead");
     }
 }
 
