@@ -2,7 +2,8 @@
 # runs. CARGO_TARGET_DIR is respected everywhere.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-# The steps of `make test` share one target folder and are worth reading in order.
+# The steps of `make test` share one target folder and are worth reading in order. tests/unified has each find
+# compiled what the one before compiled: so none leaves --workspace out.
 .NOTPARALLEL:
 
 CARGO ?= cargo
@@ -40,7 +41,8 @@ lint: ## Run clippy; a warning is an error
 .PHONY: docs
 docs: ## Build the documentation; a warning is an error
 	$(call say,"documentation")
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	export $$(scripts/setup-duckdb) && \
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --features lockgate/duckdb
 
 .PHONY: wit
 wit: ## Validate the contract in wit/
@@ -76,8 +78,8 @@ unit: ## Run the tests, doctests and guests' own tests included
 test-duckdb: ## Test what the feature duckdb adds, with the library from npm
 	$(call say,"caches in DuckDB")
 	export $$(scripts/setup-duckdb) && \
-	$(CARGO) test --locked --features duckdb --lib cache:: && \
-	$(CARGO) test --locked --features duckdb --test cache_duckdb
+	$(CARGO) test --locked --workspace --features lockgate/duckdb --lib cache:: && \
+	$(CARGO) test --locked --workspace --features lockgate/duckdb --test cache_duckdb
 
 .PHONY: fuzz
 fuzz: ## Fuzz each parser of what strangers write for FUZZ_SECONDS (60 in CI, else none)

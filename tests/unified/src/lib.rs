@@ -1,0 +1,1 @@
+//! Has nothing: its manifest says why it is there.
