@@ -225,6 +225,20 @@ fn without_a_way_back_nothing_is_claimed() {
     assert!(codes(&report, "passed").contains(&"WRITE_ENDS".to_owned()), "{report:#}");
 }
 
+#[test]
+fn a_budget_of_memory_is_a_limit() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let component = common::guest("destination-file");
+    let mut arguments = vec![component.to_str().unwrap(), "--max-memory", "3MiB"];
+    arguments.extend(["--config", r#"{"path": "/out", "format": "parquet"}"#]);
+    arguments.extend(["--allow-dir", "out::/out"]);
+    let (report, code) = report(&folder, &arguments);
+    assert!(details(&report, "LIMITS_KEPT").contains("memory-bytes"), "{report:#}");
+    assert!(details(&report, "WRITE_ENDS").contains("LIMIT_MEMORY"), "{report:#}");
+    assert_eq!(code, 1);
+}
+
 /// A program that keeps what it is given, and confirms states as `echo` prints them.
 fn confirming(echo: &str) -> (Value, i32) {
     let folder = Folder::new();

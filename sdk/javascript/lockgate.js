@@ -4,7 +4,7 @@
 // `exportDestination` puts behind Lockgate's contract. componentize-js makes a component of it.
 //
 //   import * as output from 'lockgate:connector/output@0.1.0';
-//   import { exportSource } from './lockgate.js';
+//   import { exportSource, Failure } from './lockgate.js';
 //
 //   export const source = exportSource({
 //     spec: {
@@ -20,6 +20,8 @@
 //     },
 //     read(config, catalog, state, output) {
 //       catalog.streams.forEach((configured, index) => {
+//         const { name } = configured.descriptor;
+//         if (name !== 'numbers') throw Failure.config(`there is no stream \`${name}\``);
 //         const start = state.stream(configured.descriptor)?.last ?? 0;
 //         const stream = output.stream(index);
 //         for (let number = start + 1; number <= config.limit; number++) stream.write({ number });

@@ -23,6 +23,9 @@ componentize-py makes a component of it:
 
         def read(self, config, catalog, state, output):
             for index, configured in enumerate(catalog.streams):
+                name = configured.descriptor.name
+                if name != "numbers":
+                    raise lockgate.Failure.config(f"there is no stream `{name}`")
                 start = (state.stream(configured.descriptor) or {"last": 0})["last"]
                 stream = output.stream(index)
                 for number in range(start + 1, config["limit"] + 1):

@@ -58,6 +58,10 @@
 //!         output: &mut Output<'_>,
 //!     ) -> Result<(), Failure> {
 //!         for (index, configured) in catalog.streams.iter().enumerate() {
+//!             let name = &configured.descriptor.name;
+//!             if name != "numbers" {
+//!                 return Err(Failure::config(format!("there is no stream `{name}`")));
+//!             }
 //!             let saved: Option<State> = state.stream(&configured.descriptor)?;
 //!             let start = saved.map_or(0, |state| state.last);
 //!             let mut stream = output.stream(index)?;
