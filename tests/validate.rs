@@ -239,6 +239,15 @@ fn a_budget_of_memory_is_a_limit() {
     assert_eq!(code, 1);
 }
 
+/// Makes a program of a script, by another process: what is still open to be written to cannot be run.
+fn program(folder: &Folder, name: &str, script: &str) -> PathBuf {
+    let draft = folder.write(&format!("draft/{name}"), script);
+    let program = folder.path().join(name);
+    let mut install = std::process::Command::new("install");
+    assert!(install.args(["-m", "755"]).args([&draft, &program]).status().unwrap().success());
+    program
+}
+
 /// A program that keeps what it is given, and confirms states as `echo` prints them.
 fn confirming(echo: &str) -> (Value, i32) {
     let folder = Folder::new();
@@ -247,11 +256,7 @@ fn confirming(echo: &str) -> (Value, i32) {
         r#"{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"},"supported_destination_sync_modes":["append"]}}"#,
         r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#,
     );
-    // Made by another process: a program that is still open to be written to cannot be run.
-    let draft = folder.write("draft", &script);
-    let program = folder.path().join("destination-kept");
-    let mut install = std::process::Command::new("install");
-    assert!(install.args(["-m", "755"]).args([&draft, &program]).status().unwrap().success());
+    let program = program(&folder, "destination-kept", &script);
     let program = format!("exec:{}", program.display());
     report(&folder, &[&program, "--config", "{}"])
 }
@@ -269,4 +274,19 @@ fn states_of_all_streams_are_states() {
     let (report, _) = confirming("sed -n '/\"STATE\"/s/\"lsn\":99/\"lsn\":98/p'");
     let mangled = details(&report, "WRITE_GLOBAL");
     assert!(mangled.contains("without some of their members"), "{report:#}");
+}
+
+#[test]
+fn a_way_back_that_does_not_work_is_no_success() {
+    let folder = Folder::new();
+    let component = common::guest("destination-jsonl");
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let mut arguments = vec![component.to_str().unwrap(), "--config", r#"{"path": "/out"}"#];
+    let faker = common::guest("source-faker");
+    arguments.extend(["--allow-dir", "out::/out", "--read-back", faker.to_str().unwrap()]);
+    arguments.extend(["--read-back-config", r#"{"count": "many"}"#]);
+    let (report, code) = report(&folder, &arguments);
+    assert_eq!(codes(&report, "failed"), ["WRITE_VALUES"], "{report:#}");
+    assert!(details(&report, "WRITE_VALUES").contains("discover by"), "{report:#}");
+    assert_eq!(code, 1);
 }

@@ -153,8 +153,8 @@ rules! {
         "A stream is written in each mode of append, overwrite and append_dedup that the specification does not list. The write must fail with a reason: who appends instead, and says nothing, gives rows twice.",
         "Look at each stream's destination_sync_mode before writing, and fail with kind config where it cannot be applied.";
     WRITE_VALUES, Destination: "what was written is there, value by value",
-        "22 scenarios (types, nulls, odd names, long names, unicode, big numbers, wide and sparse rows) are written and read back. Columns are found by their name, letter case and punctuation aside; numbers, times and JSON are compared as values.",
-        "See the first difference that is listed.";
+        "22 scenarios (types, nulls, odd names, long names, unicode, big numbers, wide and sparse rows) are written and read back. Columns are found by their name, letter case and punctuation aside; numbers, times and JSON are compared as values. A way back that was given and does not work breaks this rule.",
+        "See the first difference that is listed, or what is wrong with --read-back.";
     WRITE_APPEND, Destination: "append adds, and takes nothing away",
         "A stream is written in mode append, twice. Afterwards the rows of both are there.",
         "Add to what is there; replace nothing.";
