@@ -1,4 +1,4 @@
-"""Copies the table `rows` of a schema with dlt, by its fastest way (Arrow tables): to another database, or
+"""Copies the table `rows` of a schema with dlt, as Arrow tables (its backend pyarrow): to another database, or
 to files of Parquet in a bucket. Prints the seconds of the copy alone, without imports and start-up.
 
 Usage: dlt_table.py SOURCE_URL SCHEMA TARGET_URL FOLDER

@@ -44,4 +44,5 @@ for name in expected.column_names:
         theirs = theirs.cast(ours.type)
     else:
         ours = ours.cast(theirs.type)
+    assert ours.null_count == theirs.null_count, name
     assert pc.all(pc.equal(ours, theirs)).as_py(), name

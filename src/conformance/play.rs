@@ -1,6 +1,6 @@
 //! What a destination is given while it is tried, step by step, and what it confirms of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub(super) struct Confirmed {
     /// Echoes, and those among them that lack something of their state.
     pub(super) echoes: usize,
     pub(super) lacking: usize,
+    /// The last state of each stream that was echoed, and of all streams.
+    echoed: HashMap<Option<u32>, u64>,
 }
 
 /// A write that ended.
@@ -81,8 +83,8 @@ struct Play {
     rows: Mutex<HashMap<u32, u64>>,
     /// The same, since the last state.
     since: Mutex<HashMap<u32, u64>>,
-    /// The stream of each checkpoint, none for the last.
-    of: Mutex<HashMap<u64, u32>>,
+    /// The stream of each state, none of one of all streams. The last checkpoint is of no state.
+    of: Mutex<BTreeMap<u64, Option<u32>>>,
     ended: Mutex<bool>,
     confirmed: Mutex<Confirmed>,
     news: Notify,
@@ -215,15 +217,17 @@ impl DestinationInput for Play {
             }
             Some(Step::State(stream, number)) => {
                 let id = self.next_id();
-                locked(&self.of).insert(id, stream);
+                locked(&self.of).insert(id, Some(stream));
                 let rows = locked(&self.since).remove(&stream).unwrap_or(0);
                 let state = self.state(Some(stream), number, rows).map(Arc::new);
                 Event::Checkpoint { id, state }
             }
             Some(Step::Global(number)) => {
+                let id = self.next_id();
+                locked(&self.of).insert(id, None);
                 let rows = locked(&self.since).drain().map(|(_, rows)| rows).sum();
                 let state = self.state(None, number, rows).map(Arc::new);
-                Event::Checkpoint { id: self.next_id(), state }
+                Event::Checkpoint { id, state }
             }
             Some(Step::Complete(stream)) => Event::StreamEnd { stream, outcome: Outcome::Complete },
             Some(Step::WhenConfirmed(end)) => {
@@ -250,7 +254,7 @@ impl DestinationInput for Play {
         {
             let mut confirmed = locked(&self.confirmed);
             for commit in commits {
-                confirmed.take(&commit, given, &locked(&self.of));
+                confirmed.take(&commit, given, &self.catalog, &locked(&self.of));
             }
         }
         self.news.notify_waiters();
@@ -259,7 +263,13 @@ impl DestinationInput for Play {
 }
 
 impl Confirmed {
-    fn take(&mut self, commit: &Commit, given: u64, of: &HashMap<u64, u32>) {
+    fn take(
+        &mut self,
+        commit: &Commit,
+        given: u64,
+        catalog: &Catalog,
+        of: &BTreeMap<u64, Option<u32>>,
+    ) {
         match commit {
             Commit::Through { checkpoint, totals } => {
                 if *checkpoint > given {
@@ -279,17 +289,42 @@ impl Confirmed {
                 self.lacking += usize::from(!whole);
                 // Of several streams the last may be confirmed first.
                 self.through = self.through.max(*checkpoint);
-                if let (Some(stream), Some(stats)) = (of.get(checkpoint), stats)
+                let scope = of.get(checkpoint).copied();
+                if let Some(scope) = scope {
+                    self.echoed.insert(scope, *checkpoint);
+                }
+                if let (Some(Some(stream)), Some(stats)) = (scope, stats)
                     && let Some(records) = stats.records
                 {
                     // A count, which saturates.
                     let count = |value: f64| value.round() as u64;
-                    let total = self.totals.entry(*stream).or_default();
+                    let total = self.totals.entry(stream).or_default();
                     total.0 += count(records);
                     total.1 += count(stats.rejected.unwrap_or(0.0));
                 }
             }
-            Commit::Finished => self.through = given,
+            Commit::Finished => {
+                self.through = given;
+                self.faults.extend(self.unacknowledged(catalog, of));
+            }
         }
+    }
+
+    /// The streams whose last state was not echoed, though the destination ended well.
+    fn unacknowledged(&self, catalog: &Catalog, of: &BTreeMap<u64, Option<u32>>) -> Vec<String> {
+        let last: BTreeMap<Option<u32>, u64> =
+            of.iter().map(|(checkpoint, scope)| (*scope, *checkpoint)).collect();
+        let missing = last
+            .into_iter()
+            .filter(|(scope, last)| self.echoed.get(scope).is_none_or(|echoed| echoed < last));
+        let named = missing.map(|(scope, _)| {
+            let stream = scope.and_then(|at| catalog.streams.get(at as usize));
+            let of = stream.map_or_else(
+                || "all streams".to_owned(),
+                |configured| configured.stream.descriptor.to_string(),
+            );
+            format!("it ended well without acknowledging the last state of {of}")
+        });
+        named.collect()
     }
 }

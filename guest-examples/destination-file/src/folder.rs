@@ -124,10 +124,17 @@ impl Folder {
     }
 
     /// Does the folder of this name have committed files of the generation?
-    pub(crate) fn has_generation(root: &fs::Directory, name: &str, generation: u64) -> bool {
-        let folder = fs::Directory::open(&format!("{}/{name}", root.path()));
-        let files = folder.and_then(|folder| folder.list()).unwrap_or_default();
-        files.iter().any(|file| parse_file(file).is_some_and(|(of, _)| of == generation))
+    pub(crate) fn has_generation(
+        root: &fs::Directory,
+        name: &str,
+        generation: u64,
+    ) -> Result<bool, Failure> {
+        // One that cannot be read is not taken for one that is not there.
+        if !root.list()?.iter().any(|there| there == name) {
+            return Ok(false);
+        }
+        let files = fs::Directory::open(&format!("{}/{name}", root.path()))?.list()?;
+        Ok(files.iter().any(|file| parse_file(file).is_some_and(|(of, _)| of == generation)))
     }
 
     /// Does it have, or is it about to have, a file?

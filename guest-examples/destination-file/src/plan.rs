@@ -44,10 +44,12 @@ pub(crate) fn partial_name(folder: &str, generation: u64) -> String {
 /// The folder and the generation of a folder of rows that may replace others, and of one that was
 /// replaced.
 pub(crate) fn parse_hidden(name: &str) -> Option<(Hidden, &str, u64)> {
-    let rest = name.strip_prefix('.')?;
-    let (kind, (folder, generation)) = match rest.rsplit_once(".new-") {
-        Some(parts) => (Hidden::Partial, parts),
-        None => (Hidden::Replaced, rest.rsplit_once(".old-")?),
+    // The stream's own name may end in what looks like either.
+    let (rest, generation) = name.strip_prefix('.')?.rsplit_once('-')?;
+    let (folder, kind) = match rest.rsplit_once('.')? {
+        (folder, "new") => (folder, Hidden::Partial),
+        (folder, "old") => (folder, Hidden::Replaced),
+        _ => return None,
     };
     Some((kind, folder, generation.parse().ok()?))
 }

@@ -26,7 +26,7 @@ pub(crate) fn write(
     input: &mut Input<'_>,
 ) -> Result<(), Failure> {
     folder::tidy(&root, &plans)?;
-    let lanes = plans.into_iter().map(|plan| Lane::new(&root, plan)).collect();
+    let lanes = plans.into_iter().map(|plan| Lane::new(&root, plan)).collect::<Result<_, _>>()?;
     let mut writer = Writer { config, root, lanes, completed: false, committed_at: Instant::now() };
     let result = writer.run(input);
     if result.as_ref().is_err_and(|failure| failure.kind != FailureKind::Cancelled) {
@@ -153,14 +153,14 @@ impl Writer<'_> {
 }
 
 impl Lane {
-    fn new(root: &fs::Directory, plan: Plan) -> Self {
+    fn new(root: &fs::Directory, plan: Plan) -> Result<Self, Failure> {
         // Killed after the new rows took their place and before the state that says so was stored: what
         // comes now is the rest of them.
         let is_rest = plan.replaces
             && plan.continues
-            && Folder::has_generation(root, &plan.folder, plan.generation)
-            && !Folder::has_generation(root, &plan.partial(), plan.generation);
-        Self { is_partial: plan.replaces && !is_rest, plan, folder: None, open: None }
+            && Folder::has_generation(root, &plan.folder, plan.generation)?
+            && !Folder::has_generation(root, &plan.partial(), plan.generation)?;
+        Ok(Self { is_partial: plan.replaces && !is_rest, plan, folder: None, open: None })
     }
 
     fn in_stream<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
@@ -231,9 +231,10 @@ impl Lane {
         }
         if is_complete {
             self.publish()?;
+            // From here on it is complete: a failure leaves it to the next run, which ends what is begun.
+            self.folder = None;
             folder::replace(root, &self.plan)?;
             self.is_partial = false;
-            self.folder = None;
         } else if self.plan.continues {
             self.complete()?;
         } else if self.folder.take().is_some() {

@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// about 15 MiB.
 pub(crate) const MAX_OBJECTS: usize = 100_000;
 
-/// Bytes of a manifest that is read.
+/// Bytes of a manifest: what is larger would not be read again.
 const MAX_BYTES: u64 = 32 << 20;
 
 /// An object with rows.
@@ -121,6 +121,14 @@ impl Manifest {
         }
         let body = serde_json::to_vec(self)
             .map_err(|error| Failure::system("a manifest cannot be written").with_detail(error))?;
+        if body.len() as u64 > MAX_BYTES {
+            return Err(Failure::config(format!(
+                "the stream's manifest would have {} bytes, and may have {MAX_BYTES}: read it again with \
+                 --refresh truncate and a larger `object_bytes` or `flush_seconds`, or go on below \
+                 another, shorter `prefix`",
+                body.len()
+            )));
+        }
         let condition = tag.map_or(Condition::Absent, |tag| Condition::Match(tag.to_owned()));
         let key = format!("{folder}{MANIFEST}");
         bucket.put(&key, &body, "application/json", &condition).map_err(|error| {

@@ -8,7 +8,7 @@ use postgres_client::{Heard, literal, quote};
 use super::apply::{Changes, Step};
 use super::lsn::Lsn;
 use super::positions::Positions;
-use super::server;
+use super::{REFRESH, server};
 use crate::config::{Config, Replication};
 use crate::session;
 
@@ -122,7 +122,7 @@ fn explained(failure: Failure, sqlstate: &str, replication: &Replication) -> Fai
     let Replication { slot, publication } = replication;
     let again = format!(
         "SELECT pg_drop_replication_slot({0}); SELECT pg_create_logical_replication_slot({0}, \
-         'pgoutput'); then clear the connection's states, so that all rows are read again",
+         'pgoutput'); then {REFRESH}",
         literal(slot)
     );
     match sqlstate {

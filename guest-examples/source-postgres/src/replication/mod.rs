@@ -31,6 +31,11 @@ use crate::read::{Keeper, Place, State, find, read_all, selected};
 use crate::relation::{Publication, Relation};
 use crate::session;
 
+/// What has the destination as the tables are, when changes were lost. To forget states alone would leave rows
+/// there that were deleted meanwhile, or add all of them again.
+const REFRESH: &str = "refresh all streams of the connection (lockgate sync --refresh truncate), so that all rows \
+                       are read again";
+
 /// A stream of the catalog, and the table it is of.
 #[derive(Debug)]
 struct Planned<'c> {
@@ -80,7 +85,7 @@ pub(crate) fn read(
     if positions.reached() > end {
         return Err(Failure::config(format!(
             "the stored state is at {}, beyond the end of the server's log, {end}: the server was put back \
-             to an earlier time. Clear the connection's states, so that all rows are read again",
+             to an earlier time: {REFRESH}",
             positions.reached()
         )));
     }

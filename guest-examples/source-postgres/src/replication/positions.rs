@@ -4,7 +4,7 @@ use lockgate_sdk::{Failure, Output, SavedState, StreamDescriptor, log};
 use serde::{Deserialize, Serialize};
 
 use super::lsn::Lsn;
-use super::warn_again;
+use super::{REFRESH, warn_again};
 use crate::config::Replication;
 use crate::read::State;
 
@@ -46,7 +46,6 @@ impl Positions {
         state: &SavedState,
     ) -> Result<Self, Failure> {
         let slot = &replication.slot;
-        let clear = "clear the connection's states, so that all rows are read again";
         let saved = state.shared::<Shared>()?;
         let is_new = saved.is_none();
         let lsn = match saved {
@@ -62,7 +61,7 @@ impl Positions {
             Some(saved) if saved.system != system => {
                 return Err(Failure::config(format!(
                     "the stored state is of another server: its identifier is {}, and the server's is \
-                     {system}. Correct `host`, or {clear}",
+                     {system}. Correct `host`, or {REFRESH}",
                     saved.system
                 )));
             }
@@ -70,7 +69,7 @@ impl Positions {
                 return Err(Failure::config(format!(
                     "changes are lost: the last sync ended at {}, and the replication slot {slot} begins \
                      at {start}. It was made anew or is read by somebody else, or the stored state is an \
-                     old one. Let the slot be this connection's alone, and {clear}",
+                     old one. Let the slot be this connection's alone, and {REFRESH}",
                     saved.lsn
                 )));
             }

@@ -36,11 +36,8 @@ impl Slot {
         let value = |place: usize| rows.first().and_then(|row| row.get(place)?.as_deref());
         let make =
             format!("SELECT pg_create_logical_replication_slot({}, 'pgoutput')", literal(slot));
-        let again = format!(
-            "SELECT pg_drop_replication_slot({}); {make}; then clear the connection's states, so that all \
-             rows are read again",
-            literal(slot)
-        );
+        let again =
+            format!("SELECT pg_drop_replication_slot({}); {make}; then {REFRESH}", literal(slot));
         let refused = |text: String| Err(Failure::config(text));
         if value(0) != Some("logical") {
             return refused(format!(
@@ -57,7 +54,7 @@ impl Slot {
         if value(6).is_none() {
             return refused(format!(
                 "there is no replication slot {slot}: {make}. If there was one before, changes are lost: \
-                 clear the connection's states as well, so that all rows are read again"
+                 {REFRESH}"
             ));
         }
         match value(2) {

@@ -74,7 +74,7 @@ enum Known {
 fn is_outdated(sqlstate: &str) -> bool {
     match sqlstate.get(..2) {
         Some("42") => sqlstate != "42501",
-        Some("22") => true,
+        Some("22" | "23") => true,
         _ => sqlstate == "XX000",
     }
 }
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn only_what_the_age_of_the_log_explains_is_no_failure() {
-        for explained in ["42P01", "42703", "42704", "42883", "22P02", "22003", "XX000"] {
+        for explained in ["42P01", "42703", "42704", "42883", "22P02", "22003", "23514", "XX000"] {
             assert!(is_outdated(explained), "{explained}");
         }
         // No rights, no memory, a cancelled statement, a failure that the server did not tell.

@@ -131,11 +131,11 @@ fn a_slot_that_is_gone_or_made_anew_has_lost_changes() {
     let captured = Captured::new(TABLE);
     let first = captured.read(&["t"], None);
     captured.drop_slot();
-    let words = ["there is no replication slot", "clear the connection's states"];
+    let words = ["there is no replication slot", "refresh all streams"];
     read_is_refused(captured.try_read(&["t"], Some(&last(&first))), &words);
     captured.run("INSERT INTO t VALUES (2)");
     captured.make_slot();
-    let words = ["changes are lost", "clear the connection's states"];
+    let words = ["changes are lost", "refresh all streams"];
     read_is_refused(captured.try_read(&["t"], Some(&last(&first))), &words);
     // And so it is mended.
     let again = captured.read(&["t"], None);
@@ -162,7 +162,10 @@ fn a_state_of_another_server_is_refused() {
     let state = changed(&last(&first), &json!({"system": "1"}));
     read_is_refused(captured.try_read(&["t"], Some(&state)), &["another server", "`host`"]);
     let state = changed(&last(&first), &json!({"lsn": "FFFFFF/0"}));
-    read_is_refused(captured.try_read(&["t"], Some(&state)), &["beyond the end", "Clear"]);
+    read_is_refused(
+        captured.try_read(&["t"], Some(&state)),
+        &["beyond the end", "refresh all streams"],
+    );
     let state = changed(&last(&first), &json!({"lsn": "nonsense"}));
     read_is_refused(captured.try_read(&["t"], Some(&state)), &["the stored state"]);
 }
@@ -175,7 +178,7 @@ fn a_publication_that_came_after_the_slot_is_told() {
     captured.run("INSERT INTO t VALUES (2)");
     captured.publish();
     let run = captured.try_read(&["t"], Some(&last(&first)));
-    read_is_refused(run, &["was made after", "pg_create_logical_replication_slot", "clear"]);
+    read_is_refused(run, &["was made after", "pg_create_logical_replication_slot", "refresh"]);
 }
 
 /// A table that is another one, or that left its publication, is read again, with a warning.
