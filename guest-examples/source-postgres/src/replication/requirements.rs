@@ -3,6 +3,7 @@
 use lockgate_sdk::{Failure, log};
 use postgres_client::{Connection, literal, quote};
 
+use super::REFRESH;
 use super::lsn::Lsn;
 use crate::config::{Config, Replication};
 use crate::relation::{Filter, Publication, Relation, load};
