@@ -1,7 +1,7 @@
 //! The connectors that come with Lockgate keep every rule that can be tried on them: sources and
 //! destinations of `connectors.toml`, and the examples in three languages.
 
-use super::common::{Folder, guest};
+use super::common::{Folder, fixture, guest, target};
 use super::server::Postgres;
 use super::{codes, report};
 use serde_json::json;
@@ -84,8 +84,8 @@ fn destination_s3() {
     let component = component("destination-s3");
     let net = endpoint.trim_start_matches("http://");
     let config = config.to_str().unwrap();
-    let client = common::target().join("test-connectors/moto");
-    let script = common::fixture("validate/s3_source.py");
+    let client = target().join("test-connectors/moto");
+    let script = fixture("validate/s3_source.py");
     let python = client.join("bin/python");
     let text = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", python.display(), script.display());
     let reader = format!("exec:{}", super::program(&folder, "source-s3", &text).display());
