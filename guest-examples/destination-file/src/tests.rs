@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::Files;
+use crate::plan::{Hidden, parse_hidden};
 
 struct Scratch(TempDir);
 
@@ -295,4 +296,20 @@ fn a_check_tries_and_leaves_nothing() {
     assert!(scratch.files().is_empty());
     let failure = check(&scratch.path().join("missing")).expect_err("it is not there");
     assert!(failure.message.contains("--allow-dir"), "{}", failure.message);
+}
+
+#[test]
+fn hidden_folders_are_told_apart_from_names_that_look_like_them() {
+    for (name, expected) in [
+        (".a.new-4", Some((Hidden::Partial, "a", 4))),
+        (".x.new-5.old-4", Some((Hidden::Replaced, "x.new-5", 4))),
+        (".x.old-5.new-4", Some((Hidden::Partial, "x.old-5", 4))),
+        (".a-b.new-4", Some((Hidden::Partial, "a-b", 4))),
+        ("a.new-4", None),
+        (".a.new-x", None),
+        (".a.tmp-4", None),
+        (".a", None),
+    ] {
+        assert_eq!(parse_hidden(name), expected, "{name}");
+    }
 }
