@@ -5,7 +5,7 @@ use std::io::Write as _;
 use json_rows::Changes;
 use json_rows::scan::Value;
 
-/// `_airbyte_meta` of a row with some changes.
+/// `_airbyte_meta` of a row with these changes.
 pub(crate) fn write_meta(changes: &Changes, sync: u64, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _ = write!(out, "{{\"sync_id\":{sync},\"changes\":[");

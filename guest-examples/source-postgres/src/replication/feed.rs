@@ -8,7 +8,7 @@ use postgres_client::{Heard, literal, quote};
 use super::apply::{Changes, Step};
 use super::lsn::Lsn;
 use super::positions::Positions;
-use super::{REFRESH, server};
+use super::{mend, server};
 use crate::config::{Config, Replication};
 use crate::session;
 
@@ -120,11 +120,7 @@ fn from_slot(
 /// Says what to do about what the server refuses.
 fn explained(failure: Failure, sqlstate: &str, replication: &Replication) -> Failure {
     let Replication { slot, publication } = replication;
-    let again = format!(
-        "SELECT pg_drop_replication_slot({0}); SELECT pg_create_logical_replication_slot({0}, \
-         'pgoutput'); then {REFRESH}",
-        literal(slot)
-    );
+    let again = mend::make_slot_anew(slot);
     match sqlstate {
         // The log is decoded with what there was when it was written.
         "42704" if failure.message.contains("publication") => Failure::config(format!(

@@ -14,27 +14,24 @@ mod apply;
 mod feed;
 mod layout;
 mod lsn;
+mod mend;
 mod pgoutput;
 mod positions;
 mod requirements;
 mod row;
 mod server;
 
-use lockgate_sdk::{Catalog, ConfiguredStream, Failure, Output, SavedState, SyncMode, log};
+use lockgate_sdk::{Catalog, ConfiguredStream, Failure, Output, SavedState, SyncMode};
 use postgres_client::Connection;
 
 use self::lsn::Lsn;
+use self::mend::REFRESH;
 pub(crate) use self::positions::Positions;
 pub(crate) use self::requirements::check;
 use crate::config::{Config, Replication};
 use crate::read::{Keeper, Place, State, find, read_all, selected};
 use crate::relation::{Publication, Relation};
 use crate::session;
-
-/// What has the destination as the tables are, when changes were lost. To forget states alone would leave rows
-/// there that were deleted meanwhile, or add all of them again.
-const REFRESH: &str = "refresh all streams of the connection (lockgate sync --refresh truncate), so that all rows \
-                       are read again";
 
 /// A stream of the catalog, and the table it is of.
 #[derive(Debug)]
@@ -72,13 +69,7 @@ pub(crate) fn read(
     }
     let start = requirements::Slot::load(connection, config, replication)?.position;
     if captured.is_empty() {
-        for planned in &full {
-            let saved = state.stream(&planned.stream.descriptor)?;
-            let place = Place::new(output, planned.index, Keeper::Stream);
-            snapshot(connection, config, planned, start, saved, place)?;
-            output.stream(planned.index)?.complete()?;
-        }
-        return Ok(());
+        return full_reads(connection, config, &full, start, Some(state), output);
     }
     let mut positions = Positions::new(replication, server::identifier(config)?, start, state)?;
     let end = server::end_of_log(connection)?;
@@ -97,16 +88,33 @@ pub(crate) fn read(
         apply::Target::validate(planned, &publication).map_err(in_stream)?;
     }
     // One state of all streams has no room for those that are read in full.
-    for planned in &full {
-        let place = Place::new(output, planned.index, Keeper::Nobody);
-        snapshot(connection, config, planned, start, None, place)?;
-        output.stream(planned.index)?.complete()?;
-    }
+    full_reads(connection, config, &full, start, None, output)?;
     first_reads(connection, config, &captured, &mut positions, output)?;
     let mut changes = apply::Changes::new(connection, &captured)?;
     feed::read(config, replication, &mut changes, &mut positions, output)?;
     positions.save(output)?;
     for planned in &captured {
+        output.stream(planned.index)?.complete()?;
+    }
+    Ok(())
+}
+
+/// Reads streams in full: by states of their own, or without any.
+fn full_reads(
+    connection: &mut Connection,
+    config: &Config,
+    full: &[Planned<'_>],
+    start: Lsn,
+    states: Option<&SavedState>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    for planned in full {
+        let (keeper, saved) = match states {
+            Some(states) => (Keeper::Stream, states.stream(&planned.stream.descriptor)?),
+            None => (Keeper::Nobody, None),
+        };
+        let place = Place::new(output, planned.index, keeper);
+        snapshot(connection, config, planned, start, saved, place)?;
         output.stream(planned.index)?.complete()?;
     }
     Ok(())
@@ -160,12 +168,4 @@ fn snapshot(
         read_all(connection, config, &planned.relation, columns, &more, saved, place)
     };
     read().map_err(|failure| failure.in_stream(&planned.stream.descriptor))
-}
-
-/// Says that rows may be there that are no longer in a table.
-fn warn_again(stream: &lockgate_sdk::StreamDescriptor, why: &str) {
-    log::warn(format_args!(
-        "the stream {stream} is read again from its start: {why}; rows that were deleted meanwhile stay \
-         where they were written, unless the stream is refreshed"
-    ));
 }

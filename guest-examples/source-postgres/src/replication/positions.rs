@@ -4,7 +4,7 @@ use lockgate_sdk::{Failure, Output, SavedState, StreamDescriptor, log};
 use serde::{Deserialize, Serialize};
 
 use super::lsn::Lsn;
-use super::{REFRESH, warn_again};
+use super::mend::{REFRESH, warn_again};
 use crate::config::Replication;
 use crate::read::State;
 

@@ -3,8 +3,8 @@
 use lockgate_sdk::{Failure, log};
 use postgres_client::{Connection, literal, quote};
 
-use super::REFRESH;
 use super::lsn::Lsn;
+use super::mend::{self, REFRESH};
 use crate::config::{Config, Replication};
 use crate::relation::{Filter, Publication, Relation, load};
 use crate::session;
@@ -35,10 +35,7 @@ impl Slot {
         );
         let rows = connection.run(&sql, "looking for the replication slot")?;
         let value = |place: usize| rows.first().and_then(|row| row.get(place)?.as_deref());
-        let make =
-            format!("SELECT pg_create_logical_replication_slot({}, 'pgoutput')", literal(slot));
-        let again =
-            format!("SELECT pg_drop_replication_slot({}); {make}; then {REFRESH}", literal(slot));
+        let (make, again) = (mend::make_slot(slot), mend::make_slot_anew(slot));
         let refused = |text: String| Err(Failure::config(text));
         if value(0) != Some("logical") {
             return refused(format!(

@@ -69,8 +69,8 @@ enum Known {
     Unreadable,
 }
 
-/// Does the server refuse a question because of a name, a type or the text of a value? Such a failure is the
-/// log's age (XX000 where a type was dropped); that the role may not read a table (42501) is not.
+/// Does the server refuse a question because of a name, a type, a domain or the text of a value? Such a
+/// failure is the log's age (XX000 where a type was dropped); that the role may not read a table (42501) is not.
 fn is_outdated(sqlstate: &str) -> bool {
     match sqlstate.get(..2) {
         Some("42") => sqlstate != "42501",
