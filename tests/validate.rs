@@ -1,9 +1,14 @@
 //! Whether `lockgate validate` finds what is wrong, only that, and says it to people and machines:
 //! connectors with one fault each, those without, and connectors that nobody here wrote.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test ends where something is missing"
+)]
 
 mod common;
+mod peers;
 #[path = "validate/real.rs"]
 mod real;
 #[path = "peers/postgres.rs"]
@@ -14,6 +19,7 @@ mod shipped;
 use std::path::PathBuf;
 
 use common::Folder;
+use peers::executable;
 use serde_json::Value;
 
 /// The faults of `tests/validate/guests`, and the one rule that each breaks.
@@ -157,14 +163,21 @@ fn a_source_of_ours_keeps_every_rule() {
     assert_eq!(code, 0);
 }
 
+/// The report of a destination that writes to a granted folder, `out`.
+fn writing(name: &str, config: &str, more: &[&str]) -> (Value, i32) {
+    let folder = Folder::new();
+    let component = common::guest(name);
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let mut arguments = vec![component.to_str().unwrap(), "--config", config];
+    arguments.extend(["--allow-dir", "out::/out"]);
+    arguments.extend(more);
+    report(&folder, &arguments)
+}
+
 #[test]
 fn a_destination_of_ours_keeps_every_rule() {
-    let folder = Folder::new();
-    let component = common::guest("destination-jsonl");
-    std::fs::create_dir(folder.path().join("out")).unwrap();
-    let mut arguments = vec![component.to_str().unwrap(), "--config", r#"{"path": "/out"}"#];
-    arguments.extend(["--allow-dir", "out::/out", "--read-back", "files:out"]);
-    let (report, code) = report(&folder, &arguments);
+    let more = ["--read-back", "files:out"];
+    let (report, code) = writing("destination-jsonl", r#"{"path": "/out"}"#, &more);
     assert_eq!(codes(&report, "failed"), [""; 0], "{report:#}");
     assert_eq!(codes(&report, "skipped"), ["WRITE_STATE_WHOLE", "WRITE_DEDUP"], "{report:#}");
     assert_eq!(code, 0);
@@ -214,12 +227,7 @@ fn a_rule_is_explained_and_all_are_listed() {
 
 #[test]
 fn without_a_way_back_nothing_is_claimed() {
-    let folder = Folder::new();
-    let component = common::guest("destination-jsonl");
-    std::fs::create_dir(folder.path().join("out")).unwrap();
-    let mut arguments = vec![component.to_str().unwrap(), "--config", r#"{"path": "/out"}"#];
-    arguments.extend(["--allow-dir", "out::/out"]);
-    let (report, code) = report(&folder, &arguments);
+    let (report, code) = writing("destination-jsonl", r#"{"path": "/out"}"#, &[]);
     assert_eq!(code, 0);
     assert!(details(&report, "WRITE_VALUES").contains("--read-back"), "{report:#}");
     assert!(codes(&report, "passed").contains(&"WRITE_ENDS".to_owned()), "{report:#}");
@@ -239,15 +247,6 @@ fn a_budget_of_memory_is_a_limit() {
     assert_eq!(code, 1);
 }
 
-/// Makes a program of a script, by another process: what is still open to be written to cannot be run.
-fn program(folder: &Folder, name: &str, script: &str) -> PathBuf {
-    let draft = folder.write(&format!("draft/{name}"), script);
-    let program = folder.path().join(name);
-    let mut install = std::process::Command::new("install");
-    assert!(install.args(["-m", "755"]).args([&draft, &program]).status().unwrap().success());
-    program
-}
-
 /// A program that reads what it is given, and confirms states as `echo` prints them.
 fn confirming(echo: &str) -> (Value, i32) {
     let folder = Folder::new();
@@ -256,8 +255,7 @@ fn confirming(echo: &str) -> (Value, i32) {
         r#"{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"},"supported_destination_sync_modes":["append"]}}"#,
         r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#,
     );
-    let program = program(&folder, "destination-kept", &script);
-    let program = format!("exec:{}", program.display());
+    let program = format!("exec:{}", executable(&folder, "destination-kept", &script).display());
     report(&folder, &[&program, "--config", "{}"])
 }
 
@@ -281,14 +279,10 @@ fn states_of_all_streams_are_states() {
 
 #[test]
 fn a_way_back_that_does_not_work_is_no_success() {
-    let folder = Folder::new();
-    let component = common::guest("destination-jsonl");
-    std::fs::create_dir(folder.path().join("out")).unwrap();
-    let mut arguments = vec![component.to_str().unwrap(), "--config", r#"{"path": "/out"}"#];
     let faker = common::guest("source-faker");
-    arguments.extend(["--allow-dir", "out::/out", "--read-back", faker.to_str().unwrap()]);
-    arguments.extend(["--read-back-config", r#"{"count": "many"}"#]);
-    let (report, code) = report(&folder, &arguments);
+    let back = faker.to_str().unwrap();
+    let more = ["--read-back", back, "--read-back-config", r#"{"count": "many"}"#];
+    let (report, code) = writing("destination-jsonl", r#"{"path": "/out"}"#, &more);
     assert_eq!(codes(&report, "failed"), ["WRITE_VALUES"], "{report:#}");
     assert!(details(&report, "WRITE_VALUES").contains("discover by"), "{report:#}");
     assert_eq!(code, 1);

@@ -210,9 +210,9 @@ pub(crate) fn sling(folder: &Path) -> Command {
         .args(["run", "--mode", "full-refresh"])
         .env("SLING_DISABLE_TELEMETRY", "TRUE")
         .env("SLING_HOME_DIR", target().join("bench/sling"))
+        // Otherwise it gets DuckDB and extensions of it when it runs, to write Parquet.
+        .env("SLING_DUCKDB_COMPUTE", "FALSE")
         .current_dir(folder);
-    // Otherwise it gets DuckDB and extensions of it when it runs, to write Parquet.
-    command.env("SLING_DUCKDB_COMPUTE", "FALSE");
     if let Some(sqlite3) = sqlite3() {
         command.env("SQLITE_PATH", sqlite3);
     }

@@ -71,6 +71,29 @@ fn misconfirmed(played: &Played) -> Option<String> {
     played.ended.as_ref().and_then(|ended| ended.as_ref().err()).and_then(of)
 }
 
+/// Why a write did not end well, but for its confirmations.
+fn ended_ill(played: &Played) -> Option<String> {
+    failed(played).filter(|_| misconfirmed(played).is_none())
+}
+
+/// What is wrong with the confirmations of a write that ended well otherwise.
+fn unconfirmed(played: &Played) -> Vec<String> {
+    let mut faults: Vec<String> = misconfirmed(played).into_iter().collect();
+    faults.extend(played.confirmed.faults.clone());
+    if faults.is_empty() && played.confirmed.through < played.given {
+        let (through, given) = (played.confirmed.through, played.given);
+        faults.push(format!("it ended well, and confirmed {through} of {given} checkpoints"));
+    }
+    faults
+}
+
+/// That states came back without all that they had.
+fn lacking(played: &Played) -> Option<String> {
+    let (lacking, echoes) = (played.confirmed.lacking, played.confirmed.echoes);
+    let fault = format!("{lacking} of {echoes} states came back without some of their members");
+    (lacking > 0).then_some(fault)
+}
+
 /// The scenarios in one write: how it ended, what it confirmed and counted, and what is there.
 async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
     tried.trial.progress.tries("writing 22 scenarios");
@@ -85,27 +108,17 @@ async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
         steps.push(Step::Complete(index));
     }
     let played = write(tried.trial, &tried.catalog(&streams, 1), steps).await;
-    let misconfirmed = misconfirmed(&played);
-    let ended = failed(&played).filter(|_| misconfirmed.is_none());
-    if !findings.judge(WRITE_ENDS, ended.into_iter().collect()) {
+    if !findings.judge(WRITE_ENDS, ended_ill(&played).into_iter().collect()) {
         return false;
     }
-    let mut faults: Vec<String> = misconfirmed.into_iter().collect();
-    faults.extend(played.confirmed.faults.clone());
-    if faults.is_empty() && played.confirmed.through < played.given {
-        let (through, given) = (played.confirmed.through, played.given);
-        faults.push(format!("it ended well, and confirmed {through} of {given} checkpoints"));
-    }
-    if !findings.judge(WRITE_COMMITS, faults) {
+    if !findings.judge(WRITE_COMMITS, unconfirmed(&played)) {
         return false;
     }
     counted(findings, &scenarios, &played);
     if played.confirmed.echoes == 0 {
         findings.skip(WRITE_STATE_WHOLE, "a component is not given states, and echoes none");
     } else {
-        let (lacking, echoes) = (played.confirmed.lacking, played.confirmed.echoes);
-        let fault = format!("{lacking} of {echoes} states came back without some of their members");
-        findings.judge(WRITE_STATE_WHOLE, (lacking > 0).then_some(fault).into_iter().collect());
+        findings.judge(WRITE_STATE_WHOLE, lacking(&played).into_iter().collect());
     }
     if tried.back.is_some() {
         tried.trial.progress.tries("reading the scenarios back");
@@ -188,19 +201,9 @@ async fn global(tried: &Tried<'_>, findings: &mut Findings) {
     steps.extend((0u32..).take(names.len()).map(Step::Complete));
     steps.push(Step::Global(99));
     let played = write(tried.trial, &tried.catalog(&streams, 8), steps).await;
-    let mut faults: Vec<String> =
-        misconfirmed(&played).or_else(|| failed(&played)).into_iter().collect();
-    let confirmed = &played.confirmed;
-    faults.extend(confirmed.faults.clone());
-    if faults.is_empty() && confirmed.through < played.given {
-        let (through, given) = (confirmed.through, played.given);
-        faults.push(format!("it ended well, and confirmed {through} of {given} states"));
-    }
+    let mut faults = ended_ill(&played).map_or_else(|| unconfirmed(&played), |fault| vec![fault]);
     // Who drops members of every state does so here too.
-    if confirmed.lacking > 0 && !findings.failed(WRITE_STATE_WHOLE) {
-        let (lacking, echoes) = (confirmed.lacking, confirmed.echoes);
-        faults.push(format!("{lacking} of {echoes} came back without some of their members"));
-    }
+    faults.extend(lacking(&played).filter(|_| !findings.failed(WRITE_STATE_WHOLE)));
     if !faults.is_empty() || tried.back.is_none() {
         findings.judge(WRITE_GLOBAL, faults);
         return;

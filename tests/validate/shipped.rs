@@ -2,6 +2,7 @@
 //! destinations of `connectors.toml`, and the examples in three languages.
 
 use super::common::{Folder, fixture, guest, target};
+use super::peers::{executable, installed};
 use super::server::Postgres;
 use super::{codes, report};
 use serde_json::json;
@@ -84,11 +85,11 @@ fn destination_s3() {
     let component = component("destination-s3");
     let net = endpoint.trim_start_matches("http://");
     let config = config.to_str().unwrap();
-    let client = target().join("test-connectors/moto");
     let script = fixture("validate/s3_source.py");
-    let python = client.join("bin/python");
+    let python = installed("moto", "python");
+    let client = target().join("test-connectors/moto");
     let text = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", python.display(), script.display());
-    let reader = format!("exec:{}", super::program(&folder, "source-s3", &text).display());
+    let reader = format!("exec:{}", executable(&folder, "source-s3", &text).display());
     let readable =
         [&*client, script.parent().unwrap()].map(|folder| format!("{}:ro", folder.display()));
     let mut arguments = vec![&*component, "--config", config, "--allow-net", net];
