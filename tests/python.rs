@@ -413,7 +413,7 @@ async fn an_installation_that_is_stopped_leaves_nothing() {
     let path = project(&folder, "source-endless", ENDLESS);
     let endless = executor(&root, path.to_str().unwrap(), true, Policy::default());
     let (canceller, cancel) = Cancel::new();
-    let context = Context { observer: Ear::new(), cancel };
+    let context = Context { cancel, ..Context::new(Ear::new()) };
     let running = tokio::spawn(async move { endless.spec(&context).await });
     let pid = path.join("pid");
     until("the build begins", || pid.exists()).await;

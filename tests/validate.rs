@@ -27,8 +27,11 @@ const SOURCES: &[(&str, &str)] = &[
     ("any-stream", "READ_UNKNOWN_STREAM"),
     ("clamps-future", "INCREMENTAL_FUTURE"),
     ("cursor-nowhere", "DISCOVER_KEYS"),
+    ("extra-column", "READ_SCHEMA"),
     ("forgets-state", "INCREMENTAL_KEEPS"),
     ("ignores-state", "INCREMENTAL_USES"),
+    ("keeps-token", "SECRETS_HIDDEN"),
+    ("key-nowhere", "DISCOVER_KEYS"),
     ("leaks", "SECRETS_HIDDEN"),
     ("no-state", "READ_STATE"),
     ("null-key", "READ_KEYS"),
@@ -43,17 +46,25 @@ const SOURCES: &[(&str, &str)] = &[
 const DESTINATIONS: &[(&str, &str)] = &[
     ("any-mode", "WRITE_UNLISTED"),
     ("ascii", "WRITE_VALUES"),
+    ("begins-anew", "WRITE_OVERWRITE"),
     ("clears-on-empty", "WRITE_EMPTY"),
     ("confirms-early", "WRITE_DURABLE"),
     ("crashes-on-bad", "WRITE_BAD_ROW"),
     ("crashes-on-big", "WRITE_BIG_ROW"),
+    ("crashes-on-empty", "WRITE_EMPTY"),
     ("deletes-first", "WRITE_INTERRUPTED"),
     ("drops-on-retain", "REFRESH_RETAIN"),
     ("ignores-minimum", "REFRESH_TRUNCATE"),
     ("keeps-old", "WRITE_OVERWRITE"),
+    ("loses-some", "WRITE_VALUES"),
     ("mixes", "WRITE_INTERLEAVED"),
     ("one-case", "WRITE_NAMES"),
+    ("one-namespace", "WRITE_NAMES"),
+    ("replaces-always", "WRITE_APPEND"),
     ("sound-destination", ""),
+    ("swallows-after-bad", "WRITE_BAD_ROW"),
+    ("takes-incomplete", "WRITE_INTERRUPTED"),
+    ("trims", "WRITE_VALUES"),
     ("undeclared", "SANDBOX_NEEDS"),
 ];
 
@@ -247,16 +258,22 @@ fn a_budget_of_memory_is_a_limit() {
     assert_eq!(code, 1);
 }
 
-/// A program that reads what it is given, and confirms states as `echo` prints them.
-fn confirming(echo: &str) -> (Value, i32) {
+/// A program that answers, does `checked` after the answer to check, and `writes` when it is to write.
+fn scripted(checked: &str, writes: &str, more: &[&str]) -> (Value, i32) {
     let folder = Folder::new();
     let script = format!(
-        "#!/bin/sh\ncase $1 in\nspec) echo '{}' ;;\ncheck) echo '{}' ;;\nwrite) {echo} ;;\nesac\n",
+        "#!/bin/sh\ncase $1 in\nspec) echo '{}' ;;\ncheck) echo '{ACCEPTED}'; {checked} ;;\nwrite) {writes} ;;\nesac\n",
         r#"{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"},"supported_destination_sync_modes":["append"]}}"#,
-        r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#,
     );
     let program = format!("exec:{}", executable(&folder, "destination-kept", &script).display());
-    report(&folder, &[&program, "--config", "{}"])
+    report(&folder, &[&[program.as_str(), "--config", "{}"][..], more].concat())
+}
+
+const ACCEPTED: &str = r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#;
+
+/// One that reads what it is given, and confirms states as `echo` prints them.
+fn confirming(echo: &str) -> (Value, i32) {
+    scripted(":", echo, &[])
 }
 
 #[test]
@@ -275,6 +292,44 @@ fn states_of_all_streams_are_states() {
     let (report, _) = confirming(r#"sed -n '/"STATE"/{/"GLOBAL"/s/"number":99/"number":98/;p}'"#);
     let mangled = details(&report, "WRITE_GLOBAL");
     assert!(mangled.contains("without some of their members"), "{report:#}");
+}
+
+#[test]
+fn states_come_back_in_order_and_as_they_were() {
+    let (report, code) = confirming(r#"sed -n '/"STATE"/{s/"at":9/"at":8/;p}'"#);
+    assert_eq!(codes(&report, "failed"), ["WRITE_STATE_WHOLE"], "{report:#}");
+    assert!(
+        details(&report, "WRITE_STATE_WHOLE").contains("the one of its number is another"),
+        "{report:#}"
+    );
+    assert_eq!(code, 1);
+    let (report, _) = confirming(r#"{ sed -n '/"STATE"/p' | tac; }"#);
+    assert_eq!(codes(&report, "failed"), ["WRITE_COMMITS"], "{report:#}");
+    assert!(details(&report, "WRITE_COMMITS").contains("out of order"), "{report:#}");
+}
+
+#[test]
+fn who_answers_answers_once_and_ends_well() {
+    let trace = r#"echo '{"type":"TRACE","trace":{"type":"ERROR","error":{"message":"no disk"}}}'"#;
+    for (checked, told) in [
+        (format!("echo '{ACCEPTED}'").as_str(), "more than once"),
+        (trace, "told of an error: no disk"),
+        ("exit 3", "exited with code 3"),
+    ] {
+        let (report, code) = scripted(checked, "sed -n '/\"STATE\"/p'", &[]);
+        assert_eq!(codes(&report, "failed"), ["CHECK_ACCEPTS"], "{checked}: {report:#}");
+        assert!(details(&report, "CHECK_ACCEPTS").contains(told), "{report:#}");
+        assert_eq!(code, 1);
+    }
+}
+
+#[test]
+fn who_hangs_is_not_waited_for_without_end() {
+    let times = ["--idle-time", "1s", "--commit-time", "1s"];
+    let (report, code) = scripted(":", "cat > /dev/null; sleep 600", &times);
+    assert_eq!(codes(&report, "failed"), ["WRITE_ENDS"], "{report:#}");
+    assert!(details(&report, "WRITE_ENDS").contains("without a sign of life"), "{report:#}");
+    assert_eq!(code, 1);
 }
 
 #[test]

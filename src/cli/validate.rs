@@ -89,6 +89,9 @@ pub(super) struct Validate {
     /// How long a state's confirmation is waited for [default: 60s]
     #[arg(long, value_name = "DURATION", help_heading = "Budgets")]
     commit_time: Option<String>,
+    /// The most time in which a read or a write does nothing [default: 120s]
+    #[arg(long, value_name = "DURATION", help_heading = "Budgets")]
+    idle_time: Option<String>,
     /// States that a source is read again from, at most
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Budgets")]
     resumes: usize,
@@ -186,6 +189,7 @@ async fn options(call: &Validate, host: &Host) -> Result<ValidateOptions, CliErr
         namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
         start_time: duration(call.start_time.as_ref(), "--start-time", other.start_time)?,
         commit_time: duration(call.commit_time.as_ref(), "--commit-time", other.commit_time)?,
+        idle_time: duration(call.idle_time.as_ref(), "--idle-time", other.idle_time)?,
         resumes: call.resumes,
         kept: other.kept,
     })

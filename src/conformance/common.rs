@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use super::ear::is_limit;
 use super::report::Findings;
 use super::rule::{
     CHECK_ACCEPTS, CHECK_REJECTS, LIMITS_KEPT, SANDBOX_NEEDS, SECRETS_HIDDEN, SPEC_ANSWERS,
-    SPEC_CONFIG,
+    SPEC_CONFIG, SPEC_SCHEMA,
 };
 use super::{Trial, answered, spec, told};
 use crate::connector::ConnectorError;
@@ -60,6 +61,10 @@ pub(super) async fn check(
 ) -> bool {
     trial.progress.tries("check");
     findings.begin();
+    if findings.failed(SPEC_SCHEMA) {
+        findings.skip(SPEC_CONFIG, "SPEC_SCHEMA does not hold");
+        return false;
+    }
     let fits = match trial.connector.validate(spec).await {
         Ok(()) => Vec::new(),
         Err(ConnectorError::Invalid { faults, .. }) => faults,
@@ -78,14 +83,17 @@ pub(super) async fn check(
     true
 }
 
-/// A configuration without a property that is required, or with one of the wrong type.
+/// A configuration without a property that is required, and with one of the wrong type: a required one
+/// where there is one, which every connector looks at.
+///
+/// No text in it may be taken for a secret and then be found in an honest answer: it is short.
 fn spoiled(schema: &Value, config: &Value) -> Vec<(String, Value)> {
     let Value::Object(members) = config else { return Vec::new() };
     let properties = schema.get("properties").and_then(Value::as_object);
     let mut all = Vec::new();
     let required = schema.get("required").and_then(Value::as_array);
-    let first = required.into_iter().flatten().filter_map(Value::as_str).next();
-    if let Some(name) = first {
+    let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
+    if let Some(name) = required.first().copied() {
         let mut without = members.clone();
         without.remove(name);
         all.push((format!("without {name}, which is required"), Value::Object(without)));
@@ -93,15 +101,15 @@ fn spoiled(schema: &Value, config: &Value) -> Vec<(String, Value)> {
     let typed = |(name, schema): (&String, &Value)| {
         let wrong = match schema.get("type").and_then(Value::as_str)? {
             "string" => Value::from(17),
-            "integer" | "number" => Value::from("seventeen"),
-            "boolean" => Value::from("perhaps"),
-            "object" => Value::from("an object"),
+            "integer" | "number" | "boolean" | "object" => Value::from("text"),
             "array" => Value::Object(Map::new()),
             _ => return None,
         };
         Some((name.clone(), wrong))
     };
-    if let Some((name, wrong)) = properties.into_iter().flatten().find_map(typed) {
+    let of_all = || properties.into_iter().flatten();
+    let needed = of_all().filter(|(name, _)| required.contains(&name.as_str())).find_map(typed);
+    if let Some((name, wrong)) = needed.or_else(|| of_all().find_map(typed)) {
         let mut spoiled = members.clone();
         spoiled.insert(name.clone(), wrong);
         all.push((format!("with {name} of the wrong type"), Value::Object(spoiled)));
@@ -150,7 +158,8 @@ pub(super) fn heard(trial: &Trial<'_>, findings: &mut Findings, spec: &Specifica
     findings.judge(SECRETS_HIDDEN, heard.leaks.into_iter().collect());
     let (limits, refused): (Vec<_>, Vec<_>) =
         heard.refused.into_iter().partition(|(capability, ..)| *capability == Capability::Limit);
-    let limits = limits.into_iter().map(|(_, limit, _)| format!("it reached the limit {limit}"));
+    let limits = limits.into_iter().filter(|(capability, limit, _)| is_limit(*capability, limit));
+    let limits = limits.map(|(_, limit, _)| format!("it reached the limit {limit}"));
     findings.judge(LIMITS_KEPT, limits.collect());
     let Some(policy) = trial.executor.policy().filter(|_| trial.executor.component().is_some())
     else {

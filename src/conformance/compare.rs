@@ -1,7 +1,7 @@
 //! Whether two rows, and two values, say the same: not byte by byte, because a system has types of
 //! its own, and not by their text alone, because `1.0` and `1` are one number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
@@ -202,19 +202,21 @@ fn shown(value: Option<&str>) -> String {
     if short.len() < value.len() { format!("{short}...") } else { short }
 }
 
-/// The column in which a row differs from what should be there.
-fn differing(written: &Row, found: &Row) -> Option<String> {
-    written.iter().find_map(|(name, value)| {
-        let there = column(found, name);
-        let shown_name: String = name.chars().take(40).collect();
-        (!is_there(value.get(), found, name)).then(|| {
-            format!(
-                "column {shown_name}: wrote {}, found {}",
-                shown(Some(value.get())),
-                shown(there)
-            )
-        })
-    })
+/// The column in which a row differs from what should be there. `columns` are those of all rows: where
+/// the row has no value, there must be none.
+fn differing(written: &Row, found: &Row, columns: &BTreeSet<String>) -> Option<String> {
+    let told = |name: &str, value: Option<&str>, there: Option<&str>| {
+        let name: String = name.chars().take(40).collect();
+        format!("column {name}: wrote {}, found {}", shown(value), shown(there))
+    };
+    let lost = written.iter().find(|(name, value)| !is_there(value.get(), found, name));
+    if let Some((name, value)) = lost {
+        return Some(told(name, Some(value.get()), column(found, name)));
+    }
+    let unasked = columns.iter().filter(|name| !written.contains_key(*name));
+    let mut unasked = unasked.filter_map(|name| found.get(name).map(|value| (name, value.get())));
+    let (name, there) = unasked.find(|(_, value)| !same(None, Some(*value)))?;
+    Some(told(name, None, Some(there)))
 }
 
 /// How the rows of a stream differ from those that should be there.
@@ -230,6 +232,11 @@ impl Differences {
     /// All of them.
     pub(super) fn all(self) -> Vec<String> {
         [self.lost, self.more].concat()
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.more.is_empty()
     }
 
     /// Without rows that are there besides.
@@ -259,16 +266,18 @@ impl Differences {
         for row in found {
             left.entry(key(row)).or_default().push(row);
         }
-        for row in rows {
-            let row = parsed(row);
-            let alike = left.get_mut(&key(&row));
-            let id = column(&row, "id").map_or_else(String::new, |id| format!(" {id}"));
+        let rows: Vec<Row> = rows.iter().map(|row| parsed(row)).collect();
+        let columns: BTreeSet<String> = rows.iter().flat_map(|row| row.keys().cloned()).collect();
+        for row in &rows {
+            let alike = left.get_mut(&key(row));
+            let id = column(row, "id").map_or_else(String::new, |id| format!(" {id}"));
             match alike {
                 Some(alike) if !alike.is_empty() => {
-                    let place = alike.iter().position(|found| differing(&row, found).is_none());
+                    let place =
+                        alike.iter().position(|found| differing(row, found, &columns).is_none());
                     let other = alike.swap_remove(place.unwrap_or(0));
                     if place.is_none()
-                        && let Some(what) = differing(&row, other)
+                        && let Some(what) = differing(row, other, &columns)
                     {
                         differs.lost.push(format!("{name}: row{id}: {what}"));
                     }
@@ -351,8 +360,9 @@ mod tests {
         let (start, long) = ("x".repeat(60), "x".repeat(100));
         let found = parsed(&format!(r#"{{"{start}_a":1,"{start}_b":2}}"#));
         let written = |value: u8| parsed(&format!(r#"{{"{long}first":{value}}}"#));
-        assert_eq!(differing(&written(2), &found), None);
-        assert!(differing(&written(3), &found).is_some());
+        let none = BTreeSet::new();
+        assert_eq!(differing(&written(2), &found, &none), None);
+        assert!(differing(&written(3), &found, &none).is_some());
     }
 
     #[test]
@@ -371,5 +381,9 @@ mod tests {
             differences(&rows[..1], &other),
             [r#"s: row 0: column text: wrote "x 0", found "y""#]
         );
+        // What another row has is not there in this one.
+        let sparse = [r#"{"id":1,"a":5}"#.to_owned(), r#"{"id":2}"#.to_owned()];
+        let carried = [r#"{"id":1,"a":5}"#, r#"{"id":2,"a":5,"_own":1}"#].map(parsed);
+        assert_eq!(differences(&sparse, &carried), ["s: row 2: column a: wrote nothing, found 5"]);
     }
 }

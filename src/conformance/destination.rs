@@ -1,28 +1,33 @@
 //! The rules of destinations, on what is read back of what they wrote.
 
+use std::sync::atomic::AtomicU32;
+
 use serde_json::json;
 
 use super::compare::Differences;
-use super::play::{End, Played, Step, write};
+use super::play::{Played, Step, write};
 use super::read_back::ReadBackError;
 use super::report::Findings;
 use super::rule::{
-    WRITE_BAD_ROW, WRITE_BIG_ROW, WRITE_COMMITS, WRITE_COUNTS, WRITE_DURABLE, WRITE_ENDS,
-    WRITE_GLOBAL, WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_NAMES, WRITE_STATE_WHOLE,
-    WRITE_UNLISTED, WRITE_VALUES,
+    SPEC_MODES, WRITE_BAD_ROW, WRITE_BIG_ROW, WRITE_COMMITS, WRITE_COUNTS, WRITE_ENDS,
+    WRITE_GLOBAL, WRITE_INTERLEAVED, WRITE_NAMES, WRITE_STATE_WHOLE, WRITE_UNLISTED, WRITE_VALUES,
 };
 use super::scenario::{Scenario, scenarios};
-use super::tried::{Stream, Tried, failed, numbers};
-use super::{Trial, answered, refresh};
+use super::tried::{Stream, Tried, added, failed, numbers};
+use super::{Trial, answered, bare, durable, refresh};
 use crate::executor::ExecutorError;
 use crate::protocol::{DestinationSyncMode, Specification};
 
 /// Bytes of the big row.
 const BIG: usize = 8 << 20;
 
+/// Bytes of a row that is as large as the scenarios have them.
+const LARGE: usize = 100_000;
+
 pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Specification) {
     let back = trial.options.read_back.as_ref();
-    let tried = Tried { trial, spec, back, namespace: trial.options.namespace.clone() };
+    let namespace = trial.options.namespace.clone();
+    let tried = Tried { trial, spec, back, namespace, controls: AtomicU32::new(0) };
     if !values(&tried, findings).await {
         return;
     }
@@ -47,28 +52,17 @@ pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Spe
     named(&tried, findings).await;
     big(&tried, findings).await;
     bad(&tried, findings).await;
-    durable(&tried, findings).await;
-    if findings.failed(super::rule::WRITE_OVERWRITE) {
-        findings.skip(WRITE_INTERRUPTED, "WRITE_OVERWRITE does not hold");
-    } else {
-        refresh::interrupted(&tried, findings).await;
-    }
+    durable::rule(&tried, findings).await;
+    refresh::interrupted(&tried, findings).await;
 }
 
-/// An acknowledgement that should not be is a fault of the program's protocol.
-fn misconfirmed(played: &Played) -> Option<String> {
-    let of = |mut error: &ExecutorError| {
-        while let ExecutorError::Fenced { error: inner, .. }
-        | ExecutorError::Contained { error: inner, .. } = error
-        {
-            error = inner;
-        }
-        match error {
-            ExecutorError::Protocol(text) if text.contains("acknowledged") => Some(text.clone()),
-            _ => None,
-        }
-    };
-    played.ended.as_ref().and_then(|ended| ended.as_ref().err()).and_then(of)
+/// An acknowledgement that should not be is a fault of the program's protocol; whether it is one of a
+/// state that was sent otherwise.
+fn misconfirmed(played: &Played) -> Option<(String, bool)> {
+    match bare(played.ended.as_ref()?.as_ref().err()?) {
+        ExecutorError::Acknowledgement { said, changed } => Some((said.clone(), *changed)),
+        _ => None,
+    }
 }
 
 /// Why a write did not end well, but for its confirmations.
@@ -78,7 +72,7 @@ fn ended_ill(played: &Played) -> Option<String> {
 
 /// What is wrong with the confirmations of a write that ended well otherwise.
 fn unconfirmed(played: &Played) -> Vec<String> {
-    let mut faults: Vec<String> = misconfirmed(played).into_iter().collect();
+    let mut faults: Vec<String> = misconfirmed(played).into_iter().map(|(said, _)| said).collect();
     faults.extend(played.confirmed.faults.clone());
     if faults.is_empty() && played.confirmed.through < played.given {
         let (through, given) = (played.confirmed.through, played.given);
@@ -98,23 +92,35 @@ fn lacking(played: &Played) -> Option<String> {
 async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
     tried.trial.progress.tries("writing 22 scenarios");
     findings.begin();
-    let scenarios = scenarios();
-    let keyed = tried.supports(DestinationSyncMode::AppendDedup);
-    let streams: Vec<Stream> = scenarios.iter().map(|s| scenario_stream(tried, s, keyed)).collect();
+    // What has no rows is WRITE_EMPTY's.
+    let mut scenarios = scenarios();
+    scenarios.retain(|scenario| !scenario.rows.is_empty());
+    let streams: Vec<Stream> = scenarios.iter().map(|s| scenario_stream(tried, s)).collect();
     let mut steps = Vec::new();
     for (index, scenario) in (0u32..).zip(&scenarios) {
-        steps.push(Step::Rows(index, scenario.rows.clone()));
-        steps.push(Step::State(index, u64::from(index)));
+        // Two states, the second of which comes first where they are sorted as texts.
+        let (first, rest) = scenario.rows.split_at(scenario.rows.len() / 2);
+        for (number, rows) in [(9, first), (100, rest)] {
+            if !rows.is_empty() {
+                steps.push(Step::Rows(index, rows.to_vec()));
+                steps.push(Step::State(index, number));
+            }
+        }
         steps.push(Step::Complete(index));
     }
     let played = write(tried.trial, &tried.catalog(&streams, 1), steps).await;
-    if !findings.judge(WRITE_ENDS, ended_ill(&played).into_iter().collect()) {
+    if let Some(fault) = ended_ill(&played) {
+        tried.trial.unended(findings, WRITE_ENDS, fault);
+        return false;
+    }
+    findings.judge(WRITE_ENDS, Vec::new());
+    if let Some((said, true)) = misconfirmed(&played) {
+        findings.judge(WRITE_STATE_WHOLE, vec![said]);
         return false;
     }
     if !findings.judge(WRITE_COMMITS, unconfirmed(&played)) {
         return false;
     }
-    counted(findings, &scenarios, &played);
     if played.confirmed.echoes == 0 {
         findings.skip(WRITE_STATE_WHOLE, "a component is not given states, and echoes none");
     } else {
@@ -125,40 +131,30 @@ async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
         findings.begin();
         let mut differs = Ok(Differences::default());
         for scenario in &scenarios {
-            let kept = scenario.kept.as_ref().filter(|_| keyed);
-            let rows: Vec<String> = match kept {
-                Some(kept) => kept.iter().filter_map(|n| scenario.rows.get(*n).cloned()).collect(),
-                None => scenario.rows.clone(),
-            };
-            differs = added(differs, tried.differs(scenario.name, &rows).await);
+            differs = added(differs, tried.differs(scenario.name, &scenario.rows).await);
         }
         // Who asked for it is not told that all is well where nothing was looked at.
         let faults = differs.map_or_else(|error| vec![error.to_string()], Differences::all);
         findings.judge(WRITE_VALUES, faults);
     }
+    if findings.failed(WRITE_VALUES) {
+        // Who loses rows may count what is left.
+        findings.skip(WRITE_COUNTS, "WRITE_VALUES does not hold");
+    } else {
+        counted(findings, &scenarios, &played);
+    }
     true
 }
 
-/// What differs in both, unless one cannot be read back.
-fn added(
-    all: Result<Differences, ReadBackError>,
-    more: Result<Differences, ReadBackError>,
-) -> Result<Differences, ReadBackError> {
-    Ok(all?.and(more?))
+/// All rows of a scenario stay: keys are WRITE_DEDUP's.
+fn scenario_stream(tried: &Tried<'_>, scenario: &Scenario) -> Stream {
+    let stream = Stream::numbers(scenario.name, tried.plain_mode());
+    Stream { schema: scenario.schema(), ..stream }
 }
 
-/// In a mode that keeps one row a key only where the scenario is of keys.
-fn scenario_stream(tried: &Tried<'_>, scenario: &Scenario, keyed: bool) -> Stream {
-    let dedup = keyed && scenario.kept.as_ref().is_some_and(|k| k.len() < scenario.rows.len());
-    Stream {
-        name: scenario.name.to_owned(),
-        schema: scenario.schema(),
-        mode: if dedup { DestinationSyncMode::AppendDedup } else { tried.plain_mode() },
-        key: dedup,
-        whole: false,
-        generation: 1,
-        minimum: 0,
-    }
+/// Rows that it says it rejected.
+fn rejected(played: &Played) -> u64 {
+    played.confirmed.totals.values().map(|(_, rejected)| rejected).sum()
 }
 
 fn counted(findings: &mut Findings, scenarios: &[Scenario], played: &Played) {
@@ -170,6 +166,9 @@ fn counted(findings: &mut Findings, scenarios: &[Scenario], played: &Played) {
     for (stream, given) in &played.rows {
         let name = scenarios.get(*stream as usize).map_or("", |scenario| scenario.name);
         match played.confirmed.totals.get(stream) {
+            // With a state that it left out, its counts may be left out too.
+            Some((written, rejected))
+                if written + rejected < *given && played.confirmed.skipped(*stream) => {}
             Some((written, rejected)) if written + rejected != *given => faults.push(format!(
                 "{name}: it was given {given} rows, and wrote {written} and rejected {rejected}"
             )),
@@ -208,11 +207,13 @@ async fn global(tried: &Tried<'_>, findings: &mut Findings) {
         findings.judge(WRITE_GLOBAL, faults);
         return;
     }
+    let rows = names.map(|name| numbers(0..35, name));
     let mut differs = Ok(Differences::default());
-    for name in names {
-        differs = added(differs, tried.differs(name, &numbers(0..35, name)).await);
+    for (name, rows) in names.iter().zip(&rows) {
+        differs = added(differs, tried.differs(name, rows).await);
     }
-    findings.judge_back(WRITE_GLOBAL, differs);
+    let rows: Vec<&[String]> = rows.iter().map(Vec::as_slice).collect();
+    tried.judge(findings, WRITE_GLOBAL, differs, &rows).await;
 }
 
 /// Streams and states in turns.
@@ -247,58 +248,86 @@ async fn interleaved(tried: &Tried<'_>, findings: &mut Findings) {
     for (name, rows) in names.iter().zip(&rows) {
         differs = added(differs, tried.differs(name, rows).await);
     }
-    findings.judge_back(WRITE_INTERLEAVED, differs);
+    let rows: Vec<&[String]> = rows.iter().map(Vec::as_slice).collect();
+    tried.judge(findings, WRITE_INTERLEAVED, differs, &rows).await;
 }
 
 /// Names that a system may take for one.
 const NAMES: [&str; 7] =
     ["odd name", "odd_name", "odd-name", "Odd_Name", "ODD_NAME", "select", "names.with.dots"];
 
+/// Names that lead elsewhere where they are taken for paths.
+const PATHS: [&str; 2] = ["up/down", "../up_down"];
+
+/// One name in namespaces of their own.
+const APART: [&str; 2] = ["a", "b"];
+
+/// Streams of one write of [`named`]: the name, and what is added to its namespace. Who refuses some
+/// is still tried with the others.
+fn named_groups() -> [Vec<(&'static str, Option<&'static str>)>; 3] {
+    let plain = |names: &[&'static str]| names.iter().map(|name| (*name, None)).collect();
+    [plain(&NAMES), plain(&PATHS), APART.map(|apart| ("twin", Some(apart))).to_vec()]
+}
+
 async fn named(tried: &Tried<'_>, findings: &mut Findings) {
     tried.trial.progress.tries("streams of similar names");
     findings.begin();
-    let streams: Vec<Stream> =
-        NAMES.iter().map(|name| Stream::numbers(name, tried.plain_mode())).collect();
-    let rows: Vec<Vec<String>> = NAMES.iter().map(|name| numbers(0..3, name)).collect();
-    let mut steps = Vec::new();
-    for (index, rows) in (0u32..).zip(&rows) {
-        steps.push(Step::Rows(index, rows.clone()));
-        steps.push(Step::State(index, 1));
-        steps.push(Step::Complete(index));
+    let mut all = Ok(Differences::default());
+    let mut kept: Vec<Vec<String>> = Vec::new();
+    let (mut unsure, mut tries) = (Vec::new(), 0);
+    for (number, group) in (0u64..).zip(named_groups()) {
+        let rows_of = |(name, apart): &(&str, Option<&str>)| {
+            numbers(0..3, &format!("{}{}", name.to_lowercase(), apart.unwrap_or_default()))
+        };
+        let rows: Vec<Vec<String>> = group.iter().map(rows_of).collect();
+        let streams: Vec<Stream> = group
+            .iter()
+            .map(|(name, apart)| Stream {
+                apart: *apart,
+                ..Stream::numbers(name, tried.plain_mode())
+            })
+            .collect();
+        let mut steps = Vec::new();
+        for (index, rows) in (0u32..).zip(&rows) {
+            steps.push(Step::Rows(index, rows.clone()));
+            steps.push(Step::State(index, 1));
+            steps.push(Step::Complete(index));
+        }
+        let played = write(tried.trial, &tried.catalog(&streams, 30 + number), steps).await;
+        if let Some(Err(error)) = played.ended {
+            all = added(all, Ok(Differences::crash(answered(error).err())));
+            continue;
+        }
+        for ((name, apart), rows) in group.iter().zip(&rows) {
+            tries += 1;
+            match tried.differs_in(name, *apart, rows).await {
+                Ok(differs) => all = added(all, Ok(differs)),
+                // Several tables may be the stream's: the way back cannot tell.
+                Err(error) => unsure.push(error.to_string()),
+            }
+        }
+        kept.extend(rows);
     }
-    let played = write(tried.trial, &tried.catalog(&streams, 3), steps).await;
-    if let Some(Err(error)) = played.ended {
-        findings.judge(WRITE_NAMES, answered(error).err().into_iter().collect());
+    if tries > 0 && unsure.len() == tries {
+        findings.skip(WRITE_NAMES, unsure.swap_remove(0));
         return;
     }
-    let mut faults = Vec::new();
-    let mut unsure = Vec::new();
-    for (name, rows) in NAMES.iter().zip(&rows) {
-        match tried.differs(name, rows).await {
-            Ok(differs) => faults.extend(differs.all()),
-            // Several tables may be the stream's: the way back cannot tell.
-            Err(error) => unsure.push(error.to_string()),
-        }
-    }
-    if unsure.len() == NAMES.len() {
-        findings.skip(WRITE_NAMES, unsure.swap_remove(0));
-    } else {
-        findings.judge_noting(WRITE_NAMES, faults, unsure);
-    }
+    let kept: Vec<&[String]> = kept.iter().map(Vec::as_slice).collect();
+    tried.judge_noting(findings, WRITE_NAMES, all, &kept, unsure).await;
 }
 
-/// What came of a write that may be refused: nothing, or what differs.
+/// What came of a write of which `rows` must be there and the rest may be refused: nothing, or what
+/// differs.
 async fn harmless(
     tried: &Tried<'_>,
     played: Played,
     name: &str,
     rows: &[String],
 ) -> Result<Differences, ReadBackError> {
-    let rejected = played.confirmed.totals.values().map(|(_, rejected)| rejected).sum::<u64>();
     match played.ended {
         Some(Err(error)) => Ok(Differences::crash(answered(error).err())),
-        _ if rejected > 0 => Ok(Differences::default()),
-        _ => tried.differs(name, rows).await,
+        // Of what may be refused nothing is asked here.
+        _ => tried.differs(name, rows).await.map(Differences::without_more),
     }
 }
 
@@ -306,22 +335,29 @@ async fn big(tried: &Tried<'_>, findings: &mut Findings) {
     tried.trial.progress.tries("a row of 8 MiB");
     findings.begin();
     let name = "big_row";
-    let mut rows = numbers(0..2, name);
-    rows.insert(1, json!({ "id": 7, "text": "01234567".repeat(BIG / 8) }).to_string());
+    let row = |size: usize| json!({ "id": 7, "text": "01234567".repeat(size / 8) }).to_string();
+    let small = numbers(0..2, name);
+    let around = |row: String| {
+        let [before, after] = [0, 1].map(|at| small.get(at).cloned().unwrap_or_default());
+        vec![before, row, after]
+    };
+    let rows = around(row(BIG));
     let catalog = tried.catalog(&[Stream::numbers(name, tried.plain_mode())], 4);
     // One at a time: a batch of them is bigger still.
     let mut steps: Vec<Step> = rows.iter().map(|row| Step::Rows(0, vec![row.clone()])).collect();
     steps.extend([Step::State(0, 1), Step::Complete(0)]);
     let played = write(tried.trial, &catalog, steps).await;
-    let differs = harmless(tried, played, name, &rows).await;
-    findings.judge_back(WRITE_BIG_ROW, differs);
+    // The rows around it must be there where it is rejected.
+    let must = if rejected(&played) > 0 { &small } else { &rows };
+    let differs = harmless(tried, played, name, must).await;
+    tried.judge(findings, WRITE_BIG_ROW, differs, &[&around(row(LARGE))]).await;
 }
 
 async fn bad(tried: &Tried<'_>, findings: &mut Findings) {
     tried.trial.progress.tries("rows that do not fit their schema");
     findings.begin();
     let name = "bad_rows";
-    let good = numbers(0..3, name);
+    let good = numbers(0..6, name);
     let bad = [
         r#"{"id":"not a number","text":5}"#,
         r#"{"id":1.5,"text":{"deep":[true]}}"#,
@@ -329,16 +365,17 @@ async fn bad(tried: &Tried<'_>, findings: &mut Findings) {
         r#"{"id":[],"unknown":{"a":1}}"#,
         r"{}",
     ];
-    let rows = good.iter().cloned().chain(bad.iter().map(|row| (*row).to_owned())).collect();
+    // A good one before, between and after them.
+    let mut rows = Vec::new();
+    for (at, good) in good.iter().enumerate() {
+        rows.push(good.clone());
+        rows.extend(bad.get(at).map(|row| (*row).to_owned()));
+    }
     let catalog = tried.catalog(&[Stream::numbers(name, tried.plain_mode())], 5);
     let steps = vec![Step::Rows(0, rows), Step::State(0, 1), Step::Complete(0)];
     let played = write(tried.trial, &catalog, steps).await;
-    let differs = match played.ended {
-        Some(Err(error)) => Ok(Differences::crash(answered(error).err())),
-        // Of the bad ones nothing is asked.
-        _ => tried.differs(name, &good).await.map(Differences::without_more),
-    };
-    findings.judge_back(WRITE_BAD_ROW, differs);
+    let differs = harmless(tried, played, name, &good).await;
+    tried.judge(findings, WRITE_BAD_ROW, differs, &[&good]).await;
 }
 
 /// Modes that it does not list.
@@ -350,12 +387,18 @@ async fn unlisted(tried: &Tried<'_>, findings: &mut Findings) {
         findings.skip(WRITE_UNLISTED, "it lists every mode");
         return;
     }
+    if findings.failed(SPEC_MODES) {
+        findings.skip(WRITE_UNLISTED, "SPEC_MODES does not hold");
+        return;
+    }
     tried.trial.progress.tries("a mode that it does not list");
     findings.begin();
     let mut faults = Vec::new();
     for mode in modes {
         let mut stream = Stream::numbers("unlisted", mode);
-        stream.key = mode == AppendDedup;
+        if mode == AppendDedup {
+            stream.key = &["id"];
+        }
         let steps =
             vec![Step::Rows(0, numbers(0..3, "unlisted")), Step::State(0, 1), Step::Complete(0)];
         let played = write(tried.trial, &tried.catalog(&[stream], 7), steps).await;
@@ -365,34 +408,4 @@ async fn unlisted(tried: &Tried<'_>, findings: &mut Findings) {
         }
     }
     findings.judge(WRITE_UNLISTED, faults);
-}
-
-/// Killed after it confirmed.
-async fn durable(tried: &Tried<'_>, findings: &mut Findings) {
-    tried.trial.progress.tries("a kill after a confirmed state");
-    findings.begin();
-    let name = "durable";
-    // What replaces is in place only when it is complete.
-    if !tried.supports(DestinationSyncMode::Append) {
-        findings.skip(WRITE_DURABLE, "it does not append");
-        return;
-    }
-    let rows = numbers(0..700, name);
-    let catalog = tried.catalog(&[Stream::numbers(name, DestinationSyncMode::Append)], 6);
-    let steps =
-        vec![Step::Rows(0, rows.clone()), Step::State(0, 1), Step::WhenConfirmed(End::Kill)];
-    let played = write(tried.trial, &catalog, steps).await;
-    if let Some(failed) = failed(&played) {
-        findings.judge(WRITE_DURABLE, vec![failed]);
-    } else if !played.confirmed_open {
-        let patience = tried.trial.options.commit_time.as_secs();
-        findings.skip(
-            WRITE_DURABLE,
-            format!(
-                "it confirmed nothing for {patience} s while its input was open (--commit-time)"
-            ),
-        );
-    } else {
-        findings.judge_back(WRITE_DURABLE, tried.differs(name, &rows).await);
-    }
 }

@@ -40,12 +40,30 @@ impl Ear {
         self.heard(std::mem::take)
     }
 
+    /// Whether it reached a limit that is not one of time: what took too long is told of by the rule
+    /// that it broke.
+    pub(super) fn limited(&self) -> bool {
+        self.heard(|heard| {
+            heard.refused.iter().any(|(capability, limit, _)| is_limit(*capability, limit))
+        })
+    }
+
     /// Takes words of the connector that come another way: a failure.
     pub(super) fn said(&self, text: &str) {
         if text.contains(HIDDEN) {
-            self.heard(|heard| note(&mut heard.leaks, one_line(text)));
+            self.leaked(text);
         }
     }
+
+    /// Takes what held a secret, which is hidden by now.
+    pub(super) fn leaked(&self, text: &str) {
+        self.heard(|heard| note(&mut heard.leaks, one_line(text)));
+    }
+}
+
+/// Whether what was refused is a limit of the sandbox, and not of time.
+pub(super) fn is_limit(capability: Capability, limit: &str) -> bool {
+    capability == Capability::Limit && !["spec-time", "check-time", "sync-time"].contains(&limit)
 }
 
 fn note<T: Ord>(all: &mut BTreeSet<T>, one: T) {

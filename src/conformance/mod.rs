@@ -12,13 +12,16 @@
 //! | `rule`, `report` | the rules; what came of them |
 //! | `spec`, `common` | rules of every connector |
 //! | `source`, `resume` | rules of sources, on what `taken` kept of a read |
-//! | `destination`, `refresh` | rules of destinations, on what `play` gives and `read_back` finds (`tried`) |
+//! | `destination`, `refresh`, `durable` | rules of destinations, on what `play` gives and `read_back` finds (`tried`) |
 //! | `scenario` | the shapes of data that destinations are tried with |
 //! | `compare` | whether two values say the same |
+//! | `ear`, `alive` | what is heard of a connector, and whether anything is |
 
+mod alive;
 mod common;
 mod compare;
 mod destination;
+mod durable;
 mod ear;
 mod parquet;
 mod play;
@@ -73,6 +76,8 @@ pub struct ValidateOptions {
     pub start_time: Duration,
     /// How long a state is waited for before a destination is killed.
     pub commit_time: Duration,
+    /// The most time in which a read or a write does nothing; what a state is waited for comes on top.
+    pub idle_time: Duration,
     /// States that a source is read again from, at most.
     pub resumes: usize,
     /// How much of a read is kept.
@@ -81,7 +86,7 @@ pub struct ValidateOptions {
 
 impl Default for ValidateOptions {
     /// `start_time` is what Airbyte's Python connectors take on a slow machine; `commit_time` what a
-    /// destination may batch for.
+    /// destination may batch for; `idle_time` what a slow query or a stage takes.
     fn default() -> Self {
         Self {
             kind: None,
@@ -94,6 +99,7 @@ impl Default for ValidateOptions {
             namespace: None,
             start_time: Duration::from_secs(15),
             commit_time: Duration::from_secs(60),
+            idle_time: Duration::from_secs(120),
             resumes: 10,
             kept: KeptLimits::default(),
         }
@@ -117,7 +123,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn context(&self) -> Context {
-        Context::new(self.ear.clone())
+        Context::new(self.ear.clone()).strictly()
     }
 
     fn config(&self) -> &Json {
@@ -133,15 +139,37 @@ impl Trial<'_> {
     }
 }
 
+impl Trial<'_> {
+    /// An operation did not end well. Where a limit of the sandbox ended it, that is the fault, and
+    /// LIMITS_KEPT names it.
+    fn unended(&self, findings: &mut Findings, rule: Rule, fault: String) {
+        if self.ear.limited() {
+            findings.skip(rule, fault);
+        } else {
+            findings.judge(rule, vec![fault]);
+        }
+    }
+}
+
 /// An error as a detail of a finding.
 fn told(error: &ExecutorError) -> String {
     format!("{}: {error}", error.code())
 }
 
+/// An error without what the sandbox adds to it.
+fn bare(mut error: &ExecutorError) -> &ExecutorError {
+    while let ExecutorError::Fenced { error: inner, .. }
+    | ExecutorError::Contained { error: inner, .. } = error
+    {
+        error = inner;
+    }
+    error
+}
+
 /// Whether an operation ended by the connector's word, and not by a crash: it told of a failure.
 fn answered(error: ExecutorError) -> Result<FailureKind, String> {
     let told = told(&error);
-    let crashed = match &error {
+    let crashed = match bare(&error) {
         ExecutorError::Failure(_) => false,
         ExecutorError::Component(error) => {
             !matches!(error, crate::component::ComponentError::Failure(_))
@@ -171,7 +199,7 @@ pub async fn validate(
         }
         if common::check(&trial, &mut findings, &spec).await {
             match kind {
-                Kind::Source => source::rules(&trial, &mut findings).await,
+                Kind::Source => source::rules(&trial, &mut findings, &spec).await,
                 Kind::Destination => destination::rules(&trial, &mut findings, &spec).await,
             }
         }
@@ -199,7 +227,7 @@ fn own_kind(trial: &Trial<'_>) -> Option<Kind> {
     let name = trial.connector.name();
     let last = name.rsplit(['/', ':']).next().unwrap_or(name);
     let last = last.strip_prefix("airbyte-").unwrap_or(last);
-    match last.split('-').next() {
+    match last.split(['-', '_', '.']).next() {
         Some("source") => Some(Kind::Source),
         Some("destination") => Some(Kind::Destination),
         _ => None,

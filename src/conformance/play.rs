@@ -1,6 +1,6 @@
 //! What a destination is given while it is tried, step by step, and what it confirms of it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::Trial;
+use super::alive::{Alive, silent};
 use crate::executor::ExecutorError;
 use crate::protocol::{
     Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, Json, Outcome, Rows,
@@ -30,6 +31,8 @@ pub(super) enum Step {
     Global(u64),
     /// The stream is complete.
     Complete(u32),
+    /// The stream failed at its source.
+    Incomplete(u32),
     /// Nothing more until all states are confirmed, or the time for that is over; then the end.
     WhenConfirmed(End),
     /// The same, when it was told that there is nothing more for now.
@@ -59,6 +62,8 @@ pub(super) struct Confirmed {
     pub(super) lacking: usize,
     /// The last state of each stream that was echoed, and of all streams.
     echoed: HashMap<Option<u32>, u64>,
+    /// Streams with a state that was not echoed, but one after it.
+    skipped: HashSet<u32>,
 }
 
 /// A write that ended.
@@ -91,6 +96,7 @@ struct Play {
     confirmed_open: Mutex<bool>,
     kill: Notify,
     patience: Duration,
+    alive: Alive,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -112,7 +118,10 @@ pub(super) async fn write(trial: &Trial<'_>, catalog: &Catalog, steps: Vec<Step>
         confirmed_open: Mutex::new(false),
         kill: Notify::new(),
         patience: trial.options.commit_time,
+        alive: Alive::default(),
     });
+    // What is waited for is no silence.
+    let silence = trial.options.idle_time + play.patience;
     let context = trial.context();
     let ended = {
         let writing = trial.executor.write(&context, trial.config(), catalog, play.clone());
@@ -121,6 +130,7 @@ pub(super) async fn write(trial: &Trial<'_>, catalog: &Catalog, steps: Vec<Step>
             // Dropped while it runs: nothing of it is told to stop.
             () = play.kill.notified() => None,
             ended = writing => Some(ended),
+            () = play.alive.silent(silence) => Some(Err(silent("write", silence))),
         }
     };
     let ended = ended.map(|ended| trial.heard(ended));
@@ -196,6 +206,7 @@ impl Play {
 #[async_trait]
 impl DestinationInput for Play {
     async fn next(&self) -> Result<Option<Event>, Failure> {
+        self.alive.sign();
         let step = locked(&self.steps).pop_front();
         Ok(Some(match step {
             Some(Step::Rows(stream, rows)) => {
@@ -230,6 +241,9 @@ impl DestinationInput for Play {
                 Event::Checkpoint { id, state }
             }
             Some(Step::Complete(stream)) => Event::StreamEnd { stream, outcome: Outcome::Complete },
+            Some(Step::Incomplete(stream)) => {
+                Event::StreamEnd { stream, outcome: Outcome::Incomplete }
+            }
             Some(Step::WhenConfirmed(end)) => {
                 locked(&self.steps).push_front(Step::Waiting(end));
                 Event::Flush
@@ -250,6 +264,7 @@ impl DestinationInput for Play {
     }
 
     async fn committed(&self, commits: Vec<Commit>) -> Result<(), Failure> {
+        self.alive.sign();
         let given = self.given.load(Ordering::SeqCst);
         {
             let mut confirmed = locked(&self.confirmed);
@@ -263,6 +278,11 @@ impl DestinationInput for Play {
 }
 
 impl Confirmed {
+    /// Whether a state of a stream was confirmed by a later one.
+    pub(super) fn skipped(&self, stream: u32) -> bool {
+        self.skipped.contains(&stream)
+    }
+
     fn take(
         &mut self,
         commit: &Commit,
@@ -291,7 +311,13 @@ impl Confirmed {
                 self.through = self.through.max(*checkpoint);
                 let scope = of.get(checkpoint).copied();
                 if let Some(scope) = scope {
-                    self.echoed.insert(scope, *checkpoint);
+                    let before = self.echoed.insert(scope, *checkpoint).unwrap_or(0);
+                    let mut between = of.range(before + 1..*checkpoint);
+                    if let Some(stream) = scope
+                        && between.any(|(_, other)| *other == Some(stream))
+                    {
+                        self.skipped.insert(stream);
+                    }
                 }
                 if let (Some(Some(stream)), Some(stats)) = (scope, stats)
                     && let Some(records) = stats.records

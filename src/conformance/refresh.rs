@@ -5,9 +5,9 @@ use super::play::{End, Step, write};
 use super::report::Findings;
 use super::rule::{
     REFRESH_CLEAR, REFRESH_RESUME, REFRESH_RETAIN, REFRESH_TRUNCATE, Rule, WRITE_APPEND,
-    WRITE_DEDUP, WRITE_EMPTY, WRITE_INTERRUPTED, WRITE_OVERWRITE,
+    WRITE_DEDUP, WRITE_DURABLE, WRITE_EMPTY, WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_OVERWRITE,
 };
-use super::tried::{Stream, Tried, cannot, failed, numbers};
+use super::tried::{Stream, Tried, added, failed, numbers, unlisted};
 use crate::protocol::DestinationSyncMode;
 
 use DestinationSyncMode::{Append, AppendDedup, Overwrite};
@@ -17,6 +17,7 @@ struct Twice {
     rule: Rule,
     name: &'static str,
     mode: DestinationSyncMode,
+    key: &'static [&'static str],
     /// Generation and minimum generation of the second write; the first has 1 and 0, or 1 and 1
     /// where it replaces.
     second: (u64, u64),
@@ -32,6 +33,7 @@ fn cases() -> Vec<Twice> {
         rule,
         name,
         mode,
+        key: &[],
         second,
         rows,
         expected,
@@ -39,14 +41,47 @@ fn cases() -> Vec<Twice> {
     // Of the same key the last counts, within a write and from write to write.
     let changed = [numbers(4..6, "earlier"), numbers(3..9, "second")].concat();
     let merged = [numbers(0..3, "first"), numbers(3..9, "second")].concat();
+    // Of a key of two columns too, where the last is the smallest, or nothing.
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let pairs = [
+        lines(&[
+            r#"{"part":"a","id":1,"value":10}"#,
+            r#"{"part":"b","id":1,"value":20}"#,
+            r#"{"part":"a","id":2,"value":30}"#,
+            r#"{"part":"b","id":2,"value":40}"#,
+        ]),
+        lines(&[
+            r#"{"part":"a","id":1,"value":null}"#,
+            r#"{"part":"a","id":2,"value":90}"#,
+            r#"{"part":"a","id":2,"value":5}"#,
+        ]),
+    ];
+    let paired = lines(&[
+        r#"{"part":"a","id":1,"value":null}"#,
+        r#"{"part":"b","id":1,"value":20}"#,
+        r#"{"part":"a","id":2,"value":5}"#,
+        r#"{"part":"b","id":2,"value":40}"#,
+    ]);
     vec![
         case(WRITE_APPEND, "appended", Append, (1, 0), [one(), two()], both.clone()),
         case(WRITE_OVERWRITE, "replaced", Overwrite, (2, 2), [one(), two()], two()),
-        case(WRITE_DEDUP, "merged", AppendDedup, (1, 0), [one(), changed], merged),
+        Twice {
+            key: &["id"],
+            ..case(WRITE_DEDUP, "merged", AppendDedup, (1, 0), [one(), changed], merged)
+        },
+        Twice {
+            key: &["part", "id"],
+            ..case(WRITE_DEDUP, "paired", AppendDedup, (1, 0), pairs, paired)
+        },
         case(WRITE_EMPTY, "idle", Append, (1, 0), [one(), Vec::new()], one()),
         case(REFRESH_TRUNCATE, "truncated", Append, (2, 2), [one(), two()], two()),
+        Twice {
+            key: &["id"],
+            ..case(REFRESH_TRUNCATE, "truncated_keys", AppendDedup, (2, 2), [one(), two()], two())
+        },
         case(REFRESH_RETAIN, "retained", Append, (2, 0), [one(), two()], both),
         case(REFRESH_CLEAR, "cleared", Overwrite, (2, 2), [one(), Vec::new()], Vec::new()),
+        case(REFRESH_CLEAR, "cleared_append", Append, (2, 2), [one(), Vec::new()], Vec::new()),
     ]
 }
 
@@ -55,92 +90,198 @@ fn knows_generations(tried: &Tried<'_>) -> bool {
     tried.spec.supports_refreshes() || tried.trial.executor.component().is_some()
 }
 
-/// Two writes of streams in every mode, and what is there afterwards.
-pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
-    tried.trial.progress.tries("two writes in every mode");
-    let mut cases = cases();
-    cases.retain(|case| {
-        if !tried.supports(case.mode) {
-            cannot(findings, case.rule, case.mode);
-            return false;
+/// The rule that one rests on, where it is of the same machinery.
+fn rests_on(rule: Rule) -> Option<Rule> {
+    match rule.code {
+        code if [WRITE_EMPTY.code, REFRESH_RETAIN.code].contains(&code) => Some(WRITE_APPEND),
+        code if [REFRESH_TRUNCATE.code, REFRESH_CLEAR.code].contains(&code) => {
+            Some(WRITE_OVERWRITE)
         }
-        let generations = [REFRESH_TRUNCATE, REFRESH_RETAIN].contains(&case.rule);
-        if generations && !knows_generations(tried) {
-            findings.skip(case.rule, "it does not say supportsRefreshes");
-            return false;
-        }
-        true
-    });
-    findings.begin();
+        _ => None,
+    }
+}
+
+/// Writes streams twice; why that did not end well.
+async fn written(tried: &Tried<'_>, cases: &[(String, &Twice)]) -> Option<String> {
     for turn in 0..2usize {
         let streams: Vec<Stream> = cases
             .iter()
-            .map(|case| {
+            .map(|(name, case)| {
                 let first = (1, u64::from(case.mode == Overwrite));
                 let (generation, minimum) = if turn == 0 { first } else { case.second };
-                let mut stream = Stream::numbers(case.name, case.mode);
-                stream.key = case.mode == AppendDedup;
+                let mut stream = Stream::numbers(name, case.mode);
+                stream.key = case.key;
                 stream.in_generation(generation, minimum)
             })
             .collect();
         let mut steps = Vec::new();
-        for (index, case) in (0u32..).zip(&cases) {
-            if let Some(rows) = case.rows.get(turn).filter(|rows| !rows.is_empty()) {
-                steps.push(Step::Rows(index, rows.clone()));
+        for (index, (_, case)) in (0u32..).zip(cases) {
+            let rows = case.rows.get(turn).map_or(&[][..], Vec::as_slice);
+            // In two parts: who replaces with each of them loses the first.
+            let (first, rest) = rows.split_at(rows.len() / 2);
+            for (number, rows) in (0u64..).zip([first, rest]).filter(|(_, rows)| !rows.is_empty()) {
+                steps.push(Step::Rows(index, rows.to_vec()));
+                steps.push(Step::State(index, 10 * turn as u64 + number));
             }
-            steps.push(Step::State(index, turn as u64));
+            steps.push(Step::State(index, 10 * turn as u64 + 9));
             steps.push(Step::Complete(index));
         }
         let played = write(tried.trial, &tried.catalog(&streams, 10 + turn as u64), steps).await;
         if let Some(failed) = failed(&played) {
-            for case in &cases {
-                findings.judge(case.rule, vec![format!("write {}: {failed}", turn + 1)]);
-            }
-            return;
+            return Some(format!("write {}: {failed}", turn + 1));
         }
     }
-    for case in &cases {
-        if case.rule == REFRESH_CLEAR && findings.failed(WRITE_OVERWRITE) {
-            findings.skip(case.rule, "WRITE_OVERWRITE does not hold");
+    None
+}
+
+/// A write of one stream without a row; what is wrong with it.
+async fn nothing(tried: &Tried<'_>) -> Option<String> {
+    let stream = Stream::numbers("empty_stream", tried.plain_mode());
+    let steps = vec![Step::State(0, 1), Step::Complete(0)];
+    failed(&write(tried.trial, &tried.catalog(&[stream], 9), steps).await)
+}
+
+/// Two writes of streams in every mode, and what is there afterwards.
+pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
+    tried.trial.progress.tries("two writes in every mode");
+    findings.begin();
+    let mut cases = cases();
+    if let Some(fault) = nothing(tried).await {
+        findings.judge(WRITE_EMPTY, vec![fault]);
+        findings.skip(REFRESH_CLEAR, "WRITE_EMPTY does not hold");
+        cases.retain(|case| ![WRITE_EMPTY, REFRESH_CLEAR].contains(&case.rule));
+    }
+    let mut cannot = Vec::new();
+    cases.retain(|case| {
+        let why = if !tried.supports(case.mode) {
+            unlisted(case.mode)
+        } else if case.mode != Overwrite && case.second.0 > 1 && !knows_generations(tried) {
+            "it does not say supportsRefreshes".to_owned()
+        } else {
+            return true;
+        };
+        cannot.push((case.rule, why));
+        false
+    });
+    for (rule, why) in cannot {
+        if !findings.has(rule) && !cases.iter().any(|case| case.rule == rule) {
+            findings.skip(rule, why);
+        }
+    }
+    let together: Vec<(String, &Twice)> =
+        cases.iter().map(|case| (case.name.to_owned(), case)).collect();
+    let failed = written(tried, &together).await;
+    let mut alone = false;
+    for of_rule in cases.chunk_by(|a, b| a.rule == b.rule) {
+        let Some(rule) = of_rule.first().map(|case| case.rule) else { continue };
+        // Who does not replace generations does not clear them either.
+        let replaced = findings.failed(REFRESH_TRUNCATE);
+        let of_rule: Vec<&Twice> = of_rule
+            .iter()
+            .filter(|case| rule != REFRESH_CLEAR || case.mode == Overwrite || !replaced)
+            .collect();
+        if of_rule.is_empty() {
+            findings.skip(rule, "REFRESH_TRUNCATE does not hold");
             continue;
         }
-        findings.judge_back(case.rule, tried.differs(case.name, &case.expected).await);
+        if let Some(before) = rests_on(rule).filter(|before| findings.failed(*before)) {
+            findings.skip(rule, format!("{} does not hold", before.code));
+            continue;
+        }
+        let mut ending = "";
+        if failed.is_some() {
+            // Which of them it is that it cannot do.
+            ending = "_alone";
+            let these: Vec<(String, &Twice)> =
+                of_rule.iter().map(|case| (format!("{}{ending}", case.name), *case)).collect();
+            if let Some(fault) = written(tried, &these).await {
+                findings.judge(rule, vec![fault]);
+                alone = true;
+                continue;
+            }
+        }
+        let mut differs = Ok(Differences::default());
+        for case in &of_rule {
+            let name = format!("{}{ending}", case.name);
+            differs = added(differs, tried.differs(&name, &case.expected).await);
+        }
+        let expected: Vec<&[String]> =
+            of_rule.iter().map(|case| case.expected.as_slice()).collect();
+        tried.judge(findings, rule, differs, &expected).await;
+    }
+    if let Some(failed) = failed.filter(|_| !alone) {
+        let what = "streams of several modes in one write, which it does one by one";
+        findings.judge(WRITE_INTERLEAVED, vec![format!("{what}: {failed}")]);
     }
 }
 
 /// An overwrite that is interrupted, and goes on.
 pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
     if !tried.supports(Overwrite) {
-        cannot(findings, WRITE_INTERRUPTED, Overwrite);
-        cannot(findings, REFRESH_RESUME, Overwrite);
+        for rule in [WRITE_INTERRUPTED, REFRESH_RESUME] {
+            findings.skip(rule, unlisted(Overwrite));
+        }
+        return;
+    }
+    if findings.failed(WRITE_OVERWRITE) {
+        for rule in [WRITE_INTERRUPTED, REFRESH_RESUME] {
+            findings.skip(rule, "WRITE_OVERWRITE does not hold");
+        }
         return;
     }
     tried.trial.progress.tries("an overwrite that is interrupted");
     findings.begin();
-    let name = "interrupted";
+    let (name, truncated, incomplete) =
+        ("interrupted", "interrupted_truncate", "interrupted_incomplete");
     // Who does not keep the rows of an incomplete generation is given all of them again.
     let keeps = tried.spec.supports_refreshes();
-    let stream = |generation| {
-        let stream = Stream::numbers(name, Overwrite).in_generation(generation, generation);
+    let stream = |name: &str, mode, generation| {
+        let stream = Stream::numbers(name, mode).in_generation(generation, generation);
         Stream { whole: !keeps, ..stream }
     };
+    // A refresh in mode append replaces as well.
+    let refreshes = knows_generations(tried)
+        && tried.supports(Append)
+        && ![WRITE_APPEND, REFRESH_TRUNCATE].iter().any(|rule| findings.failed(*rule));
+    let names = [Some((name, Overwrite)), refreshes.then_some((truncated, Append))];
+    let streams = |generation| -> Vec<Stream> {
+        names.iter().flatten().map(|(name, mode)| stream(name, *mode, generation)).collect()
+    };
     let (old, first, rest) =
-        (numbers(0..20, "old"), numbers(100..120, "new"), numbers(120..130, "new"));
-    let begun = vec![Step::Rows(0, old.clone()), Step::State(0, 1), Step::Complete(0)];
-    let played = write(tried.trial, &tried.catalog(&[stream(1)], 20), begun).await;
+        (numbers(0..20, "old"), numbers(100..123, "new"), numbers(123..134, "new"));
+    let mut begun = streams(1);
+    begun.push(stream(incomplete, Overwrite, 1));
+    let steps = (0u32..).zip(&begun).flat_map(|(index, _)| {
+        [Step::Rows(index, old.clone()), Step::State(index, 1), Step::Complete(index)]
+    });
+    let played = write(tried.trial, &tried.catalog(&begun, 20), steps.collect()).await;
     if let Some(failed) = failed(&played) {
         findings.judge(WRITE_INTERRUPTED, vec![failed]);
         return;
     }
-    let steps =
-        vec![Step::Rows(0, first.clone()), Step::State(0, 2), Step::WhenConfirmed(End::Fail)];
-    let broken = write(tried.trial, &tried.catalog(&[stream(2)], 21), steps).await;
+    // The input ends, and the stream is said to be incomplete: it failed at its source. What the
+    // destination says of that is its own.
+    let steps = vec![Step::Rows(0, first.clone()), Step::State(0, 2), Step::Incomplete(0)];
+    let second = [stream(incomplete, Overwrite, 2)];
+    write(tried.trial, &tried.catalog(&second, 21), steps).await;
+    let mut steps: Vec<Step> = (0u32..)
+        .zip(names.iter().flatten())
+        .flat_map(|(index, _)| [Step::Rows(index, first.clone()), Step::State(index, 2)])
+        .collect();
+    steps.push(Step::WhenConfirmed(End::Fail));
+    let broken = write(tried.trial, &tried.catalog(&streams(2), 21), steps).await;
     // The old rows are there; whether those of the new generation are shown is not asked.
-    if !findings.judge_back(
-        WRITE_INTERRUPTED,
-        tried.differs(name, &old).await.map(Differences::without_more),
-    ) {
+    let mut differs = Ok(Differences::default());
+    for name in names.iter().flatten().map(|(name, _)| *name).chain([incomplete]) {
+        let old = tried.differs(name, &old).await.map(Differences::without_more);
+        differs = added(differs, old);
+    }
+    if !tried.judge(findings, WRITE_INTERRUPTED, differs, &[&old]).await {
         findings.skip(REFRESH_RESUME, "WRITE_INTERRUPTED does not hold");
+        return;
+    }
+    if findings.failed(WRITE_DURABLE) {
+        findings.skip(REFRESH_RESUME, "WRITE_DURABLE does not hold");
         return;
     }
     tried.trial.progress.tries("an overwrite that goes on");
@@ -149,11 +290,19 @@ pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
     let again = if goes_on { rest.clone() } else { [first.clone(), rest.clone()].concat() };
     // A read that begins again has a generation of its own, where rows stay.
     let generation = if keeps && !goes_on { 3 } else { 2 };
-    let steps = vec![Step::Rows(0, again), Step::State(0, 3), Step::Complete(0)];
-    let resumed = write(tried.trial, &tried.catalog(&[stream(generation)], 22), steps).await;
+    let streams = streams(generation);
+    let steps = (0u32..).zip(&streams).flat_map(|(index, _)| {
+        [Step::Rows(index, again.clone()), Step::State(index, 3), Step::Complete(index)]
+    });
+    let resumed = write(tried.trial, &tried.catalog(&streams, 22), steps.collect()).await;
     if let Some(failed) = failed(&resumed) {
         findings.judge(REFRESH_RESUME, vec![failed]);
-    } else {
-        findings.judge_back(REFRESH_RESUME, tried.differs(name, &[first, rest].concat()).await);
+        return;
     }
+    let whole = [first, rest].concat();
+    let mut differs = Ok(Differences::default());
+    for stream in &streams {
+        differs = added(differs, tried.differs(&stream.name, &whole).await);
+    }
+    tried.judge(findings, REFRESH_RESUME, differs, &[&whole]).await;
 }

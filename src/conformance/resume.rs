@@ -7,6 +7,7 @@ use super::compare::{missing, tally};
 use super::report::Findings;
 use super::rule::{
     INCREMENTAL_FUTURE, INCREMENTAL_KEEPS, INCREMENTAL_RESUME, INCREMENTAL_USES, READ_REPEATABLE,
+    READ_STATE, READ_STATUS,
 };
 use super::taken::{Read, covers, read};
 use super::{Trial, told};
@@ -24,10 +25,26 @@ pub(super) async fn rules(
         }
         return;
     }
+    for before in [READ_STATUS, READ_STATE] {
+        if findings.failed(before) {
+            for rule in
+                [INCREMENTAL_RESUME, INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE]
+            {
+                findings.skip(rule, format!("{} does not hold", before.code));
+            }
+            return;
+        }
+    }
     if findings.failed(READ_REPEATABLE) {
         findings.skip(INCREMENTAL_RESUME, "READ_REPEATABLE does not hold");
     } else {
         from_each(trial, findings, catalog, whole).await;
+    }
+    if findings.failed(INCREMENTAL_RESUME) {
+        for rule in [INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE] {
+            findings.skip(rule, "INCREMENTAL_RESUME does not hold");
+        }
+        return;
     }
     if !catalog.streams.iter().any(is_incremental) {
         for rule in [INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE] {
@@ -239,19 +256,27 @@ async fn future(trial: &Trial<'_>, findings: &mut Findings, catalog: &Catalog, w
         return;
     }
     trial.progress.tries("reading from a state of the far future");
-    let (read, ended) = read(trial, catalog, &states).await;
-    let faults = match ended {
+    let (none, ended) = read(trial, catalog, &states).await;
+    let mut faults: Vec<String> = match ended {
         Err(error) => vec![told(&error)],
         Ok(()) => streams
             .into_iter()
-            .filter(|index| read.count(*index) > 0)
+            .filter(|index| none.count(*index) > 0)
             .map(|index| {
                 let name = catalog.streams.get(index as usize).map(|s| &s.stream.descriptor);
                 let name = name.map_or_else(String::new, ToString::to_string);
-                format!("{name}: {} rows came", read.count(index))
+                format!("{name}: {} rows came", none.count(index))
             })
             .collect(),
     };
+    if faults.is_empty() && !findings.failed(INCREMENTAL_KEEPS) {
+        // What it leaves behind is no state of the beginning.
+        let (again, ended) = read(trial, catalog, &none.stored_over(states)).await;
+        faults = match ended {
+            Err(error) => vec![told(&error)],
+            Ok(()) => all_again(catalog, whole, &again),
+        };
+    }
     findings.judge(INCREMENTAL_FUTURE, faults);
 }
 

@@ -96,6 +96,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 r#"{"id":1,"day":"2024-02-29","at":"2024-02-29T12:34:56Z"}"#,
                 r#"{"id":2,"day":"1970-01-01","at":"1970-01-01T00:00:00+00:00"}"#,
                 r#"{"id":3,"day":"2099-12-31","at":"2099-12-31T23:59:59.999999Z"}"#,
+                r#"{"id":4,"day":"2024-01-31","at":"2024-01-31T23:30:00+05:30"}"#,
             ],
         ),
         scenario(
@@ -113,6 +114,7 @@ pub fn scenarios() -> Vec<Scenario> {
             &[
                 r#"{"id":1,"tree":{"a":{"b":[{"c":null},{"d":[[]]}]}},"list":[{"x":1},{"x":"\"\\"}]}"#,
                 r#"{"id":2,"tree":{},"list":[]}"#,
+                r#"{"id":3,"tree":{"whole":9007199254740993,"none":null,"zero":0},"list":[7,7,9007199254740993]}"#,
             ],
         ),
         scenario(
@@ -174,6 +176,14 @@ pub fn scenarios() -> Vec<Scenario> {
                 r#"{"id":3,"text":"tab\tline\nreturn\rback\\slash 'single' \"double\" /"}"#,
                 r#"{"id":4,"text":"\\N \\. \\x41"}"#,
                 r#"{"id":5,"text":"'; DROP TABLE users; --"}"#,
+                r#"{"id":6,"text":"  spaces on both sides\t "}"#,
+                r#"{"id":7,"text":"line\r\nline"}"#,
+                r#"{"id":8,"text":"e\u0301 \ufb01 \u2460"}"#,
+                r#"{"id":9,"text":"<b>&amp;</b> &"}"#,
+                r#"{"id":10,"text":"00123"}"#,
+                r#"{"id":11,"text":"1e5"}"#,
+                r#"{"id":12,"text":"true"}"#,
+                r#"{"id":13,"text":"null"}"#,
             ],
         ),
         Scenario {

@@ -13,9 +13,10 @@ use super::taken::{Given, Read, covers, read};
 use super::{Trial, answered, resume, told};
 use crate::connector::json_schema;
 use crate::protocol::{
-    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, StateScope,
-    StreamDescriptor, StreamStatus, SyncMode,
+    Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, Specification,
+    StateScope, StreamDescriptor, StreamStatus, SyncMode,
 };
+use crate::sandbox::secrets::{is_short, secret_members};
 
 /// A stream that no source has.
 const NO_STREAM: &str = "lockgate_validate_no_such_stream";
@@ -23,8 +24,8 @@ const NO_STREAM: &str = "lockgate_validate_no_such_stream";
 /// Keywords that platforms do not look into.
 const FORBIDDEN: [&str; 3] = ["$ref", "allOf", "not"];
 
-pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings) {
-    let Some(streams) = discover(trial, findings).await else { return };
+pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Specification) {
+    let Some(streams) = discover(trial, findings, spec).await else { return };
     let catalog = match &trial.options.catalog {
         Some(catalog) => catalog.clone(),
         None => Catalog { streams: chosen(trial, &streams).map(configured).collect() },
@@ -46,9 +47,11 @@ pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings) {
         findings.judge(READ_ENDS, vec!["there is no stream to read".into()]);
         return;
     }
-    if !findings.judge(READ_ENDS, faults) {
+    if let Some(fault) = faults.into_iter().next() {
+        trial.unended(findings, READ_ENDS, fault);
         return;
     }
+    findings.judge(READ_ENDS, Vec::new());
     looked_at(findings, &catalog, &read);
     repeated(trial, findings, &catalog, &read).await;
     unknown(trial, findings).await;
@@ -85,7 +88,11 @@ pub(super) fn configured(stream: &DiscoveredStream) -> ConfiguredStream {
     }
 }
 
-async fn discover(trial: &Trial<'_>, findings: &mut Findings) -> Option<Vec<DiscoveredStream>> {
+async fn discover(
+    trial: &Trial<'_>,
+    findings: &mut Findings,
+    spec: &Specification,
+) -> Option<Vec<DiscoveredStream>> {
     trial.progress.tries("discover");
     findings.begin();
     let mut answers = Vec::new();
@@ -118,6 +125,7 @@ async fn discover(trial: &Trial<'_>, findings: &mut Findings) -> Option<Vec<Disc
     if !findings.judge(DISCOVER_ANSWERS, faults) {
         return None;
     }
+    told_secrets(trial, spec, &first);
     findings.judge(DISCOVER_SCHEMAS, first.iter().flat_map(bad_schema).collect());
     findings.judge(DISCOVER_KEYS, first.iter().flat_map(bad_keys).collect());
     let modeless = first.iter().filter(|stream| stream.sync_modes.is_empty());
@@ -126,6 +134,20 @@ async fn discover(trial: &Trial<'_>, findings: &mut Findings) -> Option<Vec<Disc
         modeless.map(|stream| format!("{}: no mode", stream.descriptor)).collect(),
     );
     Some(first)
+}
+
+/// What the catalog holds of the configuration's secrets.
+fn told_secrets(trial: &Trial<'_>, spec: &Specification, streams: &[DiscoveredStream]) {
+    let (schema, config) = (spec.config_schema.to_value().ok(), trial.config().to_value());
+    let Ok(config) = config else { return };
+    for (place, secret) in secret_members(schema.as_ref(), &config) {
+        let holds = |stream: &&DiscoveredStream| {
+            !is_short(&secret) && stream.to_airbyte().to_string().contains(&secret)
+        };
+        if let Some(stream) = streams.iter().find(holds) {
+            trial.ear.leaked(&format!("the catalog holds {place}, in {}", stream.descriptor));
+        }
+    }
 }
 
 fn bad_schema(stream: &DiscoveredStream) -> Vec<String> {
@@ -141,6 +163,15 @@ fn bad_schema(stream: &DiscoveredStream) -> Vec<String> {
     let properties = schema.get("properties").and_then(Value::as_object);
     if properties.is_none_or(serde_json::Map::is_empty) {
         faults.push(format!("{name}: the schema has no properties"));
+    }
+    let is_object = |kind: &Value| match kind {
+        Value::String(word) => word == "object",
+        Value::Array(words) => words.iter().any(|word| word == "object"),
+        // What is no type is no JSON Schema either.
+        _ => true,
+    };
+    if !schema.get("type").is_none_or(is_object) {
+        faults.push(format!("{name}: the schema is not of an object"));
     }
     let mut open = vec![&schema];
     while let Some(Value::Object(members)) = open.pop() {
@@ -160,6 +191,10 @@ fn bad_schema(stream: &DiscoveredStream) -> Vec<String> {
     faults
 }
 
+fn has_columns(schema: &Value) -> bool {
+    schema.get("properties").and_then(Value::as_object).is_some_and(|columns| !columns.is_empty())
+}
+
 fn has_path(schema: &Value, path: &[String]) -> bool {
     let mut at = schema;
     path.iter().all(|step| match at.get("properties").and_then(|p| p.get(step)) {
@@ -175,6 +210,10 @@ fn bad_keys(stream: &DiscoveredStream) -> Vec<String> {
     let schema = stream.json_schema.to_value().unwrap_or(Value::Null);
     let name = &stream.descriptor;
     let mut faults = Vec::new();
+    if !has_columns(&schema) {
+        // DISCOVER_SCHEMAS does not hold.
+        return faults;
+    }
     for path in &stream.source_defined_primary_key {
         if path.is_empty() || !has_path(&schema, path) {
             faults.push(format!("{name}: the primary key {} is not in the schema", path.join(".")));
@@ -209,6 +248,11 @@ fn looked_at(findings: &mut Findings, catalog: &Catalog, read: &Read) {
         if read.statuses(index).any(|(_, status)| status == StreamStatus::Incomplete) {
             faults.push(format!("{name}: it is said to be INCOMPLETE"));
         }
+        let begun = read.statuses(index).find(|(_, status)| *status == StreamStatus::Started);
+        let first = read.first_row(index);
+        if begun.is_some_and(|(place, _)| first.is_some_and(|first| first < place)) {
+            faults.push(format!("{name}: rows come before STARTED"));
+        }
     }
     findings.judge(READ_STATUS, faults);
 
@@ -237,7 +281,10 @@ fn looked_at(findings: &mut Findings, catalog: &Catalog, read: &Read) {
         let name = &stream.stream.descriptor;
         let last = read.last_row(index);
         let state = read.states().filter(|(_, state)| covers(state, name)).map(|(at, _)| at).last();
+        let complete = read.statuses(index).any(|(_, status)| status == StreamStatus::Complete);
         match (last, state) {
+            // It broke READ_STATUS: nobody knows where it ends.
+            _ if !complete => {}
             (_, None) => faults.push(format!("{name}: it has no state")),
             (Some(last), Some(state)) if state < last => {
                 faults.push(format!("{name}: no state comes after its last row"));
@@ -246,7 +293,9 @@ fn looked_at(findings: &mut Findings, catalog: &Catalog, read: &Read) {
         }
     }
     findings.judge(READ_STATE, faults);
-    if read.states().any(|(_, state)| state.source_stats().is_some()) {
+    if findings.failed(READ_STATE) {
+        findings.skip(READ_COUNTS, "READ_STATE does not hold");
+    } else if read.states().any(|(_, state)| state.source_stats().is_some()) {
         findings.judge(READ_COUNTS, miscounted(catalog, read));
     } else {
         findings.skip(READ_COUNTS, "its states have no counts");
@@ -259,15 +308,24 @@ const TOLD: usize = 3;
 fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
     let name = &stream.descriptor;
     let schema = stream.json_schema.to_value().unwrap_or(Value::Null);
-    // A schema that is none broke a rule before.
+    // A schema that is none, or not of rows, broke a rule before.
     let Ok(validator) = json_schema(&without_zones(schema.clone())) else { return Vec::new() };
+    if !bad_schema(stream).is_empty() {
+        return Vec::new();
+    }
     let properties = schema.get("properties").and_then(Value::as_object);
+    let open = schema.get("additionalProperties") == Some(&Value::Bool(true));
+    let paths = stream.source_defined_primary_key.iter().chain([&stream.default_cursor_field]);
     let mut faults = Vec::new();
     for (number, row) in read.rows(index, 0).enumerate() {
         let Ok(value) = serde_json::from_str::<Value>(row) else {
             faults.push(format!("{name}: row {number} is not JSON"));
             continue;
         };
+        if stream.source_defined_primary_key.iter().any(|path| at(&value, path).is_none()) {
+            // It breaks READ_KEYS.
+            continue;
+        }
         let shares = value.as_object().is_some_and(|members| {
             properties.is_none_or(|known| members.keys().any(|member| known.contains_key(member)))
         });
@@ -278,6 +336,17 @@ fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
             let place = place.trim_start_matches('/').replace('/', ".");
             let what = error.masked_with("the value").to_string();
             faults.push(format!("{name}: row {number}, {place}: {what}"));
+        } else if let Some(column) = value.as_object().filter(|_| !open).and_then(|members| {
+            members.keys().find(|column| {
+                // A key and a cursor are DISCOVER_KEYS'.
+                !paths.clone().any(|path| path.first() == Some(*column))
+                    && !properties.is_some_and(|known| known.contains_key(*column))
+            })
+        }) {
+            let column: String = column.chars().take(60).collect();
+            faults.push(format!(
+                "{name}: row {number} has a column {column}, which is not in the schema"
+            ));
         }
         if faults.len() >= TOLD {
             break;
@@ -315,7 +384,8 @@ fn keyless(stream: &ConfiguredStream, read: &Read, index: u32) -> Vec<String> {
     let key = &stream.stream.source_defined_primary_key;
     let name = &stream.stream.descriptor;
     let mut faults = Vec::new();
-    if key.is_empty() {
+    // A key that is not in the schema broke DISCOVER_KEYS.
+    if key.is_empty() || !bad_keys(&stream.stream).is_empty() {
         return faults;
     }
     for (number, row) in read.rows(index, 0).enumerate() {

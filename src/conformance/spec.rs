@@ -22,21 +22,21 @@ const FORBIDDEN: [&str; 10] = [
     "dependentRequired",
 ];
 
-/// Names of members that hold secrets, in lower case without `-` and `_`.
-const SECRETS: [&str; 12] = [
+/// Endings of names of members that hold secrets, in lower case without `-` and `_`.
+const SECRET_ENDINGS: [&str; 9] = [
     "password",
-    "token",
-    "apitoken",
-    "apikey",
-    "accesstoken",
-    "refreshtoken",
-    "clientsecret",
-    "secretkey",
-    "secretaccesskey",
-    "privatekey",
+    "passwd",
     "passphrase",
-    "authtoken",
+    "token",
+    "secret",
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "privatekey",
 ];
+
+/// Whole names of such members (Airbyte's connector acceptance tests, `test_core.py`).
+const SECRETS: [&str; 4] = ["key", "jwt", "serviceaccountinfo", "credentialsjson"];
 
 /// Schemas in a schema that are looked at; more is too tangled to be shown as a form.
 const NODES: usize = 100_000;
@@ -111,6 +111,13 @@ pub(super) fn schema(findings: &mut Findings, spec: &Specification) -> Option<Va
     if root.get("type").and_then(Value::as_str) != Some("object") {
         faults.push("the type of the schema is not \"object\"".into());
     }
+    let properties = root.get("properties").and_then(Value::as_object);
+    let required = root.get("required").and_then(Value::as_array);
+    for name in required.into_iter().flatten().filter_map(Value::as_str) {
+        if !properties.is_some_and(|known| known.contains_key(name)) {
+            faults.push(format!("{name} is required, and is no property"));
+        }
+    }
     let (nodes, whole) = nodes(&root);
     if !whole {
         faults.push(format!("it has more than {NODES} schemas in it"));
@@ -172,7 +179,23 @@ fn one_of(node: &Node<'_>) -> Option<String> {
         common.retain(|name| these.contains(name));
     }
     match common.as_slice() {
-        [_] => None,
+        [name] => {
+            let values: Vec<&Value> = objects
+                .iter()
+                .filter_map(|variant| constant(&variant["properties"][name]))
+                .collect();
+            let twice = values.iter().enumerate().any(|(at, value)| values[..at].contains(value));
+            let preset = objects.iter().any(|v| {
+                v["properties"][name]
+                    .get("default")
+                    .is_some_and(|d| Some(d) != constant(&v["properties"][name]))
+            });
+            if twice {
+                Some(format!("{place}: two variants of oneOf have the same {name}"))
+            } else {
+                preset.then(|| format!("{place}: the default of {name} is not its const"))
+            }
+        }
         [] => Some(format!("{place}: no property has a const in every variant of oneOf")),
         more => Some(format!(
             "{place}: more than one property tells the variants apart: {}",
@@ -181,10 +204,16 @@ fn one_of(node: &Node<'_>) -> Option<String> {
     }
 }
 
-/// A const, or an enum of one.
+/// A const, or the value of an enum of one.
+fn constant(schema: &Value) -> Option<&Value> {
+    schema.get("const").or_else(|| match schema.get("enum")?.as_array()?.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    })
+}
+
 fn is_constant(schema: &Value) -> bool {
-    schema.get("const").is_some()
-        || schema.get("enum").and_then(Value::as_array).is_some_and(|values| values.len() == 1)
+    constant(schema).is_some()
 }
 
 fn repeated(node: &Node<'_>) -> Option<String> {
@@ -203,7 +232,10 @@ fn open_secret(node: &Node<'_>) -> Option<String> {
         _ => false,
     };
     let marked = node.schema.get("airbyte_secret").and_then(Value::as_bool) == Some(true);
-    let secret = SECRETS.contains(&plain.as_str()) && is("string") && !is_constant(node.schema);
+    let named = SECRETS.contains(&plain.as_str())
+        || SECRET_ENDINGS.iter().any(|ending| plain.ends_with(ending));
+    let held = ["string", "integer", "number"].into_iter().any(is);
+    let secret = named && held && !is_constant(node.schema);
     (secret && !marked).then(|| format!("{}: has no airbyte_secret: true", shown(node)))
 }
 
@@ -262,7 +294,16 @@ mod tests {
         );
         assert_eq!(failed(choice(kind("a"), json!({ "x": {} }))), ["SPEC_ONE_OF"]);
         assert_eq!(failed(of(json!({ "a": { "enum": [1, 2, 1] } }))), ["SPEC_ENUMS"]);
-        assert_eq!(failed(of(json!({ "api_key": { "type": "string" } }))), ["SPEC_SECRETS"]);
+        assert_eq!(failed(choice(kind("a"), kind("a"))), ["SPEC_ONE_OF"]);
+        for name in ["api_key", "db_password", "clientToken", "personal_access_token", "jwt"] {
+            assert_eq!(
+                failed(of(json!({ name: { "type": "string" } }))),
+                ["SPEC_SECRETS"],
+                "{name}"
+            );
+        }
+        assert_eq!(failed(of(json!({ "token_url": { "type": "string" } }))), none);
+        assert_eq!(failed(json!({ "type": "object", "required": ["a"] })), ["SPEC_SCHEMA"]);
         let marked = json!({ "api_key": { "type": "string", "airbyte_secret": true } });
         assert_eq!(failed(of(marked)), none);
     }

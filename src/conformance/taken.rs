@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::Trial;
+use super::alive::{Alive, silent};
+use super::ear::Ear;
 use crate::executor::ExecutorError;
 use crate::protocol::{
     Catalog, Failure, Rows, SourceOutput, StateMessage, StateScope, StreamDescriptor, StreamStatus,
 };
+use crate::sandbox::secrets::SEALED;
 
 /// How much of a read is kept.
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +55,11 @@ struct Inner {
 /// Takes what a source gives.
 #[derive(Debug)]
 struct Taken {
+    ear: Arc<Ear>,
     limits: KeptLimits,
     streams: HashMap<StreamDescriptor, u32>,
     inner: Mutex<Inner>,
+    alive: Alive,
 }
 
 /// A whole read.
@@ -71,9 +76,14 @@ pub(super) async fn read(
     catalog: &Catalog,
     states: &[StateMessage],
 ) -> (Read, Result<(), ExecutorError>) {
-    let taken = Arc::new(Taken::new(catalog, trial.options.kept));
-    let ended =
-        trial.executor.read(&trial.context(), trial.config(), catalog, states, taken.clone()).await;
+    let taken = Arc::new(Taken::new(catalog, trial.options.kept, trial.ear.clone()));
+    let context = trial.context();
+    let silence = trial.options.idle_time;
+    let ended = tokio::select! {
+        biased;
+        ended = trial.executor.read(&context, trial.config(), catalog, states, taken.clone()) => ended,
+        () = taken.alive.silent(silence) => Err(silent("read", silence)),
+    };
     (taken.take(), trial.heard(ended))
 }
 
@@ -86,8 +96,14 @@ pub(super) fn covers(state: &StateMessage, stream: &StreamDescriptor) -> bool {
 }
 
 impl Taken {
-    fn new(catalog: &Catalog, limits: KeptLimits) -> Self {
-        Self { limits, streams: catalog.index(), inner: Mutex::default() }
+    fn new(catalog: &Catalog, limits: KeptLimits, ear: Arc<Ear>) -> Self {
+        Self {
+            ear,
+            limits,
+            streams: catalog.index(),
+            inner: Mutex::default(),
+            alive: Alive::default(),
+        }
     }
 
     fn inner<T>(&self, with: impl FnOnce(&mut Inner) -> T) -> T {
@@ -107,6 +123,7 @@ impl Taken {
     }
 
     fn mark(&self, given: Given) -> Result<u64, Failure> {
+        self.alive.sign();
         self.inner(|inner| {
             inner.marks += 1;
             if inner.marks > self.limits.marks {
@@ -122,6 +139,7 @@ impl Taken {
 #[async_trait]
 impl SourceOutput for Taken {
     async fn emit(&self, rows: Rows) -> Result<(), Failure> {
+        self.alive.sign();
         self.known(rows.stream)?;
         rows.verify().map_err(|e| Failure::system(format!("it broke the contract: {e}")))?;
         self.inner(|inner| {
@@ -147,6 +165,9 @@ impl SourceOutput for Taken {
             let what = "it gave a state of a stream that is not in the catalog";
             return Err(Failure::system(what).in_stream(descriptor.clone()));
         }
+        if state.body().get().contains(SEALED) {
+            self.ear.leaked(&format!("a state holds a secret: {}", state.body().get()));
+        }
         self.mark(Given::State(state))
     }
 
@@ -170,6 +191,11 @@ impl Read {
     /// How many rows a stream has.
     pub(super) fn count(&self, stream: u32) -> usize {
         self.rows(stream, 0).count()
+    }
+
+    /// Where a stream's first row is.
+    pub(super) fn first_row(&self, stream: u32) -> Option<usize> {
+        self.given.iter().position(|given| matches!(given, Given::Row(of, _) if *of == stream))
     }
 
     /// Where a stream's last row is.

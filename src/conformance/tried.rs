@@ -1,12 +1,14 @@
 //! What the rules of destinations share: streams to be written, and what is there of them afterwards.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::{Map, json};
 
 use super::compare::Differences;
-use super::play::Played;
+use super::play::{Played, Step, write};
 use super::read_back::{ReadBack, ReadBackError};
 use super::report::Findings;
-use super::rule::Rule;
+use super::rule::{Rule, WRITE_VALUES};
 use super::{Trial, told};
 use crate::protocol::{
     Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, Specification,
@@ -19,14 +21,19 @@ pub(super) struct Tried<'a> {
     pub(super) spec: &'a Specification,
     pub(super) back: Option<&'a ReadBack>,
     pub(super) namespace: Option<String>,
+    /// Streams that were written to see whether their rows arrive at all.
+    pub(super) controls: AtomicU32,
 }
 
 /// A stream of a write.
 pub(super) struct Stream {
     pub(super) name: String,
+    /// What its namespace has more than that of all.
+    pub(super) apart: Option<&'static str>,
     pub(super) schema: serde_json::Value,
     pub(super) mode: DestinationSyncMode,
-    pub(super) key: bool,
+    /// Columns of its primary key.
+    pub(super) key: &'static [&'static str],
     /// The source reads all of it, and does not go on from a state.
     pub(super) whole: bool,
     pub(super) generation: u64,
@@ -34,15 +41,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Numbers with a text, in a mode.
+    /// Numbers with a text, in a mode. Some have a part and a value as well.
     pub(super) fn numbers(name: &str, mode: DestinationSyncMode) -> Self {
         let schema = json!({ "type": "object", "properties": {
-            "id": { "type": ["null", "integer"] }, "text": { "type": ["null", "string"] } } });
+            "id": { "type": ["null", "integer"] }, "text": { "type": ["null", "string"] },
+            "part": { "type": ["null", "string"] }, "value": { "type": ["null", "integer"] } } });
         Self {
             name: name.to_owned(),
+            apart: None,
             schema,
             mode,
-            key: false,
+            key: &[],
             whole: false,
             generation: 1,
             minimum: 0,
@@ -73,16 +82,22 @@ impl Tried<'_> {
         modes.into_iter().find(|mode| self.supports(*mode)).unwrap_or(Append)
     }
 
-    fn descriptor(&self, name: &str) -> StreamDescriptor {
-        StreamDescriptor { name: name.to_owned(), namespace: self.namespace.clone() }
+    fn descriptor(&self, name: &str, apart: Option<&str>) -> StreamDescriptor {
+        let namespace = match (apart, &self.namespace) {
+            (Some(apart), Some(namespace)) => Some(format!("{namespace}_{apart}")),
+            (Some(apart), None) => Some(format!("lockgate_validate_{apart}")),
+            (None, namespace) => namespace.clone(),
+        };
+        StreamDescriptor { name: name.to_owned(), namespace }
     }
 
     pub(super) fn catalog(&self, streams: &[Stream], sync_id: u64) -> Catalog {
         let configured = |stream: &Stream| {
-            let key = if stream.key { vec![vec!["id".to_owned()]] } else { Vec::new() };
+            let key: Vec<Vec<String>> =
+                stream.key.iter().map(|column| vec![(*column).to_owned()]).collect();
             ConfiguredStream {
                 stream: DiscoveredStream {
-                    descriptor: self.descriptor(&stream.name),
+                    descriptor: self.descriptor(&stream.name, stream.apart),
                     json_schema: Json::from_value(&stream.schema),
                     sync_modes: vec![SyncMode::FullRefresh, SyncMode::Incremental],
                     source_defined_cursor: false,
@@ -110,29 +125,98 @@ impl Tried<'_> {
         name: &str,
         rows: &[String],
     ) -> Result<Differences, ReadBackError> {
+        self.differs_in(name, None, rows).await
+    }
+
+    /// The same, of a stream in a namespace of its own.
+    pub(super) async fn differs_in(
+        &self,
+        name: &str,
+        apart: Option<&str>,
+        rows: &[String],
+    ) -> Result<Differences, ReadBackError> {
+        let stream = self.descriptor(name, apart);
         let found = match self.back {
-            Some(back) => back.rows(self.trial, &self.descriptor(name)).await,
+            Some(back) => back.rows(self.trial, &stream).await,
             None => Ok(Vec::new()),
         };
         Ok(Differences::between(name, rows, &found.map_err(|error| error.of(name))?))
     }
-}
 
-impl Findings {
-    /// A rule that holds where nothing differs; not tried, where nothing can be read back.
-    pub(super) fn judge_back(
-        &mut self,
+    /// Whether these rows, of a stream each, are all there when they are written in the simplest way.
+    async fn keeps(&self, streams: &[&[String]]) -> bool {
+        let names: Vec<String> = streams
+            .iter()
+            .map(|_| format!("control_{}", self.controls.fetch_add(1, Ordering::Relaxed)))
+            .collect();
+        let configured: Vec<Stream> =
+            names.iter().map(|name| Stream::numbers(name, self.plain_mode())).collect();
+        let mut steps = Vec::new();
+        for (index, rows) in (0u32..).zip(streams) {
+            let (first, rest) = rows.split_at(rows.len() / 3);
+            for (number, rows) in (1u64..).zip([first, rest]).filter(|(_, r)| !r.is_empty()) {
+                steps.extend([Step::Rows(index, rows.to_vec()), Step::State(index, number)]);
+            }
+            steps.push(Step::Complete(index));
+        }
+        let played = write(self.trial, &self.catalog(&configured, 90), steps).await;
+        if failed(&played).is_some() {
+            return false;
+        }
+        for (name, rows) in names.iter().zip(streams) {
+            if !self.differs(name, rows).await.is_ok_and(|differs| differs.is_empty()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A rule that holds where nothing differs. Where values do not arrive as they are, and the same
+    /// rows do not either when nothing else is done with them, it says nothing of the rule.
+    pub(super) async fn judge(
+        &self,
+        findings: &mut Findings,
         rule: Rule,
         differs: Result<Differences, ReadBackError>,
+        streams: &[&[String]],
     ) -> bool {
+        self.judge_noting(findings, rule, differs, streams, Vec::new()).await
+    }
+
+    /// The same, with what is worth knowing.
+    pub(super) async fn judge_noting(
+        &self,
+        findings: &mut Findings,
+        rule: Rule,
+        differs: Result<Differences, ReadBackError>,
+        streams: &[&[String]],
+        notes: Vec<String>,
+    ) -> bool {
+        let differ = differs.as_ref().is_ok_and(|differs| !differs.is_empty());
+        if differ && findings.failed(WRITE_VALUES) && !self.keeps(streams).await {
+            findings.skip(rule, LOSES);
+            return false;
+        }
         match differs {
-            Ok(differs) => self.judge(rule, differs.all()),
+            Ok(differs) => findings.judge_noting(rule, differs.all(), notes),
             Err(error) => {
-                self.skip(rule, error.to_string());
+                findings.skip(rule, error.to_string());
                 false
             }
         }
     }
+}
+
+/// Why a rule was not tried where rows do not arrive at all.
+pub(super) const LOSES: &str =
+    "WRITE_VALUES does not hold, and these rows are not kept when they are only written either";
+
+/// What differs in both, unless one cannot be read back.
+pub(super) fn added(
+    all: Result<Differences, ReadBackError>,
+    more: Result<Differences, ReadBackError>,
+) -> Result<Differences, ReadBackError> {
+    Ok(all?.and(more?))
 }
 
 /// Whether a write ended well, or why not.
@@ -143,7 +227,7 @@ pub(super) fn failed(played: &Played) -> Option<String> {
     }
 }
 
-/// A rule that was not tried because the destination does not say that it can.
-pub(super) fn cannot(findings: &mut Findings, rule: Rule, mode: DestinationSyncMode) {
-    findings.skip(rule, format!("it does not list {}", mode.airbyte()));
+/// Why a rule was not tried: the destination does not say that it can.
+pub(super) fn unlisted(mode: DestinationSyncMode) -> String {
+    format!("it does not list {}", mode.airbyte())
 }

@@ -66,6 +66,14 @@ pub enum ExecutorError {
     /// It broke the protocol.
     #[error("{0}")]
     Protocol(String),
+    /// It acknowledged a state that it was not given, or not as it was given.
+    #[error("{said}")]
+    Acknowledgement {
+        /// Where, and what is wrong with it.
+        said: String,
+        /// Whether the state can be told by its number, and is another than was sent.
+        changed: bool,
+    },
     /// It took too long.
     #[error("{operation} was stopped after {} s", .limit.as_secs_f64())]
     Timeout {
@@ -228,7 +236,7 @@ impl Fault for ExecutorError {
             Self::NoAnswer { .. } => "CONNECTOR_NO_ANSWER",
             Self::Garbled { .. } => "RECORD_GARBLED",
             Self::LineTooLong { .. } => "LIMIT_LINE",
-            Self::Protocol(_) => "CONNECTOR_PROTOCOL",
+            Self::Protocol(_) | Self::Acknowledgement { .. } => "CONNECTOR_PROTOCOL",
             Self::Timeout { .. } => "LIMIT_TIME",
             Self::Io { .. } => "CONNECTOR_IO",
             Self::Secret(error) => error.code(),

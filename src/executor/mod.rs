@@ -54,6 +54,9 @@ pub struct Context {
     pub observer: Arc<dyn Observer>,
     /// When to stop.
     pub cancel: Cancel,
+    /// Whether a program that answers, and then answers again, tells of an error or ends with a code
+    /// of failure, has failed. Else the first answer counts, as platforms take it.
+    pub strict: bool,
 }
 
 impl fmt::Debug for Context {
@@ -66,7 +69,13 @@ impl Context {
     /// A context that is never cancelled.
     #[must_use]
     pub fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { observer, cancel: Cancel::new().1 }
+        Self { observer, cancel: Cancel::new().1, strict: false }
+    }
+
+    /// The same, where what follows an answer counts.
+    #[must_use]
+    pub fn strictly(self) -> Self {
+        Self { strict: true, ..self }
     }
 }
 

@@ -239,7 +239,7 @@ pub async fn run(job: Job<'_>) -> Result<(), SyncError> {
     };
     let mut reading = {
         let (executor, config) = (source.executor(), source.config().clone());
-        let context = Context { observer: source.observer(), cancel: source_cancel };
+        let context = Context { cancel: source_cancel, ..Context::new(source.observer()) };
         let catalog = catalog.clone();
         Task::spawn(
             async move { executor.read(&context, &config, &catalog, &states, output).await },

@@ -63,7 +63,6 @@ fn the_destinations_of_authors() {
             "WRITE_DEDUP",
             "WRITE_INTERRUPTED",
             "REFRESH_RESUME",
-            "REFRESH_CLEAR",
         ];
         writes_files(name, &json!({"path": "/out"}), more, &untried);
     }

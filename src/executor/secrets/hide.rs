@@ -44,6 +44,9 @@ pub(super) fn error(redactor: &Redactor, error: ExecutorError) -> ExecutorError 
         }
         E::Garbled { line, reason } => E::Garbled { line, reason: text(redactor, &reason) },
         E::Protocol(said) => E::Protocol(text(redactor, &said)),
+        E::Acknowledgement { said, changed } => {
+            E::Acknowledgement { said: text(redactor, &said), changed }
+        }
         E::Io { what, reason } => E::Io { what, reason: text(redactor, &reason) },
         E::Panic { operation, reason } => E::Panic { operation, reason: text(redactor, &reason) },
         E::ChangeInvalid(why) => E::ChangeInvalid(text(redactor, &why)),

@@ -14,14 +14,40 @@ use crate::protocol::{
 /// How long a connector that has answered may take to end, whatever it still says: it does not count.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Runs an operation until it gives an answer that `pick` takes.
+/// What came after an answer, which should be the only one.
+#[derive(Debug, Default)]
+struct After {
+    /// More answers.
+    again: usize,
+    /// An error that it told of, before or after.
+    fault: Option<Failure>,
+    /// How it ended, if not well and by itself.
+    exit: Option<String>,
+}
+
+impl After {
+    /// What is wrong with it. A refusal may be told of in other ways too, and end with any code.
+    fn fault(self, refused: bool) -> Option<ExecutorError> {
+        let what = match self {
+            Self { again: 1.., .. } => "it answered more than once".to_owned(),
+            Self { fault: Some(failure), .. } if !refused => {
+                format!("it answered, and told of an error: {}", failure.message)
+            }
+            Self { exit: Some(how), .. } if !refused => format!("it answered, and {how}"),
+            _ => return None,
+        };
+        Some(ExecutorError::Protocol(what))
+    }
+}
+
+/// Runs an operation until it gives an answer that `pick` takes; with what followed, where that counts.
 async fn ask<T>(
     executor: &impl Launch,
     context: &Context,
     operation: &'static str,
     config: Option<&Json>,
     mut pick: impl FnMut(Message<'_>) -> Result<Option<T>, ExecutorError>,
-) -> Result<T, ExecutorError> {
+) -> Result<(T, After), ExecutorError> {
     let mut call = Call::new(operation);
     if let Some(config) = config {
         call = call.file("config", config.get());
@@ -32,7 +58,7 @@ async fn ask<T>(
     // From the answer on.
     let mut until: Option<Instant> = None;
     let mut fault: Option<Failure> = None;
-    let mut noise = 0_u64;
+    let (mut noise, mut again, mut closed) = (0_u64, 0, false);
     loop {
         if answer.is_some() {
             until.get_or_insert_with(|| Instant::now() + GOODBYE);
@@ -47,6 +73,7 @@ async fn ask<T>(
             None => reader.fill().await,
         };
         if !more.map_err(lines_error)? {
+            closed = true;
             break;
         }
         while let Some(line) = reader.next_line().map_err(lines_error)? {
@@ -60,7 +87,7 @@ async fn ask<T>(
                     context.observer.update_config(Json::from(control.config)).await?;
                 }
                 Ok(message) if answer.is_none() => answer = pick(message)?,
-                Ok(_) => {}
+                Ok(message) => again += usize::from(!matches!(pick(message), Ok(None))),
                 Err(MessageError::NotAMessage) => {
                     noise += 1;
                     note(context, line);
@@ -73,13 +100,21 @@ async fn ask<T>(
         let text = format!("{noise} lines of {operation}'s output were no messages");
         context.observer.log(LogLevel::Debug, &text);
     }
-    if answer.is_some() {
+    // Where it counts how it ends, it is let.
+    if answer.is_some() && !(context.strict && closed) {
         connector.stop().await?
     } else {
         connector.wait().await?
     }
     match (answer, fault) {
-        (Some(answer), _) => Ok(answer),
+        (Some(answer), _) if !context.strict => Ok((answer, After::default())),
+        (Some(answer), fault) => {
+            let exit = match connector.ended(false).filter(|_| closed) {
+                Some(ExecutorError::Ended { how, .. }) if how.starts_with("exited") => Some(how),
+                _ => None,
+            };
+            Ok((answer, After { again, fault, exit }))
+        }
         (None, Some(failure)) => Err(failure.into()),
         (None, None) => Err(connector.ended(false).unwrap_or_else(|| ExecutorError::NoAnswer {
             program: connector.program().to_owned(),
@@ -87,6 +122,11 @@ async fn ask<T>(
             stderr: connector.stderr(),
         })),
     }
+}
+
+/// The answer, where nothing that counts came after it.
+fn only<T>((answer, after): (T, After)) -> Result<T, ExecutorError> {
+    after.fault(false).map_or(Ok(answer), Err)
 }
 
 pub(super) async fn spec(
@@ -100,7 +140,8 @@ pub(super) async fn spec(
         }
         _ => Ok(None),
     });
-    within(Some(limits.spec_time + limits.process_start), "spec", asking).await
+    let asked = within(Some(limits.spec_time + limits.process_start), "spec", asking).await?;
+    only(asked)
 }
 
 pub(super) async fn check(
@@ -117,8 +158,12 @@ pub(super) async fn check(
         }
         _ => Ok(None),
     });
-    let answer = within(Some(limits.check_time + limits.process_start), "check", asking).await?;
-    answer.map_err(ExecutorError::Failure)
+    let (answer, after) =
+        within(Some(limits.check_time + limits.process_start), "check", asking).await?;
+    match after.fault(answer.is_err()) {
+        Some(fault) => Err(fault),
+        None => answer.map_err(ExecutorError::Failure),
+    }
 }
 
 pub(super) async fn discover(
@@ -133,5 +178,6 @@ pub(super) async fn discover(
             .map_err(|e| ExecutorError::Protocol(e.to_string())),
         _ => Ok(None),
     });
-    within(Some(limits.check_time + limits.process_start), "discover", asking).await
+    let asked = within(Some(limits.check_time + limits.process_start), "discover", asking).await?;
+    only(asked)
 }

@@ -114,7 +114,7 @@ impl<L: Launch> Session<'_, L> {
     /// The context of one operation, with a budget over all that the connector says in it.
     fn limited(&self, context: &Context) -> Context {
         let observer = LogBudget::new(context.observer.clone(), self.0.limits());
-        Context { observer, cancel: context.cancel.clone() }
+        Context { observer, ..context.clone() }
     }
 
     pub(super) async fn spec(&self, context: &Context) -> Result<Specification, ExecutorError> {

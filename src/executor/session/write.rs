@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::feed::{Fed, Feed};
 use super::{Call, Launch, Started, Stdout};
-use crate::executor::stdio::{Acks, LineReader, lines_error, note};
+use crate::executor::stdio::{AckError, Acks, LineReader, lines_error, note};
 use crate::executor::{Context, ExecutorError};
 use crate::protocol::{
     Catalog, Commit, DestinationInput, Failure, Json, LogLevel, Message, MessageError,
@@ -136,7 +136,11 @@ async fn hear(
                     .map_err(|e| protocol(e.to_string()))?;
                 let acknowledged =
                     acks.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(&echo);
-                let (checkpoint, whole) = acknowledged.map_err(|e| protocol(e.to_string()))?;
+                let (checkpoint, whole) =
+                    acknowledged.map_err(|error| ExecutorError::Acknowledgement {
+                        said: format!("line {number} of its output: {error}"),
+                        changed: matches!(error, AckError::Changed(_)),
+                    })?;
                 let stats = echo.destination_stats();
                 echoes.push(Commit::Echo { checkpoint, stats, whole });
             }

@@ -21,6 +21,11 @@ pub enum AckError {
     /// Nothing like it was sent.
     #[error("it acknowledged a state of {0} that was never sent to it")]
     NeverSent(String),
+    /// One of its number was sent, and is another.
+    #[error(
+        "it acknowledged a state of {0} that was never sent to it; the one of its number is another"
+    )]
+    Changed(String),
     /// It was acknowledged before, or a later one was.
     #[error("it acknowledged the states of {0} out of order")]
     OutOfOrder(String),
@@ -46,6 +51,15 @@ fn key(scope: &StateScope) -> Option<StreamDescriptor> {
     }
 }
 
+/// Our number in an echo, whatever its kind has become on the way.
+fn number(echo: &StateMessage) -> Option<u64> {
+    echo.id().or_else(|| match echo.body().to_value().ok()?.get("id")? {
+        Value::String(text) => text.parse().ok(),
+        // Small and whole, so no digit is lost.
+        other => other.as_f64().filter(|id| *id >= 0.0 && id.fract() == 0.0).map(|id| id as u64),
+    })
+}
+
 impl Acks {
     /// Remembers a state that is about to be sent.
     pub fn sent(&mut self, id: u64, state: Arc<StateMessage>) {
@@ -69,7 +83,12 @@ impl Acks {
             Some(descriptor) => format!("stream {descriptor}"),
             None => "all streams".to_owned(),
         };
-        let Some(queue) = self.queues.get_mut(&key) else { return Err(AckError::NeverSent(name)) };
+        // Only our own number says which state it was.
+        let changed = number(echo).is_some_and(|id| {
+            self.queues.values().any(|queue| queue.pending.iter().any(|(sent, _)| *sent == id))
+        });
+        let unknown = if changed { AckError::Changed } else { AckError::NeverSent };
+        let Some(queue) = self.queues.get_mut(&key) else { return Err(unknown(name)) };
         let numbered = |(id, state): &(u64, Arc<StateMessage>)| {
             echo.id() == Some(*id) && state.same_state(echo)
         };
@@ -80,7 +99,7 @@ impl Acks {
             .or_else(|| queue.pending.iter().position(|(_, state)| state.same_state(echo)));
         let Some(found) = found else {
             let known = queue.confirmed.iter().any(|state| state.same_state(echo));
-            return Err(if known { AckError::OutOfOrder(name) } else { AckError::NeverSent(name) });
+            return Err(if known { AckError::OutOfOrder(name) } else { unknown(name) });
         };
         let mut confirmed = (0, false);
         for (place, (id, state)) in queue.pending.drain(..=found).enumerate() {
@@ -169,7 +188,12 @@ mod tests {
     fn a_number_does_not_excuse_a_changed_state() {
         let mut acks = sent(&[(1, "a", 1)]);
         let echo = state("a", 2, r#","id":1"#);
-        assert!(matches!(acks.acknowledge(&echo), Err(AckError::NeverSent(_))));
+        assert_eq!(acks.acknowledge(&echo), Err(AckError::Changed("stream a".into())));
+        let of_a_float = state("a", 2, r#","id":1.0"#);
+        assert_eq!(acks.acknowledge(&of_a_float), Err(AckError::Changed("stream a".into())));
+        let of_another = state("b", 1, r#","id":1"#);
+        assert_eq!(acks.acknowledge(&of_another), Err(AckError::Changed("stream b".into())));
+        assert!(matches!(acks.acknowledge(&state("a", 2, "")), Err(AckError::NeverSent(_))));
     }
 
     #[test]

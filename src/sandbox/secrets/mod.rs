@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use find::{looks_secret, secret_members};
 pub use json::{Becomes, Role, map_texts};
-pub use redactor::Redactor;
+pub use redactor::{Redactor, SEALED};
 pub use reference::{Piece, SecretKind, SecretReference, escape, pieces, written};
 pub use variable::Variable;
 

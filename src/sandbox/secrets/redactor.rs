@@ -15,7 +15,7 @@ use crate::protocol::Json;
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
 /// What begins a placeholder.
-const SEALED: &str = "${sealed:";
+pub const SEALED: &str = "${sealed:";
 /// The placeholder of that beginning, where it is text.
 const TEXT: &str = "${sealed:text:}";
 /// A message this long may have been cut somewhere: by a limit of its own, or as a line that is no

@@ -40,6 +40,22 @@ pub enum DestinationFault {
     AnyMode,
     /// It writes to a directory, and does not say that it needs one.
     Undeclared,
+    /// Every hundredth row of a stream is lost.
+    LosesSome,
+    /// Texts lose the spaces around them.
+    Trims,
+    /// It says append, and replaces.
+    ReplacesAlways,
+    /// Of namespaces it knows nothing.
+    OneNamespace,
+    /// A stream without rows is too much for it.
+    CrashesOnEmpty,
+    /// A stream that failed at its source counts as complete.
+    TakesIncomplete,
+    /// A value of the wrong type takes the rows after it along.
+    SwallowsAfterBad,
+    /// To overwrite, it begins anew with each state.
+    BeginsAnew,
 }
 
 /// Its configuration.
@@ -93,7 +109,9 @@ impl<const FAULT: u8> Destination<FAULT> {
                 .in_stream(&stream.descriptor));
         }
         let mut file = String::new();
-        for part in stream.descriptor.namespace.iter().chain([&stream.descriptor.name]) {
+        let namespace = stream.descriptor.namespace.iter();
+        let namespace = namespace.filter(|_| !Self::has(DestinationFault::OneNamespace));
+        for part in namespace.chain([&stream.descriptor.name]) {
             for byte in part.bytes() {
                 match byte {
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => {
@@ -111,7 +129,8 @@ impl<const FAULT: u8> Destination<FAULT> {
         let overwrites = stream.destination_sync_mode == DestinationSyncMode::Overwrite;
         let replaces = (overwrites && !Self::has(KeepsOld))
             || (!overwrites && stream.minimum_generation_id > 0 && !Self::has(IgnoresMinimum))
-            || (stream.generation_id > 1 && Self::has(DropsOnRetain));
+            || (stream.generation_id > 1 && Self::has(DropsOnRetain))
+            || Self::has(DestinationFault::ReplacesAlways);
         let partial = replaces.then(|| format!(".{file}.partial-{}", stream.generation_id));
         let mut target = Target { file, partial, buffer: Vec::new(), rows: 0 };
         if overwrites && Self::has(DeletesFirst) {
@@ -125,7 +144,34 @@ impl<const FAULT: u8> Destination<FAULT> {
         Ok(target)
     }
 
-    fn taken(bytes: &[u8]) -> Vec<u8> {
+    /// What it makes of the rows of a batch, of which the first has a number in its stream.
+    fn taken(bytes: &[u8], first: u64) -> Vec<u8> {
+        use DestinationFault::{LosesSome, SwallowsAfterBad, Trims};
+        let lines = || bytes.split_inclusive(|byte| *byte == b'\n');
+        if Self::has(LosesSome) {
+            let kept = (first..).zip(lines()).filter(|(number, _)| number % 100 != 99);
+            return kept.flat_map(|(_, line)| line).copied().collect();
+        }
+        if Self::has(SwallowsAfterBad) {
+            let good = |line: &&[u8]| {
+                let row: Value = serde_json::from_slice(line).unwrap_or_default();
+                !row.get("id").is_some_and(Value::is_string)
+            };
+            return lines().take_while(good).flatten().copied().collect();
+        }
+        if Self::has(Trims) {
+            let trimmed = |line: &[u8]| {
+                let mut row: Value = serde_json::from_slice(line).unwrap_or_default();
+                let members = row.as_object_mut().into_iter().flatten();
+                for (_, value) in members {
+                    if let Value::String(text) = value {
+                        *text = text.trim().to_owned();
+                    }
+                }
+                format!("{row}\n").into_bytes()
+            };
+            return lines().flat_map(trimmed).collect();
+        }
         if Self::has(DestinationFault::Ascii) {
             return bytes.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect();
         }
@@ -156,6 +202,11 @@ impl<const FAULT: u8> Destination<FAULT> {
         for target in targets {
             if !target.buffer.is_empty() {
                 let rows = std::mem::take(&mut target.buffer);
+                if Self::has(DestinationFault::BeginsAnew)
+                    && let Some(partial) = &target.partial
+                {
+                    directory.open_file(partial, fs::Open::Truncate)?;
+                }
                 append(directory, target.written(), &rows)?;
             }
         }
@@ -192,7 +243,7 @@ impl<const FAULT: u8> lockgate_sdk::Destination for Destination<FAULT> {
                     last = rows.stream();
                     rows.lines().for_each(Self::endures);
                     if let Some(target) = targets.get_mut(last) {
-                        target.buffer.extend(Self::taken(rows.bytes()));
+                        target.buffer.extend(Self::taken(rows.bytes(), target.rows));
                         target.rows += u64::from(rows.count());
                     }
                 }
@@ -204,7 +255,8 @@ impl<const FAULT: u8> lockgate_sdk::Destination for Destination<FAULT> {
                 }
                 Event::StreamEnd(end) => {
                     Self::flush(&directory, &mut targets, last)?;
-                    ended.insert(end.stream, end.is_complete());
+                    let taken = Self::has(DestinationFault::TakesIncomplete);
+                    ended.insert(end.stream, end.is_complete() || taken);
                 }
                 Event::Flush => {}
             }
@@ -213,6 +265,7 @@ impl<const FAULT: u8> lockgate_sdk::Destination for Destination<FAULT> {
             if ended.get(&index) != Some(&true) {
                 continue;
             }
+            assert!(!Self::has(DestinationFault::CrashesOnEmpty) || target.rows > 0, "no rows");
             if let Some(partial) = &target.partial {
                 // Also where there was no row.
                 append(&directory, partial, b"")?;

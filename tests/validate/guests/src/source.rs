@@ -38,6 +38,12 @@ pub enum SourceFault {
     CursorNowhere,
     /// It completes streams that it does not have.
     AnyStream,
+    /// Its key is neither in the schema nor in the rows.
+    KeyNowhere,
+    /// Its rows have a column that is not in the schema.
+    ExtraColumn,
+    /// Its states hold its token.
+    KeepsToken,
 }
 
 /// Its configuration.
@@ -70,6 +76,8 @@ impl From<OpenConfig> for Config {
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
     last: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
 }
 
 /// Rows between two states.
@@ -93,7 +101,11 @@ impl<const FAULT: u8, C> Source<FAULT, C> {
             }
             number => format!("number {number}").into(),
         };
-        json!({ "number": number, "text": text })
+        let mut row = json!({ "number": number, "text": text });
+        if Self::has(SourceFault::ExtraColumn) {
+            row["more"] = json!(true);
+        }
+        row
     }
 }
 
@@ -117,12 +129,13 @@ where
     fn discover(_: C) -> Result<Vec<Stream>, Failure> {
         let schema = json!({ "type": "object", "properties": {
             "number": { "type": "integer" }, "text": { "type": ["null", "string"] } } });
+        let key = if Self::has(SourceFault::KeyNowhere) { "uuid" } else { "text" };
         let cursor = if Self::has(SourceFault::CursorNowhere) { "modified" } else { "number" };
         Ok(vec![
             Stream::new("numbers", schema)
                 .incremental()
                 .default_cursor([cursor])
-                .primary_key([["text"]]),
+                .primary_key([[key]]),
         ])
     }
 
@@ -153,24 +166,28 @@ where
             {
                 begin = 0;
             }
+            let state = |last: u64| State {
+                last,
+                token: config.token.clone().filter(|_| Self::has(SourceFault::KeepsToken)),
+            };
             let mut stream = output.stream(index)?;
             let mut last = begin;
             while last < config.limit {
                 let next = config.limit.min(last + CHUNK);
                 if Self::has(SourceFault::StateTooEarly) {
-                    stream.checkpoint(&State { last: next })?;
+                    stream.checkpoint(&state(next))?;
                 }
                 for number in last + 1..=next {
                     stream.write(&Self::row(number))?;
                 }
                 if !Self::has(SourceFault::NoState) {
-                    stream.checkpoint(&State { last: next })?;
+                    stream.checkpoint(&state(next))?;
                 }
                 last = next;
             }
             if last == begin && !Self::has(SourceFault::NoState) {
                 let nothing = Self::has(SourceFault::ForgetsState);
-                stream.checkpoint(&State { last: if nothing { 0 } else { last } })?;
+                stream.checkpoint(&state(if nothing { 0 } else { last }))?;
             }
             stream.complete()?;
         }

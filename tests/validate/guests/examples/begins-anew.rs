@@ -1,0 +1,3 @@
+//! To overwrite, it begins anew with each state.
+
+broken_guests::destination!(BeginsAnew);

@@ -1,0 +1,3 @@
+//! A stream without rows is too much for it.
+
+broken_guests::destination!(CrashesOnEmpty);

@@ -1,0 +1,3 @@
+//! Its rows have a column that is not in the schema.
+
+broken_guests::source!(ExtraColumn);

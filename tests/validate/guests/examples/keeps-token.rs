@@ -1,0 +1,3 @@
+//! Its states hold its token.
+
+broken_guests::source!(KeepsToken);

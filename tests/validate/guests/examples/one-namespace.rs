@@ -1,0 +1,3 @@
+//! Of namespaces it knows nothing.
+
+broken_guests::destination!(OneNamespace);

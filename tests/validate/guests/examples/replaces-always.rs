@@ -1,0 +1,3 @@
+//! It says append, and replaces.
+
+broken_guests::destination!(ReplacesAlways);

@@ -1,0 +1,3 @@
+//! A stream that failed at its source counts as complete.
+
+broken_guests::destination!(TakesIncomplete);

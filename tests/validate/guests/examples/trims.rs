@@ -1,0 +1,3 @@
+//! Texts lose the spaces around them.
+
+broken_guests::destination!(Trims);
