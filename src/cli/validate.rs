@@ -29,7 +29,7 @@ Examples:
   lockgate validate --explain WRITE_DURABLE
   lockgate validate --rules
 
-A destination is written to: streams of made-up data, in a namespace of their own that is removed by
+A destination is written to: streams of made-up data, in namespaces of their own that are removed by
 nobody. Without --read-back it is only seen whether it ends well.
 
 Exit code: 0 when every rule that could be tried holds, 1 when one does not.")]
@@ -89,7 +89,8 @@ pub(super) struct Validate {
     /// How long a state's confirmation is waited for [default: 60s]
     #[arg(long, value_name = "DURATION", help_heading = "Budgets")]
     commit_time: Option<String>,
-    /// The most time in which a read or a write does nothing [default: 120s]
+    /// The most time in which a read or a write does and says nothing, --commit-time apart [default:
+    /// 120s]
     #[arg(long, value_name = "DURATION", help_heading = "Budgets")]
     idle_time: Option<String>,
     /// States that a source is read again from, at most

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::executor::ExecutorError;
 
-/// When a connector last gave or took something.
+/// When a connector last gave, took or said something.
 #[derive(Debug)]
 pub(super) struct Alive(Mutex<Instant>);
 
@@ -26,7 +26,10 @@ impl Alive {
     /// Waits until nothing was done for so long.
     pub(super) async fn silent(&self, limit: Duration) {
         loop {
-            let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner) + limit;
+            let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(until) = last.checked_add(limit) else {
+                return std::future::pending().await;
+            };
             if until <= Instant::now() {
                 return;
             }

@@ -93,7 +93,7 @@ pub(super) fn same(written: Option<&str>, found: Option<&str>) -> bool {
         (None, Some(found)) => {
             let boolean =
                 matches!((written, found.as_str()), ("true", "t" | "1") | ("false", "f" | "0"));
-            boolean || same_json(written, &found)
+            boolean || same_json(written, &found) || same_double(written, &found)
         }
         (Some(a), Some(b)) => same_time(&a, &b) || same_json(written, &b),
         (None, None) => {
@@ -222,6 +222,8 @@ fn differing(written: &Row, found: &Row, columns: &BTreeSet<String>) -> Option<S
 /// How the rows of a stream differ from those that should be there.
 #[derive(Debug, Default)]
 pub(super) struct Differences {
+    /// Crashes in place of rows.
+    crashes: Vec<String>,
     /// Rows that are missing, or others than they should be.
     lost: Vec<String>,
     /// Rows that are there besides.
@@ -231,12 +233,17 @@ pub(super) struct Differences {
 impl Differences {
     /// All of them.
     pub(super) fn all(self) -> Vec<String> {
-        [self.lost, self.more].concat()
+        [self.crashes, self.lost, self.more].concat()
     }
 
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.lost.is_empty() && self.more.is_empty()
+        self.crashes.is_empty() && self.lost.is_empty() && self.more.is_empty()
+    }
+
+    /// Whether rows are all that differs.
+    pub(super) fn of_rows(&self) -> bool {
+        self.crashes.is_empty() && !self.is_empty()
     }
 
     /// Without rows that are there besides.
@@ -246,13 +253,14 @@ impl Differences {
 
     /// These, and those of another stream.
     pub(super) fn and(mut self, other: Self) -> Self {
-        self.lost.extend(other.all());
+        self.crashes.extend(other.crashes);
+        self.lost.extend([other.lost, other.more].concat());
         self
     }
 
     /// What a crash left, where there was one.
     pub(super) fn crash(crash: Option<String>) -> Self {
-        Self { lost: crash.into_iter().collect(), more: Vec::new() }
+        Self { crashes: crash.into_iter().collect(), ..Self::default() }
     }
 
     /// What differs, in any order of rows.
@@ -311,6 +319,7 @@ mod tests {
             (r#""12:34:56""#, r#""12:34:56.000000""#),
             (r#""\u00e9""#, r#""é""#),
             ("3.141592653589793238462643383279", "3.141592653589793"),
+            ("3.141592653589793238462643383279", r#""3.141592653589793""#),
             (r#"{"a":"b"}"#, r#"{ "a" : "b" }"#),
         ] {
             assert!(same(Some(written), Some(found)), "{written} {found}");

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::alive::Alive;
 use crate::executor::GIVEN;
 use crate::protocol::{Capability, Decision, Failure, Json, LogLevel, Observer};
 use crate::sandbox::one_line;
@@ -28,11 +29,15 @@ pub(super) struct Heard {
 
 /// The observer.
 #[derive(Debug, Default)]
-pub(super) struct Ear(Mutex<Heard>);
+pub(super) struct Ear {
+    heard: Mutex<Heard>,
+    /// Whether it says or does anything.
+    pub(super) alive: Alive,
+}
 
 impl Ear {
     fn heard<T>(&self, with: impl FnOnce(&mut Heard) -> T) -> T {
-        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What was heard so far.
@@ -75,6 +80,7 @@ fn note<T: Ord>(all: &mut BTreeSet<T>, one: T) {
 #[async_trait]
 impl Observer for Ear {
     fn log(&self, _: LogLevel, message: &str) {
+        self.alive.sign();
         self.said(message);
     }
 

@@ -11,13 +11,14 @@
 //! |---|---|
 //! | `rule`, `report` | the rules; what came of them |
 //! | `spec`, `common` | rules of every connector |
-//! | `source`, `resume` | rules of sources, on what `taken` kept of a read |
+//! | `catalog`, `source`, `resume` | rules of sources, on what `taken` kept of a read |
 //! | `destination`, `refresh`, `durable` | rules of destinations, on what `play` gives and `read_back` finds (`tried`) |
 //! | `scenario` | the shapes of data that destinations are tried with |
 //! | `compare` | whether two values say the same |
 //! | `ear`, `alive` | what is heard of a connector, and whether anything is |
 
 mod alive;
+mod catalog;
 mod common;
 mod compare;
 mod destination;
@@ -137,9 +138,7 @@ impl Trial<'_> {
         }
         result
     }
-}
 
-impl Trial<'_> {
     /// An operation did not end well. Where a limit of the sandbox ended it, that is the fault, and
     /// LIMITS_KEPT names it.
     fn unended(&self, findings: &mut Findings, rule: Rule, fault: String) {

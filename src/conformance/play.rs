@@ -10,7 +10,8 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::Trial;
-use super::alive::{Alive, silent};
+use super::alive::silent;
+use super::ear::Ear;
 use crate::executor::ExecutorError;
 use crate::protocol::{
     Catalog, Commit, DestinationInput, EmittedAt, Event, Failure, Json, Outcome, Rows,
@@ -96,7 +97,7 @@ struct Play {
     confirmed_open: Mutex<bool>,
     kill: Notify,
     patience: Duration,
-    alive: Alive,
+    ear: Arc<Ear>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -118,10 +119,11 @@ pub(super) async fn write(trial: &Trial<'_>, catalog: &Catalog, steps: Vec<Step>
         confirmed_open: Mutex::new(false),
         kill: Notify::new(),
         patience: trial.options.commit_time,
-        alive: Alive::default(),
+        ear: trial.ear.clone(),
     });
     // What is waited for is no silence.
-    let silence = trial.options.idle_time + play.patience;
+    let silence = trial.options.idle_time.saturating_add(play.patience);
+    trial.ear.alive.sign();
     let context = trial.context();
     let ended = {
         let writing = trial.executor.write(&context, trial.config(), catalog, play.clone());
@@ -130,7 +132,7 @@ pub(super) async fn write(trial: &Trial<'_>, catalog: &Catalog, steps: Vec<Step>
             // Dropped while it runs: nothing of it is told to stop.
             () = play.kill.notified() => None,
             ended = writing => Some(ended),
-            () = play.alive.silent(silence) => Some(Err(silent("write", silence))),
+            () = trial.ear.alive.silent(silence) => Some(Err(silent("write", silence))),
         }
     };
     let ended = ended.map(|ended| trial.heard(ended));
@@ -206,7 +208,7 @@ impl Play {
 #[async_trait]
 impl DestinationInput for Play {
     async fn next(&self) -> Result<Option<Event>, Failure> {
-        self.alive.sign();
+        self.ear.alive.sign();
         let step = locked(&self.steps).pop_front();
         Ok(Some(match step {
             Some(Step::Rows(stream, rows)) => {
@@ -264,7 +266,7 @@ impl DestinationInput for Play {
     }
 
     async fn committed(&self, commits: Vec<Commit>) -> Result<(), Failure> {
-        self.alive.sign();
+        self.ear.alive.sign();
         let given = self.given.load(Ordering::SeqCst);
         {
             let mut confirmed = locked(&self.confirmed);

@@ -16,6 +16,7 @@ use super::compare::{Row, plain};
 use super::source;
 use super::taken::read;
 use crate::connector::Connector;
+use crate::executor::Context;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresUrl;
 use crate::protocol::{Catalog, ConfiguredStream, StreamDescriptor, SyncMode};
@@ -269,7 +270,9 @@ async fn by_source(
         ear: Arc::default(),
         progress: trial.progress,
     };
-    let found = reader.executor.discover(&reader.context(), reader.config()).await;
+    // It is not the one that is tried.
+    let context = Context::new(reader.ear.clone());
+    let found = reader.executor.discover(&context, reader.config()).await;
     let found = found.map_err(|e| told("discover", &e))?;
     let known: Vec<String> = found.iter().map(|s| s.descriptor.to_string()).collect();
     let mut wanted = names(stream);

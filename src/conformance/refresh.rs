@@ -174,14 +174,16 @@ pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
     let mut alone = false;
     for of_rule in cases.chunk_by(|a, b| a.rule == b.rule) {
         let Some(rule) = of_rule.first().map(|case| case.rule) else { continue };
-        // Who does not replace generations does not clear them either.
-        let replaced = findings.failed(REFRESH_TRUNCATE);
-        let of_rule: Vec<&Twice> = of_rule
-            .iter()
-            .filter(|case| rule != REFRESH_CLEAR || case.mode == Overwrite || !replaced)
-            .collect();
+        // Who does not replace generations does not clear them, and who does not merge does not
+        // merge in a new one.
+        let void = |case: &Twice| match case.mode {
+            Append => rule == REFRESH_CLEAR && findings.failed(REFRESH_TRUNCATE),
+            AppendDedup => rule == REFRESH_TRUNCATE && findings.failed(WRITE_DEDUP),
+            _ => false,
+        };
+        let of_rule: Vec<&Twice> = of_rule.iter().filter(|case| !void(case)).collect();
         if of_rule.is_empty() {
-            findings.skip(rule, "REFRESH_TRUNCATE does not hold");
+            findings.skip(rule, super::report::RESTS);
             continue;
         }
         if let Some(before) = rests_on(rule).filter(|before| findings.failed(*before)) {
@@ -240,7 +242,7 @@ pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
         Stream { whole: !keeps, ..stream }
     };
     // A refresh in mode append replaces as well.
-    let refreshes = knows_generations(tried)
+    let refreshes = keeps
         && tried.supports(Append)
         && ![WRITE_APPEND, REFRESH_TRUNCATE].iter().any(|rule| findings.failed(*rule));
     let names = [Some((name, Overwrite)), refreshes.then_some((truncated, Append))];

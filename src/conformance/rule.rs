@@ -51,7 +51,7 @@ rules! {
         "The connector is asked for its specification before anything is known of it, twice. It must answer within the time budget, the same both times, once in each, and a program must end with exit code 0.",
         "Answer spec from constants: read no file and reach no network. A connector that is slow to start does less at its start.";
     SPEC_SCHEMA, Both: "the configuration's schema is a JSON Schema of an object",
-        "connectionSpecification must be a schema of draft 7 whose type is object; every $ref in it must lead somewhere inside it.",
+        "connectionSpecification must be a schema of draft 7 whose type is object; every $ref in it must lead somewhere inside it, and what is required must be a property.",
         "Generate the schema from the type that reads the configuration, and inline references.";
     SPEC_KEYWORDS, Both: "the configuration's schema uses what every platform understands",
         "Forms and filters of platforms do not know: not, anyOf, patternProperties, prefixItems, allOf, if, then, else, dependentSchemas, dependentRequired. Types are one word, or one and null.",
@@ -99,7 +99,7 @@ rules! {
         "supported_sync_modes must not be empty.",
         "List full_refresh, and incremental where reading goes on from a state.";
     READ_ENDS, Source: "a read of all streams ends well",
-        "All chosen streams are read from the beginning. The read must end without a failure, and within the size that is kept for comparison.",
+        "All chosen streams are read from the beginning. The read must end without a failure, and within the size that is kept for comparison; who does nothing for --idle-time is not waited for.",
         "See the message. For a large source choose streams with --streams or a catalog with --catalog.";
     READ_STATUS, Source: "each stream is said to be complete, once and after its last row",
         "STARTED where it is said, then rows, then COMPLETE. A stream without COMPLETE counts as failed, so that nothing is replaced by half of it.",
@@ -108,7 +108,7 @@ rules! {
         "At least one chosen stream must have a row; each that has none is listed as a note.",
         "Try with a configuration that has data: what has no rows proves nothing.";
     READ_SCHEMA, Source: "each row fits the schema of its stream",
-        "Each row is validated against its stream's schema, must have at least one property of it, and no column that is not there, unless the schema says additionalProperties: true.",
+        "Each row is validated against its stream's schema, must have at least one property of it, and no column that is not there, unless the schema has additionalProperties for it.",
         "Correct the schema, or what is put into the row. A destination makes its columns from the schema.";
     READ_KEYS, Source: "each row has its key",
         "The columns of the primary key must be in each row, and not null.",
@@ -138,7 +138,7 @@ rules! {
         "Where the state holds the largest value of the cursor, it is replaced by one of the far future (or --future-state is given): no row may come, and no failure, and the state afterwards is no worse.",
         "Compare cursors as values of their type, not as texts; do not clamp what lies in the future.";
     WRITE_ENDS, Destination: "a write ends well",
-        "The scenarios are written in one call, streams of many shapes. It must end, and without a failure; who does nothing for --idle-time is not waited for.",
+        "The scenarios are written in one call, streams of many shapes. It must end, and without a failure; who does nothing for --idle-time, beyond what a state is waited for, is not waited for.",
         "See the message, and the scenario that it names.";
     WRITE_COMMITS, Destination: "each state is confirmed, in order",
         "Every checkpoint must be confirmed by itself or by a later one, in the order in which they were given, and none that was not given.",
@@ -153,7 +153,7 @@ rules! {
         "A stream is written in each mode of append, overwrite and append_dedup that the specification does not list. The write must fail with a reason: who appends instead, and says nothing, gives rows twice.",
         "Look at each stream's destination_sync_mode before writing, and fail with kind config where it cannot be applied.";
     WRITE_VALUES, Destination: "what was written is there, value by value",
-        "22 scenarios (types, nulls, odd names, long names, unicode, big numbers, wide and sparse rows) are written and read back. Columns are found by their name, letter case and punctuation aside; numbers, times and JSON are compared as values. A way back that was given and does not work breaks this rule.",
+        "22 scenarios (types, nulls, odd names, long names, unicode, big numbers, wide and sparse rows) are written and read back, in WRITE_EMPTY the one without rows. Columns are found by their name, letter case and punctuation aside; numbers, times and JSON are compared as values. A way back that was given and does not work breaks this rule.",
         "See the first difference that is listed, or what is wrong with --read-back.";
     WRITE_APPEND, Destination: "append adds, and takes nothing away",
         "A stream is written in mode append, twice. Afterwards the rows of both are there.",
@@ -189,7 +189,7 @@ rules! {
         "A stream that has rows is written in mode overwrite, and interrupted before it is complete; one is said to be incomplete; one is refreshed in mode append. The rows that were there must still be there.",
         "Replace the old rows when the stream is complete, in one step.";
     REFRESH_TRUNCATE, Destination: "a new generation replaces the old one, once complete",
-        "A stream in mode append is written with generation_id and minimum_generation_id raised. Afterwards only rows of the new generation are there.",
+        "A stream in mode append is written with generation_id and minimum_generation_id raised, and one in mode append_dedup. Afterwards only rows of the new generation are there.",
         "When a stream with a minimum generation is complete, remove the rows of generations below it.";
     REFRESH_RETAIN, Destination: "a new generation beside the old one keeps both",
         "A stream in mode append is written with generation_id raised and minimum_generation_id 0. Afterwards both generations are there.",
@@ -198,7 +198,7 @@ rules! {
         "A refresh is interrupted after a confirmed state, and goes on with the same generation from there. Afterwards the rows of the whole generation are there, and no others.",
         "Keep the rows of a generation that is not complete yet, and add to them when it goes on (or do not say supportsRefreshes).";
     REFRESH_CLEAR, Destination: "a generation without rows empties the stream",
-        "A stream that has rows is written in mode overwrite with no rows at all, and is complete. Afterwards it has none.",
+        "A stream that has rows is written with no rows at all, and is complete: in mode overwrite, and in mode append with minimum_generation_id raised. Afterwards it has none.",
         "Replace the old rows when a stream is complete, also by none.";
 }
 

@@ -2,27 +2,24 @@
 
 use serde_json::Value;
 
+use super::catalog::{bad_keys, bad_schema, discover};
 use super::compare::{missing, tally};
 use super::report::Findings;
 use super::rule::{
-    DISCOVER_ANSWERS, DISCOVER_KEYS, DISCOVER_MODES, DISCOVER_SCHEMAS, READ_COUNTS, READ_ENDS,
-    READ_KEYS, READ_REPEATABLE, READ_ROWS, READ_SCHEMA, READ_STATE, READ_STATUS,
-    READ_UNKNOWN_STREAM,
+    READ_COUNTS, READ_ENDS, READ_KEYS, READ_REPEATABLE, READ_ROWS, READ_SCHEMA, READ_STATE,
+    READ_STATUS, READ_UNKNOWN_STREAM,
 };
 use super::taken::{Given, Read, covers, read};
-use super::{Trial, answered, resume, told};
+use super::{Trial, answered, bare, resume, told};
 use crate::connector::json_schema;
+use crate::executor::ExecutorError;
 use crate::protocol::{
     Catalog, ConfiguredStream, DestinationSyncMode, DiscoveredStream, Json, Specification,
     StateScope, StreamDescriptor, StreamStatus, SyncMode,
 };
-use crate::sandbox::secrets::{is_short, secret_members};
 
 /// A stream that no source has.
 const NO_STREAM: &str = "lockgate_validate_no_such_stream";
-
-/// Keywords that platforms do not look into.
-const FORBIDDEN: [&str; 3] = ["$ref", "allOf", "not"];
 
 pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Specification) {
     let Some(streams) = discover(trial, findings, spec).await else { return };
@@ -86,144 +83,6 @@ pub(super) fn configured(stream: &DiscoveredStream) -> ConfiguredStream {
         sync_id: 1,
         extra: serde_json::Map::new(),
     }
-}
-
-async fn discover(
-    trial: &Trial<'_>,
-    findings: &mut Findings,
-    spec: &Specification,
-) -> Option<Vec<DiscoveredStream>> {
-    trial.progress.tries("discover");
-    findings.begin();
-    let mut answers = Vec::new();
-    for _ in 0..2 {
-        let found = trial.executor.discover(&trial.context(), trial.config()).await;
-        match trial.heard(found) {
-            Ok(streams) => answers.push(streams),
-            Err(error) => {
-                findings.judge(DISCOVER_ANSWERS, vec![told(&error)]);
-                return None;
-            }
-        }
-    }
-    let mut faults = Vec::new();
-    let (second, first) = (answers.pop()?, answers.pop()?);
-    let listed = |streams: &[DiscoveredStream]| {
-        streams.iter().map(DiscoveredStream::to_airbyte).collect::<Vec<_>>()
-    };
-    if first.is_empty() {
-        faults.push("it lists no stream".into());
-    }
-    for (place, stream) in first.iter().enumerate() {
-        if first[..place].iter().any(|other| other.descriptor == stream.descriptor) {
-            faults.push(format!("{} is listed twice", stream.descriptor));
-        }
-    }
-    if listed(&first) != listed(&second) {
-        faults.push("two calls gave different catalogs".into());
-    }
-    if !findings.judge(DISCOVER_ANSWERS, faults) {
-        return None;
-    }
-    told_secrets(trial, spec, &first);
-    findings.judge(DISCOVER_SCHEMAS, first.iter().flat_map(bad_schema).collect());
-    findings.judge(DISCOVER_KEYS, first.iter().flat_map(bad_keys).collect());
-    let modeless = first.iter().filter(|stream| stream.sync_modes.is_empty());
-    findings.judge(
-        DISCOVER_MODES,
-        modeless.map(|stream| format!("{}: no mode", stream.descriptor)).collect(),
-    );
-    Some(first)
-}
-
-/// What the catalog holds of the configuration's secrets.
-fn told_secrets(trial: &Trial<'_>, spec: &Specification, streams: &[DiscoveredStream]) {
-    let (schema, config) = (spec.config_schema.to_value().ok(), trial.config().to_value());
-    let Ok(config) = config else { return };
-    for (place, secret) in secret_members(schema.as_ref(), &config) {
-        let holds = |stream: &&DiscoveredStream| {
-            !is_short(&secret) && stream.to_airbyte().to_string().contains(&secret)
-        };
-        if let Some(stream) = streams.iter().find(holds) {
-            trial.ear.leaked(&format!("the catalog holds {place}, in {}", stream.descriptor));
-        }
-    }
-}
-
-fn bad_schema(stream: &DiscoveredStream) -> Vec<String> {
-    let name = &stream.descriptor;
-    let schema = match stream.json_schema.to_value() {
-        Ok(schema) => schema,
-        Err(error) => return vec![format!("{name}: the schema cannot be read: {error}")],
-    };
-    let mut faults = Vec::new();
-    if let Err(reason) = json_schema(&schema) {
-        faults.push(format!("{name}: {reason}"));
-    }
-    let properties = schema.get("properties").and_then(Value::as_object);
-    if properties.is_none_or(serde_json::Map::is_empty) {
-        faults.push(format!("{name}: the schema has no properties"));
-    }
-    let is_object = |kind: &Value| match kind {
-        Value::String(word) => word == "object",
-        Value::Array(words) => words.iter().any(|word| word == "object"),
-        // What is no type is no JSON Schema either.
-        _ => true,
-    };
-    if !schema.get("type").is_none_or(is_object) {
-        faults.push(format!("{name}: the schema is not of an object"));
-    }
-    let mut open = vec![&schema];
-    while let Some(Value::Object(members)) = open.pop() {
-        for (key, value) in members {
-            if FORBIDDEN.contains(&key.as_str()) && !value.is_null() {
-                faults.push(format!("{name}: the schema uses {key}"));
-            }
-            match (key.as_str(), value) {
-                // The names of columns are no keywords.
-                ("properties", Value::Object(columns)) => open.extend(columns.values()),
-                ("items", value) => open.push(value),
-                ("oneOf" | "anyOf", Value::Array(variants)) => open.extend(variants),
-                _ => {}
-            }
-        }
-    }
-    faults
-}
-
-fn has_columns(schema: &Value) -> bool {
-    schema.get("properties").and_then(Value::as_object).is_some_and(|columns| !columns.is_empty())
-}
-
-fn has_path(schema: &Value, path: &[String]) -> bool {
-    let mut at = schema;
-    path.iter().all(|step| match at.get("properties").and_then(|p| p.get(step)) {
-        Some(next) => {
-            at = next;
-            true
-        }
-        None => false,
-    })
-}
-
-fn bad_keys(stream: &DiscoveredStream) -> Vec<String> {
-    let schema = stream.json_schema.to_value().unwrap_or(Value::Null);
-    let name = &stream.descriptor;
-    let mut faults = Vec::new();
-    if !has_columns(&schema) {
-        // DISCOVER_SCHEMAS does not hold.
-        return faults;
-    }
-    for path in &stream.source_defined_primary_key {
-        if path.is_empty() || !has_path(&schema, path) {
-            faults.push(format!("{name}: the primary key {} is not in the schema", path.join(".")));
-        }
-    }
-    let cursor = &stream.default_cursor_field;
-    if !cursor.is_empty() && !has_path(&schema, cursor) {
-        faults.push(format!("{name}: the cursor {} is not in the schema", cursor.join(".")));
-    }
-    faults
 }
 
 /// The rules that one read shows.
@@ -314,7 +173,8 @@ fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
         return Vec::new();
     }
     let properties = schema.get("properties").and_then(Value::as_object);
-    let open = schema.get("additionalProperties") == Some(&Value::Bool(true));
+    let open = schema.get("patternProperties").is_some()
+        || schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false));
     let paths = stream.source_defined_primary_key.iter().chain([&stream.default_cursor_field]);
     let mut faults = Vec::new();
     for (number, row) in read.rows(index, 0).enumerate() {
@@ -482,6 +342,7 @@ async fn unknown(trial: &Trial<'_>, findings: &mut Findings) {
     let (read, ended) = read(trial, &catalog, &[]).await;
     let said = |wanted| read.statuses(0).any(|(_, status)| status == wanted);
     let fault = match ended {
+        Err(error) if matches!(bare(&error), ExecutorError::Timeout { .. }) => Some(told(&error)),
         Err(error) => match answered(error) {
             Ok(_) => None,
             // A program that ends with a code of its own has failed, too.

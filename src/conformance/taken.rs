@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::Trial;
-use super::alive::{Alive, silent};
+use super::alive::silent;
 use super::ear::Ear;
 use crate::executor::ExecutorError;
 use crate::protocol::{
@@ -59,7 +59,6 @@ struct Taken {
     limits: KeptLimits,
     streams: HashMap<StreamDescriptor, u32>,
     inner: Mutex<Inner>,
-    alive: Alive,
 }
 
 /// A whole read.
@@ -79,10 +78,11 @@ pub(super) async fn read(
     let taken = Arc::new(Taken::new(catalog, trial.options.kept, trial.ear.clone()));
     let context = trial.context();
     let silence = trial.options.idle_time;
+    trial.ear.alive.sign();
     let ended = tokio::select! {
         biased;
         ended = trial.executor.read(&context, trial.config(), catalog, states, taken.clone()) => ended,
-        () = taken.alive.silent(silence) => Err(silent("read", silence)),
+        () = trial.ear.alive.silent(silence) => Err(silent("read", silence)),
     };
     (taken.take(), trial.heard(ended))
 }
@@ -97,13 +97,7 @@ pub(super) fn covers(state: &StateMessage, stream: &StreamDescriptor) -> bool {
 
 impl Taken {
     fn new(catalog: &Catalog, limits: KeptLimits, ear: Arc<Ear>) -> Self {
-        Self {
-            ear,
-            limits,
-            streams: catalog.index(),
-            inner: Mutex::default(),
-            alive: Alive::default(),
-        }
+        Self { ear, limits, streams: catalog.index(), inner: Mutex::default() }
     }
 
     fn inner<T>(&self, with: impl FnOnce(&mut Inner) -> T) -> T {
@@ -123,7 +117,7 @@ impl Taken {
     }
 
     fn mark(&self, given: Given) -> Result<u64, Failure> {
-        self.alive.sign();
+        self.ear.alive.sign();
         self.inner(|inner| {
             inner.marks += 1;
             if inner.marks > self.limits.marks {
@@ -139,7 +133,7 @@ impl Taken {
 #[async_trait]
 impl SourceOutput for Taken {
     async fn emit(&self, rows: Rows) -> Result<(), Failure> {
-        self.alive.sign();
+        self.ear.alive.sign();
         self.known(rows.stream)?;
         rows.verify().map_err(|e| Failure::system(format!("it broke the contract: {e}")))?;
         self.inner(|inner| {

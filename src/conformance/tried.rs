@@ -192,7 +192,7 @@ impl Tried<'_> {
         streams: &[&[String]],
         notes: Vec<String>,
     ) -> bool {
-        let differ = differs.as_ref().is_ok_and(|differs| !differs.is_empty());
+        let differ = differs.as_ref().is_ok_and(Differences::of_rows);
         if differ && findings.failed(WRITE_VALUES) && !self.keeps(streams).await {
             findings.skip(rule, LOSES);
             return false;

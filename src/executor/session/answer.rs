@@ -61,7 +61,8 @@ async fn ask<T>(
     let (mut noise, mut again, mut closed) = (0_u64, 0, false);
     loop {
         if answer.is_some() {
-            until.get_or_insert_with(|| Instant::now() + GOODBYE);
+            let time = if context.strict { executor.limits().stop_time } else { GOODBYE };
+            until.get_or_insert_with(|| Instant::now() + time);
         }
         let more = match until {
             // One that never stops is always ready: no timer would be looked at.
@@ -110,7 +111,12 @@ async fn ask<T>(
         (Some(answer), _) if !context.strict => Ok((answer, After::default())),
         (Some(answer), fault) => {
             let exit = match connector.ended(false).filter(|_| closed) {
-                Some(ExecutorError::Ended { how, .. }) if how.starts_with("exited") => Some(how),
+                // Who had to be stopped ended by that.
+                Some(ExecutorError::Ended { how, early: false, .. })
+                    if !how.starts_with("did not end") =>
+                {
+                    Some(how)
+                }
                 _ => None,
             };
             Ok((answer, After { again, fault, exit }))

@@ -72,6 +72,14 @@ impl Acks {
         self.queues.values().any(|queue| !queue.pending.is_empty())
     }
 
+    /// What an echo of no state is: only our own number says which state it was.
+    fn unknown(&self, echo: &StateMessage, name: String) -> AckError {
+        let changed = number(echo).is_some_and(|id| {
+            self.queues.values().any(|queue| queue.pending.iter().any(|(sent, _)| *sent == id))
+        });
+        if changed { AckError::Changed(name) } else { AckError::NeverSent(name) }
+    }
+
     /// The checkpoint that an echo confirms, and whether the echo has all that was sent. States
     /// before it, of its stream, are confirmed with it: destinations may skip some.
     ///
@@ -83,12 +91,7 @@ impl Acks {
             Some(descriptor) => format!("stream {descriptor}"),
             None => "all streams".to_owned(),
         };
-        // Only our own number says which state it was.
-        let changed = number(echo).is_some_and(|id| {
-            self.queues.values().any(|queue| queue.pending.iter().any(|(sent, _)| *sent == id))
-        });
-        let unknown = if changed { AckError::Changed } else { AckError::NeverSent };
-        let Some(queue) = self.queues.get_mut(&key) else { return Err(unknown(name)) };
+        let Some(queue) = self.queues.get(&key) else { return Err(self.unknown(echo, name)) };
         let numbered = |(id, state): &(u64, Arc<StateMessage>)| {
             echo.id() == Some(*id) && state.same_state(echo)
         };
@@ -99,8 +102,9 @@ impl Acks {
             .or_else(|| queue.pending.iter().position(|(_, state)| state.same_state(echo)));
         let Some(found) = found else {
             let known = queue.confirmed.iter().any(|state| state.same_state(echo));
-            return Err(if known { AckError::OutOfOrder(name) } else { unknown(name) });
+            return Err(if known { AckError::OutOfOrder(name) } else { self.unknown(echo, name) });
         };
+        let Some(queue) = self.queues.get_mut(&key) else { return Err(AckError::NeverSent(name)) };
         let mut confirmed = (0, false);
         for (place, (id, state)) in queue.pending.drain(..=found).enumerate() {
             if place == found {
