@@ -27,7 +27,6 @@ const SOURCES: &[(&str, &str)] = &[
     ("any-stream", "READ_UNKNOWN_STREAM"),
     ("clamps-future", "INCREMENTAL_FUTURE"),
     ("cursor-nowhere", "DISCOVER_KEYS"),
-    ("extra-column", "READ_SCHEMA"),
     ("forgets-state", "INCREMENTAL_KEEPS"),
     ("ignores-state", "INCREMENTAL_USES"),
     ("keeps-token", "SECRETS_HIDDEN"),

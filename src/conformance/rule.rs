@@ -108,7 +108,7 @@ rules! {
         "At least one chosen stream must have a row; each that has none is listed as a note.",
         "Try with a configuration that has data: what has no rows proves nothing.";
     READ_SCHEMA, Source: "each row fits the schema of its stream",
-        "Each row is validated against its stream's schema, must have at least one property of it, and no column that is not there, unless the schema has additionalProperties for it.",
+        "Each row is validated against its stream's schema, and must have at least one property of it. A column that the schema does not name is a note.",
         "Correct the schema, or what is put into the row. A destination makes its columns from the schema.";
     READ_KEYS, Source: "each row has its key",
         "The columns of the primary key must be in each row, and not null.",

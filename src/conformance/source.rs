@@ -126,13 +126,14 @@ fn looked_at(findings: &mut Findings, catalog: &Catalog, read: &Read) {
     }
 
     findings.begin();
-    let mut faults = Vec::new();
+    let (mut faults, mut notes) = (Vec::new(), Vec::new());
     let mut keys = Vec::new();
     for (index, stream) in streams() {
         faults.extend(misfits(&stream.stream, read, index));
+        notes.extend(unknown_columns(&stream.stream, read, index));
         keys.extend(keyless(stream, read, index));
     }
-    findings.judge(READ_SCHEMA, faults);
+    findings.judge_noting(READ_SCHEMA, faults, notes);
     findings.judge(READ_KEYS, keys);
 
     let mut faults = Vec::new();
@@ -173,9 +174,6 @@ fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
         return Vec::new();
     }
     let properties = schema.get("properties").and_then(Value::as_object);
-    let open = schema.get("patternProperties").is_some()
-        || schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false));
-    let paths = stream.source_defined_primary_key.iter().chain([&stream.default_cursor_field]);
     let mut faults = Vec::new();
     for (number, row) in read.rows(index, 0).enumerate() {
         let Ok(value) = serde_json::from_str::<Value>(row) else {
@@ -196,23 +194,26 @@ fn misfits(stream: &DiscoveredStream, read: &Read, index: u32) -> Vec<String> {
             let place = place.trim_start_matches('/').replace('/', ".");
             let what = error.masked_with("the value").to_string();
             faults.push(format!("{name}: row {number}, {place}: {what}"));
-        } else if let Some(column) = value.as_object().filter(|_| !open).and_then(|members| {
-            members.keys().find(|column| {
-                // A key and a cursor are DISCOVER_KEYS'.
-                !paths.clone().any(|path| path.first() == Some(*column))
-                    && !properties.is_some_and(|known| known.contains_key(*column))
-            })
-        }) {
-            let column: String = column.chars().take(60).collect();
-            faults.push(format!(
-                "{name}: row {number} has a column {column}, which is not in the schema"
-            ));
         }
         if faults.len() >= TOLD {
             break;
         }
     }
     faults
+}
+
+/// Columns of rows that the schema does not name. It need not: unless it says `additionalProperties:
+/// false`, others may come.
+fn unknown_columns(stream: &DiscoveredStream, read: &Read, index: u32) -> Option<String> {
+    let schema = stream.json_schema.to_value().ok()?;
+    let known = schema.get("properties").and_then(Value::as_object)?;
+    let unknown = read.rows(index, 0).find_map(|row| {
+        let row = serde_json::from_str::<serde_json::Map<String, Value>>(row).ok()?;
+        row.into_iter().map(|(column, _)| column).find(|column| !known.contains_key(column))
+    })?;
+    let unknown: String = unknown.chars().take(60).collect();
+    let name = &stream.descriptor;
+    Some(format!("{name}: its rows have a column {unknown}, which is not in the schema"))
 }
 
 /// A schema by which a time needs no zone where Airbyte's type says that it has none: JSON Schema's
