@@ -94,8 +94,7 @@ pub(super) fn bad_schema(stream: &DiscoveredStream) -> Vec<String> {
     if let Err(reason) = json_schema(&schema) {
         faults.push(format!("{name}: {reason}"));
     }
-    let properties = schema.get("properties").and_then(Value::as_object);
-    if properties.is_none_or(serde_json::Map::is_empty) {
+    if !has_columns(&schema) {
         faults.push(format!("{name}: the schema has no properties"));
     }
     let is_object = |kind: &Value| match kind {

@@ -254,7 +254,8 @@ impl Differences {
     /// These, and those of another stream.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.crashes.extend(other.crashes);
-        self.lost.extend([other.lost, other.more].concat());
+        self.lost.extend(other.lost);
+        self.more.extend(other.more);
         self
     }
 

@@ -13,7 +13,7 @@ use super::rule::{
     WRITE_GLOBAL, WRITE_INTERLEAVED, WRITE_NAMES, WRITE_STATE_WHOLE, WRITE_UNLISTED, WRITE_VALUES,
 };
 use super::scenario::{Scenario, scenarios};
-use super::tried::{Stream, Tried, added, failed, numbers};
+use super::tried::{Stream, Tried, failed, numbers, parts};
 use super::{Trial, answered, bare, durable, refresh};
 use crate::executor::ExecutorError;
 use crate::protocol::{DestinationSyncMode, Specification};
@@ -99,13 +99,7 @@ async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
     let mut steps = Vec::new();
     for (index, scenario) in (0u32..).zip(&scenarios) {
         // Two states, the second of which comes first where they are sorted as texts.
-        let (first, rest) = scenario.rows.split_at(scenario.rows.len() / 2);
-        for (number, rows) in [(9, first), (100, rest)] {
-            if !rows.is_empty() {
-                steps.push(Step::Rows(index, rows.to_vec()));
-                steps.push(Step::State(index, number));
-            }
-        }
+        steps.extend(parts(index, &scenario.rows, scenario.rows.len() / 2, [9, 100]));
         steps.push(Step::Complete(index));
     }
     let played = write(tried.trial, &tried.catalog(&streams, 1), steps).await;
@@ -129,10 +123,8 @@ async fn values(tried: &Tried<'_>, findings: &mut Findings) -> bool {
     if tried.back.is_some() {
         tried.trial.progress.tries("reading the scenarios back");
         findings.begin();
-        let mut differs = Ok(Differences::default());
-        for scenario in &scenarios {
-            differs = added(differs, tried.differs(scenario.name, &scenario.rows).await);
-        }
+        let written = scenarios.iter().map(|scenario| (scenario.name, scenario.rows.as_slice()));
+        let differs = tried.differ(written).await;
         // Who asked for it is not told that all is well where nothing was looked at.
         let faults = differs.map_or_else(|error| vec![error.to_string()], Differences::all);
         findings.judge(WRITE_VALUES, faults);
@@ -208,12 +200,9 @@ async fn global(tried: &Tried<'_>, findings: &mut Findings) {
         return;
     }
     let rows = names.map(|name| numbers(0..35, name));
-    let mut differs = Ok(Differences::default());
-    for (name, rows) in names.iter().zip(&rows) {
-        differs = added(differs, tried.differs(name, rows).await);
-    }
-    let rows: Vec<&[String]> = rows.iter().map(Vec::as_slice).collect();
-    tried.judge(findings, WRITE_GLOBAL, differs, &rows).await;
+    let written: Vec<(&str, &[String])> =
+        names.into_iter().zip(rows.iter().map(Vec::as_slice)).collect();
+    tried.judge_streams(findings, WRITE_GLOBAL, &written).await;
 }
 
 /// Streams and states in turns.
@@ -248,12 +237,9 @@ async fn interleaved(tried: &Tried<'_>, findings: &mut Findings) {
         findings.judge(WRITE_INTERLEAVED, vec![failed]);
         return;
     }
-    let mut differs = Ok(Differences::default());
-    for (name, rows) in names.iter().zip(&rows) {
-        differs = added(differs, tried.differs(name, rows).await);
-    }
-    let rows: Vec<&[String]> = rows.iter().map(Vec::as_slice).collect();
-    tried.judge(findings, WRITE_INTERLEAVED, differs, &rows).await;
+    let written: Vec<(&str, &[String])> =
+        names.into_iter().zip(rows.iter().map(Vec::as_slice)).collect();
+    tried.judge_streams(findings, WRITE_INTERLEAVED, &written).await;
 }
 
 /// Names that a system may take for one.
@@ -276,7 +262,7 @@ fn named_groups() -> [Vec<(&'static str, Option<&'static str>)>; 3] {
 async fn named(tried: &Tried<'_>, findings: &mut Findings) {
     tried.trial.progress.tries("streams of similar names");
     findings.begin();
-    let mut all = Ok(Differences::default());
+    let mut all = Differences::default();
     let mut kept: Vec<Vec<String>> = Vec::new();
     let (mut unsure, mut tries) = (Vec::new(), 0);
     for (number, group) in (0u64..).zip(named_groups()) {
@@ -300,13 +286,13 @@ async fn named(tried: &Tried<'_>, findings: &mut Findings) {
         }
         let played = write(tried.trial, &tried.catalog(&streams, 30 + number), steps).await;
         if let Some(Err(error)) = played.ended {
-            all = added(all, Ok(Differences::crash(answered(error).err())));
+            all = all.and(Differences::crash(answered(error).err()));
             continue;
         }
         for ((name, apart), rows) in group.iter().zip(&rows) {
             tries += 1;
             match tried.differs_in(name, *apart, rows).await {
-                Ok(differs) => all = added(all, Ok(differs)),
+                Ok(differs) => all = all.and(differs),
                 // Several tables may be the stream's: the way back cannot tell.
                 Err(error) => unsure.push(error.to_string()),
             }
@@ -318,7 +304,7 @@ async fn named(tried: &Tried<'_>, findings: &mut Findings) {
         return;
     }
     let kept: Vec<&[String]> = kept.iter().map(Vec::as_slice).collect();
-    tried.judge_noting(findings, WRITE_NAMES, all, &kept, unsure).await;
+    tried.judge_noting(findings, WRITE_NAMES, Ok(all), &kept, unsure).await;
 }
 
 /// What came of a write of which `rows` must be there and the rest may be refused: nothing, or what

@@ -4,7 +4,7 @@ use super::compare::Differences;
 use super::play::{End, Played, Step, write};
 use super::report::Findings;
 use super::rule::{WRITE_APPEND, WRITE_DURABLE, WRITE_GLOBAL, WRITE_INTERLEAVED};
-use super::tried::{Stream, Tried, added, failed, numbers};
+use super::tried::{Stream, Tried, failed, numbers};
 use crate::protocol::DestinationSyncMode;
 
 /// A write that ends in a kill once all of its states are confirmed.
@@ -63,7 +63,7 @@ pub(super) async fn rule(tried: &Tried<'_>, findings: &mut Findings) {
     let apart = [WRITE_INTERLEAVED, WRITE_GLOBAL].iter().all(|rule| !findings.failed(*rule));
     let mut open = false;
     let mut differs = Ok(Differences::default());
-    let mut expected = Vec::new();
+    let mut expected: Vec<String> = Vec::new();
     for (sync_id, one) in (40u64..).zip(TRIES).filter(|(_, one)| apart || one.names.len() == 1) {
         let (played, rows) = one.play(tried, sync_id).await;
         if let Some(failed) = failed(&played) {
@@ -75,10 +75,8 @@ pub(super) async fn rule(tried: &Tried<'_>, findings: &mut Findings) {
             break;
         }
         open = true;
-        for name in one.names {
-            differs = added(differs, tried.differs(name, &rows).await);
-        }
-        expected.push(rows);
+        differs = tried.differ(one.names.iter().map(|name| (*name, rows.as_slice()))).await;
+        expected = rows;
         if !differs.as_ref().is_ok_and(Differences::is_empty) {
             break;
         }
@@ -89,6 +87,5 @@ pub(super) async fn rule(tried: &Tried<'_>, findings: &mut Findings) {
         findings.skip(WRITE_DURABLE, format!("it confirmed nothing for {patience} s {open}"));
         return;
     }
-    let expected: Vec<&[String]> = expected.iter().map(Vec::as_slice).collect();
-    tried.judge(findings, WRITE_DURABLE, differs, &expected).await;
+    tried.judge(findings, WRITE_DURABLE, differs, &[&expected]).await;
 }

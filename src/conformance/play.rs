@@ -10,7 +10,6 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::Trial;
-use super::alive::silent;
 use super::ear::Ear;
 use crate::executor::ExecutorError;
 use crate::protocol::{
@@ -132,7 +131,9 @@ pub(super) async fn write(trial: &Trial<'_>, catalog: &Catalog, steps: Vec<Step>
             // Dropped while it runs: nothing of it is told to stop.
             () = play.kill.notified() => None,
             ended = writing => Some(ended),
-            () = trial.ear.alive.silent(silence) => Some(Err(silent("write", silence))),
+            silent = trial.ear.alive.silent("a write without a sign of life", silence) => {
+                Some(Err(silent))
+            }
         }
     };
     let ended = ended.map(|ended| trial.heard(ended));

@@ -7,7 +7,7 @@ use super::rule::{
     REFRESH_CLEAR, REFRESH_RESUME, REFRESH_RETAIN, REFRESH_TRUNCATE, Rule, WRITE_APPEND,
     WRITE_DEDUP, WRITE_DURABLE, WRITE_EMPTY, WRITE_INTERLEAVED, WRITE_INTERRUPTED, WRITE_OVERWRITE,
 };
-use super::tried::{Stream, Tried, added, failed, numbers, unlisted};
+use super::tried::{Stream, Tried, failed, numbers, parts, unlisted};
 use crate::protocol::DestinationSyncMode;
 
 use DestinationSyncMode::{Append, AppendDedup, Overwrite};
@@ -24,6 +24,12 @@ struct Twice {
     rows: [Vec<String>; 2],
     /// What is there afterwards.
     expected: Vec<String>,
+}
+
+impl Twice {
+    fn named(&self, ending: &str) -> String {
+        format!("{}{ending}", self.name)
+    }
 }
 
 fn cases() -> Vec<Twice> {
@@ -92,38 +98,32 @@ fn knows_generations(tried: &Tried<'_>) -> bool {
 
 /// The rule that one rests on, where it is of the same machinery.
 fn rests_on(rule: Rule) -> Option<Rule> {
-    match rule.code {
-        code if [WRITE_EMPTY.code, REFRESH_RETAIN.code].contains(&code) => Some(WRITE_APPEND),
-        code if [REFRESH_TRUNCATE.code, REFRESH_CLEAR.code].contains(&code) => {
-            Some(WRITE_OVERWRITE)
-        }
-        _ => None,
+    if [WRITE_EMPTY, REFRESH_RETAIN].contains(&rule) {
+        return Some(WRITE_APPEND);
     }
+    [REFRESH_TRUNCATE, REFRESH_CLEAR].contains(&rule).then_some(WRITE_OVERWRITE)
 }
 
-/// Writes streams twice; why that did not end well.
-async fn written(tried: &Tried<'_>, cases: &[(String, &Twice)]) -> Option<String> {
+/// Writes streams twice, with names of this ending; why that did not end well.
+async fn written(tried: &Tried<'_>, cases: &[&Twice], ending: &str) -> Option<String> {
     for turn in 0..2usize {
         let streams: Vec<Stream> = cases
             .iter()
-            .map(|(name, case)| {
+            .map(|case| {
                 let first = (1, u64::from(case.mode == Overwrite));
                 let (generation, minimum) = if turn == 0 { first } else { case.second };
-                let mut stream = Stream::numbers(name, case.mode);
+                let mut stream = Stream::numbers(&case.named(ending), case.mode);
                 stream.key = case.key;
                 stream.in_generation(generation, minimum)
             })
             .collect();
         let mut steps = Vec::new();
-        for (index, (_, case)) in (0u32..).zip(cases) {
+        for (index, case) in (0u32..).zip(cases) {
             let rows = case.rows.get(turn).map_or(&[][..], Vec::as_slice);
             // In two parts: who replaces with each of them loses the first.
-            let (first, rest) = rows.split_at(rows.len() / 2);
-            for (number, rows) in (0u64..).zip([first, rest]).filter(|(_, rows)| !rows.is_empty()) {
-                steps.push(Step::Rows(index, rows.to_vec()));
-                steps.push(Step::State(index, 10 * turn as u64 + number));
-            }
-            steps.push(Step::State(index, 10 * turn as u64 + 9));
+            let number = 10 * turn as u64;
+            steps.extend(parts(index, rows, rows.len() / 2, [number, number + 1]));
+            steps.push(Step::State(index, number + 9));
             steps.push(Step::Complete(index));
         }
         let played = write(tried.trial, &tried.catalog(&streams, 10 + turn as u64), steps).await;
@@ -168,9 +168,7 @@ pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
             findings.skip(rule, why);
         }
     }
-    let together: Vec<(String, &Twice)> =
-        cases.iter().map(|case| (case.name.to_owned(), case)).collect();
-    let failed = written(tried, &together).await;
+    let failed = written(tried, &cases.iter().collect::<Vec<_>>(), "").await;
     let mut alone = false;
     for of_rule in cases.chunk_by(|a, b| a.rule == b.rule) {
         let Some(rule) = of_rule.first().map(|case| case.rule) else { continue };
@@ -194,22 +192,17 @@ pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
         if failed.is_some() {
             // Which of them it is that it cannot do.
             ending = "_alone";
-            let these: Vec<(String, &Twice)> =
-                of_rule.iter().map(|case| (format!("{}{ending}", case.name), *case)).collect();
-            if let Some(fault) = written(tried, &these).await {
+            if let Some(fault) = written(tried, &of_rule, ending).await {
                 findings.judge(rule, vec![fault]);
                 alone = true;
                 continue;
             }
         }
-        let mut differs = Ok(Differences::default());
-        for case in &of_rule {
-            let name = format!("{}{ending}", case.name);
-            differs = added(differs, tried.differs(&name, &case.expected).await);
-        }
-        let expected: Vec<&[String]> =
-            of_rule.iter().map(|case| case.expected.as_slice()).collect();
-        tried.judge(findings, rule, differs, &expected).await;
+        let names: Vec<String> = of_rule.iter().map(|case| case.named(ending)).collect();
+        let expected = of_rule.iter().map(|case| case.expected.as_slice());
+        let streams: Vec<(&str, &[String])> =
+            names.iter().map(String::as_str).zip(expected).collect();
+        tried.judge_streams(findings, rule, &streams).await;
     }
     if let Some(failed) = failed.filter(|_| !alone) {
         let what = "streams of several modes in one write, which it does one by one";
@@ -220,15 +213,11 @@ pub(super) async fn modes(tried: &Tried<'_>, findings: &mut Findings) {
 /// An overwrite that is interrupted, and goes on.
 pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
     if !tried.supports(Overwrite) {
-        for rule in [WRITE_INTERRUPTED, REFRESH_RESUME] {
-            findings.skip(rule, unlisted(Overwrite));
-        }
+        findings.skip_all(&[WRITE_INTERRUPTED, REFRESH_RESUME], &unlisted(Overwrite));
         return;
     }
     if findings.failed(WRITE_OVERWRITE) {
-        for rule in [WRITE_INTERRUPTED, REFRESH_RESUME] {
-            findings.skip(rule, "WRITE_OVERWRITE does not hold");
-        }
+        findings.skip_all(&[WRITE_INTERRUPTED, REFRESH_RESUME], "WRITE_OVERWRITE does not hold");
         return;
     }
     tried.trial.progress.tries("an overwrite that is interrupted");
@@ -273,11 +262,9 @@ pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
     steps.push(Step::WhenConfirmed(End::Fail));
     let broken = write(tried.trial, &tried.catalog(&streams(2), 21), steps).await;
     // The old rows are there; whether those of the new generation are shown is not asked.
-    let mut differs = Ok(Differences::default());
-    for name in names.iter().flatten().map(|(name, _)| *name).chain([incomplete]) {
-        let old = tried.differs(name, &old).await.map(Differences::without_more);
-        differs = added(differs, old);
-    }
+    let shown = names.iter().flatten().map(|(name, _)| *name).chain([incomplete]);
+    let differs = tried.differ(shown.map(|name| (name, old.as_slice()))).await;
+    let differs = differs.map(Differences::without_more);
     if !tried.judge(findings, WRITE_INTERRUPTED, differs, &[&old]).await {
         findings.skip(REFRESH_RESUME, "WRITE_INTERRUPTED does not hold");
         return;
@@ -302,9 +289,7 @@ pub(super) async fn interrupted(tried: &Tried<'_>, findings: &mut Findings) {
         return;
     }
     let whole = [first, rest].concat();
-    let mut differs = Ok(Differences::default());
-    for stream in &streams {
-        differs = added(differs, tried.differs(&stream.name, &whole).await);
-    }
-    tried.judge(findings, REFRESH_RESUME, differs, &[&whole]).await;
+    let streams: Vec<(&str, &[String])> =
+        streams.iter().map(|stream| (stream.name.as_str(), whole.as_slice())).collect();
+    tried.judge_streams(findings, REFRESH_RESUME, &streams).await;
 }

@@ -122,6 +122,13 @@ impl Findings {
         self.add(rule, Verdict::Skipped, vec![why.into()], Vec::new());
     }
 
+    /// Rules that were not tried, for one reason.
+    pub(super) fn skip_all(&mut self, rules: &[Rule], why: &str) {
+        for rule in rules {
+            self.skip(*rule, why);
+        }
+    }
+
     /// Whether a rule was tried and does not hold.
     pub(super) fn failed(&self, rule: Rule) -> bool {
         self.all.iter().any(|f| f.rule.code == rule.code && f.verdict == Verdict::Failed)

@@ -7,11 +7,15 @@ use super::compare::{missing, tally};
 use super::report::Findings;
 use super::rule::{
     INCREMENTAL_FUTURE, INCREMENTAL_KEEPS, INCREMENTAL_RESUME, INCREMENTAL_USES, READ_REPEATABLE,
-    READ_STATE, READ_STATUS,
+    READ_STATE, READ_STATUS, Rule,
 };
 use super::taken::{Read, covers, read};
 use super::{Trial, told};
 use crate::protocol::{Catalog, ConfiguredStream, Json, StateMessage, StateScope, SyncMode};
+
+/// The rules of this module, the first of which says most.
+const ALL: [Rule; 4] =
+    [INCREMENTAL_RESUME, INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE];
 
 pub(super) async fn rules(
     trial: &Trial<'_>,
@@ -20,20 +24,12 @@ pub(super) async fn rules(
     whole: &Read,
 ) {
     if whole.states().next().is_none() {
-        for rule in [INCREMENTAL_RESUME, INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE] {
-            findings.skip(rule, "it gave no state");
-        }
+        findings.skip_all(&ALL, "it gave no state");
         return;
     }
-    for before in [READ_STATUS, READ_STATE] {
-        if findings.failed(before) {
-            for rule in
-                [INCREMENTAL_RESUME, INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE]
-            {
-                findings.skip(rule, format!("{} does not hold", before.code));
-            }
-            return;
-        }
+    if let Some(before) = [READ_STATUS, READ_STATE].iter().find(|rule| findings.failed(**rule)) {
+        findings.skip_all(&ALL, &format!("{} does not hold", before.code));
+        return;
     }
     if findings.failed(READ_REPEATABLE) {
         findings.skip(INCREMENTAL_RESUME, "READ_REPEATABLE does not hold");
@@ -41,16 +37,14 @@ pub(super) async fn rules(
         from_each(trial, findings, catalog, whole).await;
     }
     if findings.failed(INCREMENTAL_RESUME) {
-        for rule in [INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE] {
-            findings.skip(rule, "INCREMENTAL_RESUME does not hold");
-        }
+        findings.skip_all(&ALL[1..], "INCREMENTAL_RESUME does not hold");
         return;
     }
     if !catalog.streams.iter().any(is_incremental) {
-        for rule in [INCREMENTAL_USES, INCREMENTAL_KEEPS, INCREMENTAL_FUTURE] {
-            findings
-                .skip(rule, "no stream is incremental by itself; choose cursors with --catalog");
-        }
+        findings.skip_all(
+            &ALL[1..],
+            "no stream is incremental by itself; choose cursors with --catalog",
+        );
         return;
     }
     let news = from_last(trial, findings, catalog, whole).await;

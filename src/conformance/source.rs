@@ -30,21 +30,21 @@ pub(super) async fn rules(trial: &Trial<'_>, findings: &mut Findings, spec: &Spe
     trial.progress.tries("reading");
     findings.begin();
     let (read, ended) = read(trial, &catalog, &[]).await;
-    let faults = match ended {
-        Ok(()) => Vec::new(),
+    let fault = match ended {
+        Ok(()) => None,
         Err(_) if read.full => {
             let (rows, bytes) = (trial.options.kept.rows, trial.options.kept.bytes >> 20);
-            vec![format!(
+            Some(format!(
                 "it has more than {rows} rows or {bytes} MiB, which is more than is compared: choose streams with --streams"
-            )]
+            ))
         }
-        Err(error) => vec![told(&error)],
+        Err(error) => Some(told(&error)),
     };
     if catalog.streams.is_empty() {
         findings.judge(READ_ENDS, vec!["there is no stream to read".into()]);
         return;
     }
-    if let Some(fault) = faults.into_iter().next() {
+    if let Some(fault) = fault {
         trial.unended(findings, READ_ENDS, fault);
         return;
     }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::Trial;
-use super::alive::silent;
 use super::ear::Ear;
 use crate::executor::ExecutorError;
 use crate::protocol::{
@@ -82,7 +81,7 @@ pub(super) async fn read(
     let ended = tokio::select! {
         biased;
         ended = trial.executor.read(&context, trial.config(), catalog, states, taken.clone()) => ended,
-        () = trial.ear.alive.silent(silence) => Err(silent("read", silence)),
+        silent = trial.ear.alive.silent("a read without a sign of life", silence) => Err(silent),
     };
     (taken.take(), trial.heard(ended))
 }

@@ -70,6 +70,15 @@ pub(super) fn numbers(ids: std::ops::Range<u64>, text: &str) -> Vec<String> {
     ids.map(|id| json!({ "id": id, "text": format!("{text} {id}") }).to_string()).collect()
 }
 
+/// Rows of a stream in two parts, a state after each that has some.
+pub(super) fn parts(stream: u32, rows: &[String], at: usize, states: [u64; 2]) -> Vec<Step> {
+    let (first, rest) = rows.split_at(at);
+    let parts = states.into_iter().zip([first, rest]).filter(|(_, rows)| !rows.is_empty());
+    parts
+        .flat_map(|(number, rows)| [Step::Rows(stream, rows.to_vec()), Step::State(stream, number)])
+        .collect()
+}
+
 impl Tried<'_> {
     pub(super) fn supports(&self, mode: DestinationSyncMode) -> bool {
         self.spec.supports(mode)
@@ -153,22 +162,39 @@ impl Tried<'_> {
             names.iter().map(|name| Stream::numbers(name, self.plain_mode())).collect();
         let mut steps = Vec::new();
         for (index, rows) in (0u32..).zip(streams) {
-            let (first, rest) = rows.split_at(rows.len() / 3);
-            for (number, rows) in (1u64..).zip([first, rest]).filter(|(_, r)| !r.is_empty()) {
-                steps.extend([Step::Rows(index, rows.to_vec()), Step::State(index, number)]);
-            }
+            steps.extend(parts(index, rows, rows.len() / 3, [1, 2]));
             steps.push(Step::Complete(index));
         }
         let played = write(self.trial, &self.catalog(&configured, 90), steps).await;
         if failed(&played).is_some() {
             return false;
         }
-        for (name, rows) in names.iter().zip(streams) {
-            if !self.differs(name, rows).await.is_ok_and(|differs| differs.is_empty()) {
-                return false;
-            }
+        let written = names.iter().map(String::as_str).zip(streams.iter().copied());
+        self.differ(written).await.is_ok_and(|differs| differs.is_empty())
+    }
+
+    /// What differs in several streams: each by its name, with the rows that should be there.
+    pub(super) async fn differ<'r>(
+        &self,
+        streams: impl IntoIterator<Item = (&'r str, &'r [String])>,
+    ) -> Result<Differences, ReadBackError> {
+        let mut all = Differences::default();
+        for (name, rows) in streams {
+            all = all.and(self.differs(name, rows).await?);
         }
-        true
+        Ok(all)
+    }
+
+    /// A rule that holds where these streams have these rows.
+    pub(super) async fn judge_streams(
+        &self,
+        findings: &mut Findings,
+        rule: Rule,
+        streams: &[(&str, &[String])],
+    ) -> bool {
+        let differs = self.differ(streams.iter().copied()).await;
+        let rows: Vec<&[String]> = streams.iter().map(|(_, rows)| *rows).collect();
+        self.judge(findings, rule, differs, &rows).await
     }
 
     /// A rule that holds where nothing differs. Where values do not arrive as they are, and the same
@@ -208,16 +234,8 @@ impl Tried<'_> {
 }
 
 /// Why a rule was not tried where rows do not arrive at all.
-pub(super) const LOSES: &str =
+const LOSES: &str =
     "WRITE_VALUES does not hold, and these rows are not kept when they are only written either";
-
-/// What differs in both, unless one cannot be read back.
-pub(super) fn added(
-    all: Result<Differences, ReadBackError>,
-    more: Result<Differences, ReadBackError>,
-) -> Result<Differences, ReadBackError> {
-    Ok(all?.and(more?))
-}
 
 /// Whether a write ended well, or why not.
 pub(super) fn failed(played: &Played) -> Option<String> {
